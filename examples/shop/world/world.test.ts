@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest'
+import { worldFiles } from './csv.js'
+import { fraudProbability, purchaseProbability } from './truth.js'
+import { createWorld } from './world.js'
+
+const world = createWorld({ seed: 7 })
+const fraud = world.payments.map(({ features }) => fraudProbability(features))
+const purchase = world.sessions.map(({ features }) => purchaseProbability(features))
+
+describe('the shop world', () => {
+  it('writes the same bytes for the same seed and others for another seed', () => {
+    const small = { shoppers: 50, products: 20, sessions: 200, payments: 200 }
+    const files = worldFiles(createWorld({ seed: 7, ...small }))
+    expect(worldFiles(createWorld({ seed: 7, ...small }))).toEqual(files)
+    expect(worldFiles(createWorld({ seed: 8, ...small }))['payments.csv']).not.toBe(files['payments.csv'])
+  })
+
+  it('draws the same payments however many sessions are asked for', () => {
+    const few = createWorld({ seed: 7, sessions: 1, payments: 100 })
+    const many = createWorld({ seed: 7, sessions: 500, payments: 100 })
+    expect(few.payments).toEqual(many.payments)
+  })
+
+  it('keeps every true probability strictly between 0 and 1', () => {
+    for (const probability of [...fraud, ...purchase]) {
+      expect(probability > 0 && probability < 1).toBe(true)
+    }
+  })
+
+  it('has the base rates of a shop: 1 to 4 % fraud, 8 to 25 % purchases', () => {
+    expect(mean(fraud)).toBeGreaterThan(0.01)
+    expect(mean(fraud)).toBeLessThan(0.04)
+    expect(mean(purchase)).toBeGreaterThan(0.08)
+    expect(mean(purchase)).toBeLessThan(0.25)
+  })
+
+  it('draws labels at the rate of the true probability, within four standard errors', () => {
+    expectRate(
+      world.payments.map((payment) => payment.is_fraud),
+      fraud,
+    )
+    expectRate(
+      world.sessions.map((session) => session.purchased),
+      purchase,
+    )
+  })
+
+  it('keeps features within their meaning', () => {
+    for (const { features } of world.payments) {
+      expect(features.amount).toBeGreaterThan(0)
+      expect(features.card_age_days).toBeLessThanOrEqual(features.account_age_days)
+      expect(features.hour >= 0 && features.hour <= 23).toBe(true)
+    }
+    for (const { features } of world.sessions) {
+      expect(features.items_in_cart).toBeLessThanOrEqual(features.products_viewed)
+      expect(features.cart_value > 0).toBe(features.items_in_cart > 0)
+    }
+  })
+})
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
+}
+
+function expectRate(labels: readonly number[], probabilities: readonly number[]): void {
+  const variance = probabilities.reduce((sum, p) => sum + p * (1 - p), 0) / probabilities.length ** 2
+  expect(Math.abs(mean(labels) - mean(probabilities))).toBeLessThan(4 * Math.sqrt(variance))
+}

@@ -1,0 +1,36 @@
+// The whole shop, drawn from one seed.
+import { createPayments, type Payment } from './payments.js'
+import { createProducts, type Product } from './products.js'
+import { createSessions, type Session } from './sessions.js'
+import { createShoppers, type Shopper } from './shoppers.js'
+
+export interface World {
+  readonly shoppers: readonly Shopper[]
+  readonly products: readonly Product[]
+  readonly sessions: readonly Session[]
+  readonly payments: readonly Payment[]
+}
+
+export interface WorldOptions {
+  readonly seed: number
+  /** Default 5000. */
+  readonly shoppers?: number
+  /** Default 400. */
+  readonly products?: number
+  /** Default 20000. */
+  readonly sessions?: number
+  /** Default 60000: enough for about 1500 frauds. */
+  readonly payments?: number
+}
+
+export function createWorld(options: WorldOptions): World {
+  const { seed } = options
+  const shoppers = createShoppers(seed, options.shoppers ?? 5_000)
+  const products = createProducts(seed, options.products ?? 400)
+  return {
+    shoppers,
+    products,
+    sessions: createSessions(seed, options.sessions ?? 20_000, shoppers, products),
+    payments: createPayments(seed, options.payments ?? 60_000, shoppers, products),
+  }
+}

@@ -1,0 +1,3 @@
+// Floor 1. Time and pressure: the small mechanisms that keep a request inside its promises, all on the injected clock.
+// Used by everyone who needs one; a retry, a queue or a deadline written elsewhere belongs here.
+export { Deadline } from './deadline.js'

@@ -1,0 +1,143 @@
+// The append-only log's records. A stored format: fields are added, never renamed, retyped or removed.
+import type { Stop } from '../core/index.js'
+import type { TensorMap } from '../tensor/index.js'
+
+/** Sequence number of a record; the first is 1. Positions survive compaction. */
+export type LogPosition = number
+
+export interface RecordedCall {
+  /** Name of the leaf in its tree: `fraud/2`. */
+  readonly leaf: string
+  readonly model: string
+  readonly version: number
+  readonly role: 'primary' | 'attempt' | 'hedge' | 'shadow'
+  /** `ok` or an error code. */
+  readonly status: string
+  /** Whole call as the path saw it: queue and run. */
+  readonly latencyMs: number
+  readonly queueMs: number
+  readonly batchRows: number
+}
+
+/** Header: never sampled. Times are milliseconds, wall-clock ones since the Unix epoch. */
+export interface PredictionRecord {
+  readonly kind: 'prediction'
+  readonly id: string
+  readonly timeMs: number
+  readonly endpoint: string
+  readonly tenant: string
+  readonly unit: string | null
+  readonly rows: number
+  /** `oip`, `kserve-v1`, `native`. */
+  readonly protocol: string
+  readonly route: readonly { readonly node: string; readonly arm: string; readonly probability: number }[]
+  readonly calls: readonly RecordedCall[]
+  /** `pinned` (the call named a version and bypassed the route), `cached`, `stale`, `fallback`. */
+  readonly flags: readonly string[]
+  /** Milliseconds spent in each stage. */
+  readonly stages: { readonly admit: number; readonly features: number; readonly route: number; readonly shape: number }
+  readonly cost: number | null
+  readonly traceId: string | null
+  /** Code of the error the caller got; null when it got an answer. */
+  readonly error: string | null
+  readonly payload?: Payload
+}
+
+/** Sampled with its weight kept, redactable, dropped first under pressure. */
+export interface Payload {
+  readonly inputs: TensorMap
+  /** The inputs as they arrived: the JSON text of an array of Open Inference Protocol tensors. Saves encoding `inputs` again. */
+  readonly rawInputs?: Uint8Array | string
+  /** Column names of a matrix input, so that single columns can be redacted. */
+  readonly features?: readonly string[]
+  /** Per call (index into `calls`). `raw` is JSON text as for inputs. */
+  readonly outputs: readonly {
+    readonly call: number
+    readonly tensors: TensorMap
+    readonly raw?: Uint8Array | string
+  }[]
+}
+
+/** A call that ended after the reply (a shadow). */
+export interface LateCallRecord {
+  readonly kind: 'call'
+  readonly id: string
+  readonly timeMs: number
+  readonly prediction: string
+  readonly endpoint: string
+  readonly tenant: string
+  readonly call: RecordedCall
+  readonly payload?: Payload
+}
+
+/** A label, click or reward. Bitemporal: when it happened and when it was known. */
+export interface OutcomeRecord {
+  readonly kind: 'outcome'
+  readonly id: string
+  readonly timeMs: number
+  /** `id`, or `id#row`. */
+  readonly prediction: string
+  readonly endpoint: string
+  readonly tenant: string
+  readonly name: string
+  readonly value: string | number | boolean
+  readonly happenedMs: number
+  readonly knownMs: number
+}
+
+/** The log's copy of a decision; the metadata store has the original. */
+export interface DecisionRecord {
+  readonly kind: 'decision'
+  readonly id: string
+  readonly timeMs: number
+  readonly change: string
+  readonly subject: string
+  readonly by: string
+}
+
+export type LogRecord = PredictionRecord | LateCallRecord | OutcomeRecord | DecisionRecord
+
+/** A record as read back, with its position. Payload tensors are JSON, with NaN and infinities as strings. */
+export type StoredRecord = { readonly seq: LogPosition } & (
+  | (Omit<PredictionRecord, 'payload'> & { readonly payload?: StoredPayload })
+  | (Omit<LateCallRecord, 'payload'> & { readonly payload?: StoredPayload })
+  | OutcomeRecord
+  | DecisionRecord
+)
+
+export interface StoredTensor {
+  readonly name: string
+  readonly datatype: string
+  readonly shape: readonly number[]
+  readonly data: readonly unknown[]
+}
+
+export interface StoredPayload {
+  /** 1 / sampling probability. */
+  readonly weight: number
+  readonly inputs: readonly StoredTensor[]
+  readonly outputs: readonly { readonly call: number; readonly tensors: readonly StoredTensor[] }[]
+}
+
+export interface PredictionLog {
+  /** Never blocks and never throws: under pressure the payload goes first, then the record, and both are counted. */
+  append(record: LogRecord): LogPosition
+  /** Everything up to and including this position survives power loss. */
+  durableThrough(): LogPosition
+  /** Resolves when `position` is durable; rejects with LOG_WRITE_FAILED or, for a dropped record, LOG_DROPPED. */
+  whenDurable(position: LogPosition): Promise<void>
+  /** Calls `batch` with records from `from` on, in order, one call at a time, then follows the log. */
+  subscribe(from: LogPosition, batch: (records: StoredRecord[]) => Promise<void>): Stop
+}
+
+/** What an endpoint asks of its log. */
+export interface LogPolicy {
+  /** Share of predictions whose payload is kept, 0 to 1; default 1. */
+  readonly payloadSample: number
+  /** Input or feature names that are never written. */
+  readonly redact: readonly string[]
+  /** Days; undefined keeps for ever. Default 30. */
+  readonly retentionDays: number | undefined
+  /** Days after which payloads go and headers stay; undefined means `retentionDays`. */
+  readonly payloadRetentionDays: number | undefined
+}

@@ -1,0 +1,86 @@
+// The Open Inference Protocol's datatypes and how each is held in memory.
+
+export const DATATYPES = [
+  'BOOL',
+  'UINT8',
+  'UINT16',
+  'UINT32',
+  'UINT64',
+  'INT8',
+  'INT16',
+  'INT32',
+  'INT64',
+  'FP16',
+  'BF16',
+  'FP32',
+  'FP64',
+  'BYTES',
+] as const
+
+export type DataType = (typeof DATATYPES)[number]
+
+/** Row-major elements. BOOL is 0 or 1; FP16 and BF16 are raw bit patterns; BYTES are Buffers (UTF-8 text or any bytes). */
+export interface DataOf {
+  BOOL: Uint8Array
+  UINT8: Uint8Array
+  UINT16: Uint16Array
+  UINT32: Uint32Array
+  UINT64: BigUint64Array
+  INT8: Int8Array
+  INT16: Int16Array
+  INT32: Int32Array
+  INT64: BigInt64Array
+  FP16: Uint16Array
+  BF16: Uint16Array
+  FP32: Float32Array
+  FP64: Float64Array
+  BYTES: Buffer[]
+}
+
+export type TensorData = DataOf[DataType]
+
+/** Bytes per element; BYTES, whose elements differ in size, is 0. */
+export const ELEMENT_BYTES: { readonly [D in DataType]: number } = {
+  BOOL: 1,
+  UINT8: 1,
+  UINT16: 2,
+  UINT32: 4,
+  UINT64: 8,
+  INT8: 1,
+  INT16: 2,
+  INT32: 4,
+  INT64: 8,
+  FP16: 2,
+  BF16: 2,
+  FP32: 4,
+  FP64: 8,
+  BYTES: 0,
+}
+
+const ARRAYS = {
+  BOOL: Uint8Array,
+  UINT8: Uint8Array,
+  UINT16: Uint16Array,
+  UINT32: Uint32Array,
+  UINT64: BigUint64Array,
+  INT8: Int8Array,
+  INT16: Int16Array,
+  INT32: Int32Array,
+  INT64: BigInt64Array,
+  FP16: Uint16Array,
+  BF16: Uint16Array,
+  FP32: Float32Array,
+  FP64: Float64Array,
+} as const
+
+export function isDataType(text: unknown): text is DataType {
+  return typeof text === 'string' && (DATATYPES as readonly string[]).includes(text)
+}
+
+/** Zeroed storage for `length` elements; BYTES starts as empty Buffers. */
+export function allocate<D extends DataType>(datatype: D, length: number): DataOf[D] {
+  if (datatype === 'BYTES') return Array.from({ length }, () => EMPTY) as DataOf[D]
+  return new ARRAYS[datatype as Exclude<DataType, 'BYTES'>](length) as DataOf[D]
+}
+
+const EMPTY = Buffer.alloc(0)
