@@ -1,0 +1,18 @@
+// Floor 2. The route tree: which version answers a request. Leaves are versions, inner nodes decide.
+// The interpreter is a pure state machine; the path carries out its steps.
+export { armAt, assignmentPoint } from './assignment.js'
+export { routeSchema, split, version } from './config.js'
+export { RouteErrors } from './errors.js'
+export { type CompiledRoute, compileRoute } from './interpreter.js'
+export type {
+  CallEvent,
+  CallRole,
+  RouteChoice,
+  RouteContext,
+  RouteNode,
+  RouteRun,
+  Split,
+  Step,
+  VersionLeaf,
+  VersionSelector,
+} from './types.js'

@@ -1,0 +1,85 @@
+import { describe, expect, it } from 'vitest'
+import { routeRunContract } from '../../test/contract/route-run.js'
+import { seededRandom } from '../core/index.js'
+import { split, version } from './config.js'
+import { compileRoute } from './interpreter.js'
+
+const half = (name: string, a = version('a', 1), b = version('b', 1)) =>
+  split({
+    name,
+    by: 'request',
+    arms: [
+      { name: 'left', weight: 1, route: a },
+      { name: 'right', weight: 1, route: b },
+    ],
+  })
+
+describe('the route interpreter', () => {
+  routeRunContract()
+
+  it('compiles a one-leaf tree to a direct call', () => {
+    expect(compileRoute(version('fraud', 2)).direct).toEqual({ kind: 'version', model: 'fraud', version: 2 })
+    expect(compileRoute(half('top')).direct).toBeUndefined()
+  })
+
+  it('keeps a unit on its arm and draws anew for a request without one', () => {
+    const route = compileRoute(
+      split({
+        name: 'ab',
+        arms: [
+          { name: 'a', weight: 1, route: version('a', 1) },
+          { name: 'b', weight: 1, route: version('b', 1) },
+        ],
+      }),
+    )
+    const arm = (unit: string | undefined, draw: number) => {
+      const run = route.run()
+      run.start({ endpoint: 'e' as never, unit, draw })
+      return run.choices[0]!.arm
+    }
+    expect(new Set([0.1, 0.4, 0.6, 0.9].map((draw) => arm('user-1', draw))).size).toBe(1)
+    expect([arm(undefined, 0.1), arm(undefined, 0.9)]).toEqual(['a', 'b'])
+  })
+
+  it('draws nested per-request splits independently from one draw', () => {
+    const tree = split({
+      name: 'top',
+      by: 'request',
+      arms: [
+        { name: 'left', weight: 1, route: half('inner-1') },
+        { name: 'right', weight: 1, route: half('inner-2') },
+      ],
+    })
+    const route = compileRoute(tree)
+    const random = seededRandom(3)
+    const counts = new Map<string, number>()
+    for (let i = 0; i < 4000; i++) {
+      const run = route.run()
+      run.start({ endpoint: 'e' as never, unit: undefined, draw: random.next() })
+      const path = run.choices.map((choice) => choice.arm).join('/')
+      counts.set(path, (counts.get(path) ?? 0) + 1)
+    }
+    expect([...counts.keys()].sort()).toEqual(['left/left', 'left/right', 'right/left', 'right/right'])
+    for (const count of counts.values()) expect(Math.abs(count - 1000)).toBeLessThan(120)
+  })
+
+  it('refuses a tree whose arms or names cannot be recorded', () => {
+    expect(() => compileRoute(split({ name: 'n', arms: [{ name: 'a', weight: 0, route: version('a', 1) }] }))).toThrow(
+      'no arm has a weight above 0',
+    )
+    expect(() => compileRoute(split({ name: 'n', arms: [{ name: 'a', weight: 1, route: half('n') }] }))).toThrow(
+      'used twice',
+    )
+    expect(() =>
+      compileRoute(
+        split({
+          name: 'n',
+          arms: [
+            { name: 'a', weight: -1, route: version('a', 1) },
+            { name: 'b', weight: 2, route: version('a', 1) },
+          ],
+        }),
+      ),
+    ).toThrow('negative')
+  })
+})
