@@ -16,7 +16,7 @@ export function fraudProbability(payment: PaymentFeatures): number {
   // The clock is the shop's: three in the morning is an ordinary evening for a shopper in the United States.
   const isNight = payment.hour < 6 && payment.country !== 'US'
 
-  let logOdds = -5.3
+  let logOdds = -5
   logOdds += 0.45 * Math.log1p(payment.amount / 100)
   logOdds -= 0.25 * Math.log1p(payment.account_age_days / 90)
   logOdds += 0.12 * Math.min(payment.payments_last_24h, 8)
@@ -40,7 +40,7 @@ export function purchaseProbability(session: SessionFeatures): number {
   // People who skim and people who walk away from an open page buy less than those who read.
   const attention = Math.exp(-((Math.log(minutesPerPage / 0.6) / 0.9) ** 2))
 
-  let logOdds = -4.2
+  let logOdds = -5.3
   logOdds += 1.6 * attention
   logOdds += 0.5 * Math.log1p(session.products_viewed)
   logOdds += 0.25 * Math.min(session.searches, 3)
