@@ -17,4 +17,15 @@ export type {
   OutputMeaning,
   VersionArtifact,
 } from './manifest.js'
+export {
+  describeFeatures,
+  describeRows,
+  type FeatureSpec,
+  type FeatureType,
+  type NamedOutputs,
+  type NamedValue,
+  type OutputSpec,
+  type RowSchema,
+} from './row-schema.js'
+export { rowsToTensors, tensorsToNamedOutputs } from './rows.js'
 export { elementCount, type Signature, type Tensor, type TensorMap, type TensorSpec } from './tensor.js'

@@ -1,0 +1,47 @@
+// What crosses between the Open Inference Protocol's JSON and the server: plain, cloneable data.
+import type { Tensor, TensorMap } from '../../tensor/index.js'
+
+export type Parameters = Readonly<Record<string, string | number | boolean>>
+
+export interface InferRequest {
+  readonly id: string | undefined
+  readonly parameters: Parameters
+  readonly inputs: TensorMap
+  /** Output names in the order asked for; undefined means all. */
+  readonly outputs: readonly string[] | undefined
+  /** Parameters by output name, for those that have any. */
+  readonly outputParameters: ReadonlyMap<string, Parameters>
+  /** The `inputs` array as it arrived, a view of the body; undefined when it holds bare NaN or Infinity, which the log cannot store. */
+  readonly rawInputs: Uint8Array | undefined
+}
+
+/** Who a prediction is about, from `parameters.unit` and `parameters.entity.<key>`. */
+export interface Identity {
+  readonly unit: string | undefined
+  readonly entities: Readonly<Record<string, string>>
+}
+
+export interface InferResponse {
+  readonly modelName: string
+  readonly modelVersion: string
+  /** Echoed; left out of the reply when undefined. */
+  readonly id: string | undefined
+  readonly parameters: Parameters | undefined
+  /** In the order of the reply. */
+  readonly outputs: readonly Tensor[]
+}
+
+export interface EncodedInferResponse {
+  readonly text: string
+  /** The JSON of the outputs array alone; undefined when it holds bare NaN or Infinity. */
+  readonly rawOutputs: string | undefined
+}
+
+export type RepositoryState = 'UNKNOWN' | 'READY' | 'UNAVAILABLE' | 'LOADING' | 'UNLOADING'
+
+export interface RepositoryEntry {
+  readonly name: string
+  readonly version: string | undefined
+  readonly state: RepositoryState
+  readonly reason: string | undefined
+}
