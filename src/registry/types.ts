@@ -12,7 +12,21 @@ export type SourceEvent =
 export interface ModelSource {
   /** Complete versions, by model and number. */
   list(): Promise<VersionRef[]>
-  /** Throws REGISTRY_VERSION_NOT_FOUND, REGISTRY_MANIFEST_INVALID. */
+  /** Throws REGISTRY_VERSION_NOT_FOUND, REGISTRY_MANIFEST_INVALID, REGISTRY_DIGEST_CHANGED, REGISTRY_SOURCE_CHANGED. */
   get(ref: VersionRef): Promise<VersionArtifact>
+  /** Reports what differs from what `list` last returned, and then every change. */
   watch(change: (event: SourceEvent) => void): Stop
+}
+
+/** A version that is there but not served, because it is not complete (yet). */
+export interface PendingVersion {
+  readonly ref: VersionRef
+  readonly reason: string
+}
+
+export interface FolderSource extends ModelSource {
+  /** Looks at the folder now rather than at the next change or poll. */
+  refresh(): Promise<void>
+  /** What the last look found and did not announce. */
+  pending(): readonly PendingVersion[]
 }

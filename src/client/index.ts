@@ -1,0 +1,14 @@
+// Floor 1. The typed caller that applications import: no dependencies, global fetch, browsers and Node.
+// It knows only the public HTTP interface; the types of a project's endpoints come from `headrace types`.
+export {
+  type AnyProject,
+  type CallOptions,
+  type Client,
+  type ClientOptions,
+  createClient,
+  type EndpointTypes,
+  type Prediction,
+  type PredictOptions,
+} from './client.js'
+export { HeadraceClientError } from './errors.js'
+export { generateTypes, type TypedEndpoint, type TypedFeature } from './generate-types.js'

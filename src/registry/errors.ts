@@ -1,0 +1,102 @@
+import { defineErrors } from '../core/index.js'
+
+export const RegistryErrors = defineErrors('REGISTRY', {
+  FOLDER_UNREADABLE: {
+    status: 500,
+    retry: false,
+    level: 'error',
+    message: (p: { folder: string; reason: string }) =>
+      `The models folder "${p.folder}" cannot be read: ${p.reason}. Create it, or set "models.folder" in headrace.config.ts.`,
+  },
+  FILE_NOT_FOUND: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { file: string }) => `There is no file "${p.file}". Check the path; it is relative to where you are.`,
+  },
+  NOT_ONNX: {
+    status: 422,
+    retry: false,
+    level: 'info',
+    message: (p: { file: string; found: string; remedy: string }) =>
+      `"${p.file}" is not an ONNX model: it is ${p.found}. ${p.remedy}`,
+  },
+  MANIFEST_INVALID: {
+    status: 422,
+    retry: false,
+    level: 'warn',
+    message: (p: { source: string; problems: readonly string[] }) =>
+      p.problems.length === 1
+        ? `${p.source}: ${p.problems[0]}`
+        : `${p.source} has ${p.problems.length} problems:\n${p.problems.map((problem) => `  - ${problem}`).join('\n')}`,
+  },
+  NAME_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { what: string; name: string }) =>
+      `"${p.name}" cannot be ${p.what}: use letters, digits, ".", "_" and "-", at most 128 of them, starting with a letter or digit.`,
+  },
+  ALIAS_NAME_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { alias: string }) =>
+      `"${p.alias}" cannot be an alias: use letters, digits, "_" and "-", at most 128 of them; "latest" and "v1", "v2", … are taken.`,
+  },
+  CHANGE_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { kind: string; problem: string }) => `A change of kind "${p.kind}" ${p.problem}.`,
+  },
+  VERSION_NOT_FOUND: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { model: string; version: number; reason?: string }) =>
+      `There is no version ${p.version} of model "${p.model}"${p.reason ? `: ${p.reason}` : ''}. Run "headrace models list" to see what there is.`,
+  },
+  ALIAS_NOT_FOUND: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { model: string; alias: string }) =>
+      `Model "${p.model}" has no alias "${p.alias}". Set it with "headrace models alias ${p.model} ${p.alias} <version>".`,
+  },
+  ALIAS_IN_USE: {
+    status: 409,
+    retry: false,
+    level: 'info',
+    message: (p: { model: string; alias: string; endpoint: string }) =>
+      `The alias "${p.alias}" of model "${p.model}" cannot be removed: endpoint "${p.endpoint}" points at it. Point the endpoint elsewhere first.`,
+  },
+  DIGEST_CHANGED: {
+    status: 409,
+    retry: false,
+    level: 'error',
+    message: (p: { model: string; version: number; before: string; now: string }) =>
+      `Version ${p.version} of model "${p.model}" was ${p.before} and is now ${p.now}. Versions are immutable: put the old file back, and give the new one a new number.`,
+  },
+  SAME_CONTENT: {
+    status: 409,
+    retry: false,
+    level: 'info',
+    message: (p: { model: string; version: number; digest: string }) =>
+      `This is what version ${p.version} of model "${p.model}" already is (${p.digest}), so no new version was made. Ask for one anyway with --allow-same.`,
+  },
+  VERSION_EXISTS: {
+    status: 409,
+    retry: false,
+    level: 'info',
+    message: (p: { model: string; version: number }) =>
+      `Version ${p.version} of model "${p.model}" is there already, and versions are immutable. Leave the number out to get the next free one.`,
+  },
+  SOURCE_CHANGED: {
+    status: 409,
+    retry: true,
+    level: 'warn',
+    message: (p: { file: string }) =>
+      `"${p.file}" changed while it was being read. Wait until it is written, then try again.`,
+  },
+})
