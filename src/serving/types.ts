@@ -1,5 +1,5 @@
 // The seams of serving: a Backend sees only tensors; a Leaf is what a route calls (cache → batch → run).
-import type { HeadraceError, Platform, SerializedError, VersionRef } from '../core/index.js'
+import type { HeadraceError, ModelName, Platform, SerializedError, Stop, VersionRef } from '../core/index.js'
 import type { Deadline } from '../flow/index.js'
 import type { ModelManifest, Signature, TensorMap, VersionArtifact } from '../tensor/index.js'
 
@@ -36,6 +36,11 @@ export interface LeafInput {
   readonly rows: number
   /** Output names wanted, in order; undefined means all. */
   readonly outputs: readonly string[] | undefined
+  /**
+   * The caller sets this to true when nobody waits for the answer any more; work that is still queued is then dropped
+   * with SERVING_CANCELLED. Looked at when a batch is put together, so cancelling costs one write. Initialise it to false.
+   */
+  cancelled?: boolean
 }
 
 export interface LeafResult {
@@ -53,7 +58,8 @@ export interface Leaf {
   call(input: LeafInput, deadline: Deadline): Promise<LeafResult>
 }
 
-export type VersionState = 'loading' | 'ready' | 'unready' | 'failed' | 'unloading'
+/** `unready`: loaded, but a run hangs; `unloaded` is only seen by watchers, as a version's last state. */
+export type VersionState = 'loading' | 'ready' | 'unready' | 'failed' | 'unloading' | 'unloaded'
 
 /** A version in the pool, as routes and protocols see it. */
 export interface ServedVersion {
@@ -73,4 +79,42 @@ export interface VersionStatus {
   /** Why it is not ready. */
   readonly reason: string | undefined
   readonly error: HeadraceError | SerializedError | undefined
+}
+
+/** The versions a server holds, whatever state they are in. */
+export interface Pool {
+  /**
+   * Loads, warms up and then serves a version. Never rejects: a load that fails leaves the state `failed` with its reason, and
+   * every other version serving. Loading what is there already, or is being loaded, does nothing new; a failed one is tried again.
+   */
+  load(artifact: VersionArtifact): Promise<VersionStatus>
+  /** Takes a version out of `get` and `latest` at once, lets its calls finish, then frees it. Unknown versions are ignored. */
+  unload(ref: VersionRef): Promise<void>
+  /** A version that is ready, or unready (its leaf then refuses with SERVING_MODEL_UNREADY). */
+  get(ref: VersionRef): ServedVersion | undefined
+  /** The highest ready number of a model. */
+  latest(model: ModelName): ServedVersion | undefined
+  /**
+   * `get` or `latest` for a request: throws SERVING_MODEL_NOT_FOUND, SERVING_VERSION_NOT_FOUND or, when it is known but not
+   * serving, SERVING_MODEL_UNREADY.
+   */
+  resolve(model: ModelName, version: number | 'latest'): ServedVersion
+  status(ref: VersionRef): VersionStatus | undefined
+  /** By model, then number. */
+  statuses(): VersionStatus[]
+  watch(change: (status: VersionStatus) => void): Stop
+  /** Unloads everything. */
+  close(): Promise<void>
+}
+
+export interface PoolOptions {
+  readonly platform: Platform
+  /** By backend kind: `onnx`. */
+  readonly factories: ReadonlyMap<string, BackendFactory>
+  /** Test predictions for a version with `manifest.warmup` rows; without it, or without rows, zeros are used. */
+  readonly warmupInputs?: (artifact: VersionArtifact, signature: Signature) => readonly TensorMap[]
+  /** Runs a callback at the end of this turn of the event loop; default `setImmediate`. */
+  readonly defer?: (callback: () => void) => void
+  /** How long an unload waits for a backend to close before it is given up; default 10,000. */
+  readonly closeTimeoutMs?: number
 }

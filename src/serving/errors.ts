@@ -1,0 +1,95 @@
+// Every way serving can fail. The onnx backend's rows are here too: a prefix has one table.
+import { defineErrors } from '../core/index.js'
+
+export const ServingErrors = defineErrors('SERVING', {
+  MODEL_NOT_FOUND: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { model: string; known: readonly string[] }) =>
+      `Request for unknown model: '${p.model}' is not found. ${p.known.length === 0 ? 'No model is loaded.' : `Loaded: ${p.known.join(', ')}.`}`,
+  },
+  VERSION_NOT_FOUND: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { model: string; version: number; known: readonly number[] }) =>
+      `Model '${p.model}' has no version ${p.version} here. It has ${p.known.join(', ')}.`,
+  },
+  MODEL_UNREADY: {
+    status: 503,
+    retry: true,
+    level: 'warn',
+    message: (p: { model: string; version: number; reason: string }) =>
+      `Model '${p.model}' version ${p.version} is not ready: ${p.reason}. Send the request again later.`,
+  },
+  QUEUE_FULL: {
+    status: 429,
+    retry: true,
+    level: 'warn',
+    message: (p: { model: string; rows: number; waitingRows: number; maxQueueRows: number; retryAfterMs: number }) =>
+      `The queue of model '${p.model}' is full: ${p.waitingRows} rows wait, ${p.rows} arrived, the limit is ${p.maxQueueRows}. Send the request again in ${p.retryAfterMs} ms, or raise batching.maxQueueRows.`,
+  },
+  DEADLINE_EXCEEDED: {
+    status: 504,
+    retry: true,
+    level: 'info',
+    message: (p: { model: string; version: number; waitedMs: number; phase: 'queued' | 'running' }) =>
+      `The deadline passed after ${p.waitedMs} ms at model '${p.model}' version ${p.version}, while the request was ${p.phase}. Send it again with a longer timeout or when the load is lower.`,
+  },
+  CANCELLED: {
+    status: 499,
+    retry: false,
+    level: 'debug',
+    message: (p: { model: string }) => `The caller went away before model '${p.model}' ran.`,
+  },
+  RUN_TIMEOUT: {
+    status: 504,
+    retry: true,
+    level: 'error',
+    message: (p: { model: string; version: number; timeoutMs: number; rows: number }) =>
+      `A run of model '${p.model}' version ${p.version} with ${p.rows} rows took longer than its limit of ${p.timeoutMs} ms and was abandoned. Raise timeoutMs in model.json if such runs are expected.`,
+  },
+  RUN_FAILED: {
+    status: 500,
+    retry: false,
+    level: 'error',
+    message: (p: { model: string; version: number; detail: string }) =>
+      `Model '${p.model}' version ${p.version} failed on this input: ${p.detail}`,
+  },
+  OUTPUT_MISMATCH: {
+    status: 500,
+    retry: false,
+    level: 'error',
+    message: (p: { model: string; version: number; output: string; detail: string }) =>
+      `Model '${p.model}' version ${p.version} answered with an output '${p.output}' that does not match its signature: ${p.detail}.`,
+  },
+  BACKEND_UNKNOWN: {
+    status: 400,
+    retry: false,
+    level: 'error',
+    message: (p: { model: string; version: number; backend: string; known: readonly string[] }) =>
+      `Model '${p.model}' version ${p.version} asks for the backend '${p.backend}', which this server does not have. It has: ${p.known.join(', ')}.`,
+  },
+  LOAD_FAILED: {
+    status: 500,
+    retry: false,
+    level: 'error',
+    message: (p: { model: string; version: number; detail: string }) =>
+      `failed to load '${p.model}' version ${p.version}: ${p.detail}`,
+  },
+  WARMUP_FAILED: {
+    status: 500,
+    retry: false,
+    level: 'error',
+    message: (p: { model: string; version: number; detail: string }) =>
+      `failed to load '${p.model}' version ${p.version}: its test prediction failed: ${p.detail} Check the warmup rows in model.json.`,
+  },
+  VERSION_CHANGED: {
+    status: 409,
+    retry: false,
+    level: 'warn',
+    message: (p: { model: string; version: number; served: string; arrived: string }) =>
+      `Model '${p.model}' version ${p.version} is served with digest ${p.served}; files with digest ${p.arrived} were refused. Versions are immutable: publish them under a new number.`,
+  },
+})

@@ -1,0 +1,18 @@
+// Floor 2. Runs model versions: backends, the pool that loads them, and the batcher between a call and a run.
+// A route calls a Leaf (cache, then batch, then run); a Backend sees only tensors.
+// Nothing here knows about protocols, endpoints or where versions come from.
+export { ServingErrors } from './errors.js'
+export type {
+  Backend,
+  BackendFactory,
+  BackendOptions,
+  Leaf,
+  LeafInput,
+  LeafResult,
+  Pool,
+  PoolOptions,
+  RunContext,
+  ServedVersion,
+  VersionState,
+  VersionStatus,
+} from './types.js'
