@@ -97,14 +97,27 @@ export interface DecisionRecord {
 
 export type LogRecord = PredictionRecord | LateCallRecord | OutcomeRecord | DecisionRecord
 
-/** A record as read back, with its position. Payload tensors are JSON, with NaN and infinities as strings. */
-export type StoredRecord = { readonly seq: LogPosition } & (
-  | (Omit<PredictionRecord, 'payload'> & { readonly payload?: StoredPayload })
-  | (Omit<LateCallRecord, 'payload'> & { readonly payload?: StoredPayload })
-  | OutcomeRecord
-  | DecisionRecord
-)
+/** What every stored record has besides its own fields. */
+interface Stored {
+  readonly seq: LogPosition
+}
 
+interface WithStoredPayload {
+  /** Absent when it was not sampled or there was none; null when it was dropped. */
+  readonly payload?: StoredPayload | null
+  /** Why `payload` is null: the buffer was full, it was too large, or its retention ended. */
+  readonly payloadDropped?: 'pressure' | 'size' | 'retention'
+}
+
+export type StoredPrediction = Stored & Omit<PredictionRecord, 'payload'> & WithStoredPayload
+export type StoredLateCall = Stored & Omit<LateCallRecord, 'payload'> & WithStoredPayload
+export type StoredOutcome = Stored & OutcomeRecord
+export type StoredDecision = Stored & DecisionRecord
+
+/** A record as read back, with its position. Payload tensors are JSON, with NaN and infinities as strings. */
+export type StoredRecord = StoredPrediction | StoredLateCall | StoredOutcome | StoredDecision
+
+/** Redacted elements are null; bytes that are no UTF-8 are `{"b64": "…"}`. */
 export interface StoredTensor {
   readonly name: string
   readonly datatype: string
@@ -120,24 +133,64 @@ export interface StoredPayload {
 }
 
 export interface PredictionLog {
-  /** Never blocks and never throws: under pressure the payload goes first, then the record, and both are counted. */
+  /**
+   * Never blocks and never throws: under pressure the payload goes first, then the record, and both are counted.
+   * A dropped record has position 0. Tensors and raw slices are copied before it returns.
+   */
   append(record: LogRecord): LogPosition
   /** Everything up to and including this position survives power loss. */
   durableThrough(): LogPosition
-  /** Resolves when `position` is durable; rejects with LOG_WRITE_FAILED or, for a dropped record, LOG_DROPPED. */
+  /** Resolves when `position` is durable; rejects with LOG_WRITE_FAILED or LOG_CLOSED or, for a dropped record, LOG_DROPPED. */
   whenDurable(position: LogPosition): Promise<void>
-  /** Calls `batch` with records from `from` on, in order, one call at a time, then follows the log. */
+  /**
+   * Calls `batch` with durable records from `from` on, in order, one call at a time, then follows the log.
+   * When `batch` rejects, the same records come again after a pause. A position that retention removed continues with the next.
+   */
   subscribe(from: LogPosition, batch: (records: StoredRecord[]) => Promise<void>): Stop
 }
 
-/** What an endpoint asks of its log. */
+/** What an endpoint asks of its log. Any number of days may be fractional. */
 export interface LogPolicy {
   /** Share of predictions whose payload is kept, 0 to 1; default 1. */
   readonly payloadSample: number
   /** Input or feature names that are never written. */
   readonly redact: readonly string[]
   /** Days; undefined keeps for ever. Default 30. */
-  readonly retentionDays: number | undefined
+  readonly retentionDays?: number | undefined
   /** Days after which payloads go and headers stay; undefined means `retentionDays`. */
-  readonly payloadRetentionDays: number | undefined
+  readonly payloadRetentionDays?: number | undefined
+}
+
+/** A log in a folder. */
+export interface FileLog extends PredictionLog {
+  readonly folder: string
+  /** Resolves when everything appended so far is durable; rejects with LOG_WRITE_FAILED. */
+  flush(): Promise<void>
+  /** Applies each endpoint's retention to the sealed segments now; it also runs by itself every hour. */
+  applyRetention(): Promise<RetentionReport>
+  /** Writes what is buffered, ends subscriptions and closes the files. Later appends are dropped and counted. */
+  close(): Promise<void>
+}
+
+export interface RetentionReport {
+  readonly removedSegments: number
+  readonly rewrittenSegments: number
+  readonly removedRecords: number
+  readonly removedPayloads: number
+}
+
+/** Everything the log knows about one prediction. */
+export interface PredictionTrace {
+  /** Undefined when only its outcomes or late calls are left. */
+  readonly prediction: StoredPrediction | undefined
+  readonly calls: readonly StoredLateCall[]
+  readonly outcomes: readonly StoredOutcome[]
+}
+
+export interface QueryResult {
+  readonly columns: readonly { readonly name: string; readonly type: string }[]
+  /** Values in the order of `columns`, safe for JSON: integers beyond 2^53 are strings, times are ISO 8601. */
+  readonly rows: readonly (readonly unknown[])[]
+  /** True when there were more rows than asked for. */
+  readonly truncated: boolean
 }
