@@ -2,20 +2,6 @@
 import { defineErrors } from '../core/index.js'
 
 export const ServingErrors = defineErrors('SERVING', {
-  MODEL_NOT_FOUND: {
-    status: 404,
-    retry: false,
-    level: 'info',
-    message: (p: { model: string; known: readonly string[] }) =>
-      `Request for unknown model: '${p.model}' is not found. ${p.known.length === 0 ? 'No model is loaded.' : `Loaded: ${p.known.join(', ')}.`}`,
-  },
-  VERSION_NOT_FOUND: {
-    status: 404,
-    retry: false,
-    level: 'info',
-    message: (p: { model: string; version: number; known: readonly number[] }) =>
-      `Model '${p.model}' has no version ${p.version} here. It has ${p.known.join(', ')}.`,
-  },
   MODEL_UNREADY: {
     status: 503,
     retry: true,

@@ -31,16 +31,16 @@ export interface BackendOptions {
 export type BackendFactory = (artifact: VersionArtifact, options: BackendOptions) => Promise<Backend>
 
 export interface LeafInput {
-  readonly tensors: TensorMap
+  readonly inputs: TensorMap
   /** Size of the batch axis; 1 for a model without one. */
   readonly rows: number
   /** Output names wanted, in order; undefined means all. */
   readonly outputs: readonly string[] | undefined
   /**
    * The caller sets this to true when nobody waits for the answer any more; work that is still queued is then dropped
-   * with SERVING_CANCELLED. Looked at when a batch is put together, so cancelling costs one write. Initialise it to false.
+   * with SERVING_CANCELLED. Looked at when a batch is put together, so abandoning costs one write.
    */
-  cancelled?: boolean
+  isAbandoned?: boolean
 }
 
 export interface LeafResult {
@@ -94,11 +94,6 @@ export interface Pool {
   get(ref: VersionRef): ServedVersion | undefined
   /** The highest ready number of a model. */
   latest(model: ModelName): ServedVersion | undefined
-  /**
-   * `get` or `latest` for a request: throws SERVING_MODEL_NOT_FOUND, SERVING_VERSION_NOT_FOUND or, when it is known but not
-   * serving, SERVING_MODEL_UNREADY.
-   */
-  resolve(model: ModelName, version: number | 'latest'): ServedVersion
   status(ref: VersionRef): VersionStatus | undefined
   /** By model, then number. */
   statuses(): VersionStatus[]

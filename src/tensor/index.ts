@@ -1,5 +1,6 @@
 // Floor 1. Datatypes, tensors, signatures, and the codecs between tensors, rows of named features and JSON.
 // A tensor is a name, a datatype, a shape and row-major data; everything a model eats or returns is one.
+export { concatenateRows, sliceRows } from './batch.js'
 export {
   allocate,
   DATATYPES,
@@ -9,6 +10,7 @@ export {
   isDataType,
   type TensorData,
 } from './datatype.js'
+export { shapeText, TensorErrors } from './errors.js'
 export type {
   BatchingOptions,
   FeatureRow,
@@ -29,3 +31,4 @@ export {
 } from './row-schema.js'
 export { rowsToTensors, tensorsToNamedOutputs } from './rows.js'
 export { elementCount, type Signature, type Tensor, type TensorMap, type TensorSpec } from './tensor.js'
+export { tensorMap, validateInputs, validateOutputNames } from './validate.js'
