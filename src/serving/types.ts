@@ -31,16 +31,16 @@ export interface BackendOptions {
 export type BackendFactory = (artifact: VersionArtifact, options: BackendOptions) => Promise<Backend>
 
 export interface LeafInput {
-  readonly inputs: TensorMap
+  readonly tensors: TensorMap
   /** Size of the batch axis; 1 for a model without one. */
   readonly rows: number
   /** Output names wanted, in order; undefined means all. */
   readonly outputs: readonly string[] | undefined
   /**
    * The caller sets this to true when nobody waits for the answer any more; work that is still queued is then dropped
-   * with SERVING_CANCELLED. Looked at when a batch is put together, so abandoning costs one write.
+   * with SERVING_CANCELLED. Looked at when a batch is put together, so cancelling costs one write.
    */
-  isAbandoned?: boolean
+  cancelled?: boolean
 }
 
 export interface LeafResult {
