@@ -1,4 +1,5 @@
 // What runs is changed only by decisions: each is a record that carries its evidence, can be explained and undone.
+import type { Transaction } from 'kysely'
 import type { DecisionId, Stop } from '../core/index.js'
 
 /** A change by kind, with ids and numbers but no personal data. Kinds are registered in `app`. */
@@ -48,11 +49,57 @@ export interface Explanation {
   readonly related: readonly Decision[]
 }
 
+/**
+ * How one kind of change is made and unmade; the domain that owns the state supplies it, `app` registers it.
+ * `apply` and `undo` write through `tx` only (`tx.withTables<Tables>()`), so that the change and its row are one.
+ */
+export interface ChangeKind {
+  readonly kind: string
+  /** Whether `undo` may be asked for; what cannot be taken back says false. */
+  readonly undoable: boolean
+  /** Throws the domain's own error when the detail is not one of this kind. */
+  parse(change: Change): void
+  /** Makes the change and returns what it replaced: null when there was nothing. */
+  apply(tx: Transaction<unknown>, change: Change): Promise<Replaced>
+  /** Puts back `decision.before` and returns what that replaced, so that an undo can be undone too. */
+  undo(tx: Transaction<unknown>, decision: Decision): Promise<Replaced>
+  /** One sentence for a person, as it reads in a list: `Pointed alias "champion" of fraud at version 2.` */
+  summary(decision: Decision): string
+}
+
+/** The state a change replaced, as JSON. */
+export type Replaced = Readonly<Record<string, unknown>> | null
+
+export interface DecisionQuery {
+  /** Default 50, at most 1,000. */
+  readonly limit?: number
+  /** Only decisions with a smaller number: the last one of the page before. */
+  readonly before?: number
+  readonly subject?: string
+  readonly kind?: string
+}
+
+export type Verification =
+  | { readonly ok: true; readonly count: number; readonly head: string }
+  /** `number` is the first row that is not as it was written. */
+  | { readonly ok: false; readonly number: number; readonly reason: string }
+
 export interface Decisions {
-  /** Makes the change and its row in one transaction. */
+  /** Makes the change and its row in one transaction. Throws DECISION_KIND_UNKNOWN and what the kind throws. */
   apply(change: Change, evidence: Evidence, by: Actor): Promise<Decision>
-  /** Throws DECISION_NOT_FOUND, DECISION_ALREADY_UNDONE, DECISION_NOT_UNDOABLE, DECISION_SUPERSEDED. */
+  /**
+   * A new decision that puts back what this one replaced; undoing an undo does the change again.
+   * Throws DECISION_NOT_FOUND, DECISION_ALREADY_UNDONE, DECISION_NOT_UNDOABLE, DECISION_SUPERSEDED.
+   */
   undo(id: DecisionId, by: Actor): Promise<Decision>
+  /** Throws DECISION_NOT_FOUND. */
+  get(id: DecisionId): Promise<Decision>
+  /** Newest first. */
+  list(query?: DecisionQuery): Promise<Decision[]>
+  /** Throws DECISION_NOT_FOUND. */
   explain(id: DecisionId): Promise<Explanation>
+  /** Recomputes the whole chain. */
+  verify(): Promise<Verification>
+  /** Each decision of this process after its commit, in order; what a watcher throws is logged and goes no further. */
   watch(change: (decision: Decision) => void): Stop
 }

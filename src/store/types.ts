@@ -1,6 +1,50 @@
 // The engines behind small interfaces. Embedded implementations live here now; Redis, S3, Kafka and Postgres plug in later.
 import type { Readable } from 'node:stream'
+import type { Kysely, Transaction } from 'kysely'
 import type { Digest } from '../core/index.js'
+
+/**
+ * One step of a domain's schema. It runs inside a transaction; make tables with `tx.schema`, reach typed ones with
+ * `tx.withTables<Tables>()`. Column types both engines understand: `text`, `integer`, `bigint`, `double precision`, `bytea`.
+ */
+export interface Migration {
+  up(tx: Transaction<unknown>): Promise<void>
+}
+
+/**
+ * Metadata in SQL, through kysely's query builder only, so that SQLite and Postgres run the same code.
+ *
+ * Values: numbers (finite), bigints of 64 bits, text without NUL, bytes, null. A boolean is 0 or 1 in an `integer` column,
+ * a time is milliseconds in a `bigint` one, an object is JSON in `text`. Integers come back as numbers, and as bigints
+ * where a number would round. Ids and numbers are made by the domain, never by the database.
+ *
+ * Any call rejects with STORE_CONFLICT (a constraint), STORE_BUSY, STORE_FULL, STORE_CORRUPT, STORE_UNAVAILABLE,
+ * STORE_QUERY_FAILED, STORE_VALUE_INVALID, STORE_THREAD_DIED or STORE_CLOSED.
+ */
+export interface Sql {
+  readonly dialect: 'sqlite'
+  /** The query builder for a domain's own tables. Inside `transaction`, use the transaction it was given instead. */
+  db<Tables>(): Kysely<Tables>
+  /**
+   * Runs `work` in one serialised transaction and commits when it resolves; any rejection undoes all of it.
+   * Annotate the parameter and both types follow: `sql.transaction(async (tx: Transaction<Tables>) => …)`.
+   * Throws STORE_NESTED_TRANSACTION when `work` uses anything but `tx`.
+   */
+  transaction<Tables, T>(work: (tx: Transaction<Tables>) => Promise<T>): Promise<T>
+  /**
+   * Brings a domain's tables up to date, in the order of the names (`0001-aliases`, `0002-…`), all or nothing.
+   * Throws STORE_SCHEMA_NEWER, STORE_MIGRATION_ORDER, STORE_MIGRATION_FAILED.
+   */
+  migrate(domain: string, migrations: Readonly<Record<string, Migration>>): Promise<void>
+  /** Waits for what is running, then leaves one file. Calling it again does nothing. */
+  close(): Promise<void>
+}
+
+/** Held for as long as a process owns a data folder; the system releases it when the process ends, however it ends. */
+export interface FolderLock {
+  readonly folder: string
+  release(): Promise<void>
+}
 
 export interface KeyValueEntry {
   readonly key: string
