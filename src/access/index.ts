@@ -1,0 +1,7 @@
+// Floor 2. Who may call, and what they may do. For now: the protection of a server without keys.
+// Keys, roles, tenants and quotas join here.
+export { AccessErrors } from './errors.js'
+export { checkBind, createLoopbackGuard, isLoopback } from './loopback.js'
+
+/** The tenant of every caller until keys exist. */
+export const DEFAULT_TENANT = 'default'

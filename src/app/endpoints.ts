@@ -1,0 +1,56 @@
+// The endpoints there are: declared in the configuration, pointed by decisions, or implied by a model's name.
+import type { EndpointName, ModelName } from '../core/index.js'
+import type { LogPolicy } from '../log/index.js'
+import { type Endpoint, type EndpointConfig, endpointSchema, PathErrors } from '../path/index.js'
+import { compileRoute, type RouteNode, type VersionLeaf } from '../route/index.js'
+import { type Aliases, implicitRoute } from './versions.js'
+
+export type EndpointOrigin = 'declared' | 'pointed' | 'implicit'
+
+export interface Endpoints {
+  /** Throws PATH_ENDPOINT_NOT_FOUND. */
+  get(name: string): Endpoint
+  /** By name. */
+  list(): Endpoint[]
+  origin(name: string): EndpointOrigin
+  /** What there is now: the models, and the endpoints that decisions point at a version. */
+  replace(models: Iterable<ModelName>, pointers: ReadonlyMap<string, VersionLeaf>): void
+  logPolicy(name: string): LogPolicy
+}
+
+export function createEndpoints(declared: Readonly<Record<string, EndpointConfig>>, aliases: Aliases): Endpoints {
+  const defaults = endpointSchema.omit({ route: true }).parse({})
+  const origins = new Map<string, EndpointOrigin>()
+  let table = new Map<string, Endpoint>()
+
+  function build(name: string, route: RouteNode): Endpoint {
+    const { deadlineMs, log } = declared[name] ?? defaults
+    return { name: name as EndpointName, route: compileRoute(route), deadlineMs, ack: log.ack }
+  }
+
+  const endpoints: Endpoints = {
+    get(name) {
+      const endpoint = table.get(name)
+      if (endpoint) return endpoint
+      throw PathErrors.ENDPOINT_NOT_FOUND({ name: name.slice(0, 128), known: [...table.keys()].sort() })
+    },
+    list: () => [...table.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
+    origin: (name) => origins.get(name) ?? 'implicit',
+    replace(models, pointers) {
+      const routes = new Map<string, [EndpointOrigin, RouteNode]>()
+      for (const model of models) routes.set(model, ['implicit', implicitRoute(model, aliases)])
+      for (const [name, { route }] of Object.entries(declared)) routes.set(name, ['declared', route])
+      for (const [name, leaf] of pointers) routes.set(name, ['pointed', leaf])
+      const next = new Map<string, Endpoint>()
+      origins.clear()
+      for (const [name, [origin, route]] of routes) {
+        next.set(name, build(name, route))
+        origins.set(name, origin)
+      }
+      table = next
+    },
+    logPolicy: (name) => declared[name]?.log ?? defaults.log,
+  }
+  endpoints.replace([], new Map())
+  return endpoints
+}

@@ -1,0 +1,11 @@
+// Floor 5. The composition root: the typed configuration, and the app built from it.
+// Users write `defineProject` from here; faces get an App and ask its views.
+
+export { split, version } from '../route/index.js'
+export { type App, createApp } from './app.js'
+export type { EndpointOrigin, Endpoints } from './endpoints.js'
+export { type Setting, settings } from './environment.js'
+export { AppErrors, ConfigErrors, type ConfigProblem } from './errors.js'
+export { type LoadedProject, type LoadOptions, loadProject } from './load-project.js'
+export { defineProject, type ProjectConfig, type ProjectInput } from './project.js'
+export { type EndpointView, endpointViews, type ModelView, modelViews, rowSchema, type VersionView } from './views.js'

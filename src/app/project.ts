@@ -1,0 +1,67 @@
+// The whole configuration: each domain brings the schema of its section, this file puts them together.
+import { z } from 'zod'
+import { isName } from '../core/index.js'
+import { logSection } from '../log/index.js'
+import { endpointSchema } from '../path/index.js'
+import { modelsSection } from '../registry/index.js'
+import { servingSection } from '../serving/index.js'
+import { storeSection } from '../store/index.js'
+
+const port = z.int().min(0).max(65_535)
+
+export const serverSection = z
+  .strictObject({
+    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; anything but loopback needs insecure'),
+    port: port.default(8080).describe('HTTP port; 0 takes any free one'),
+    grpcPort: port.default(8081).describe('Port kept for gRPC; nothing listens on it yet'),
+    insecure: z.boolean().default(false).describe('Listen beyond loopback although callers are not authenticated'),
+    bodyLimitBytes: z
+      .int()
+      .positive()
+      .default(64 * 1024 * 1024)
+      .describe('Largest request body; larger ones get 413 before they are buffered'),
+    headersTimeoutMs: z.int().positive().default(10_000).describe('Time for a client to send its headers'),
+    requestTimeoutMs: z.int().positive().default(60_000).describe('Time for a client to send its whole request'),
+    drainMs: z.int().positive().default(20_000).describe('On SIGTERM: longest wait for requests in flight'),
+    logLevel: z
+      .enum(['debug', 'info', 'warn', 'error', 'silent'])
+      .default('info')
+      .describe('Lowest level of the server log'),
+  })
+  .prefault({})
+  .describe('The HTTP server.')
+
+export const projectSchema = z.strictObject({
+  name: z
+    .string()
+    .refine(isName, 'must be letters, digits, ".", "_" or "-", at most 128')
+    .optional()
+    .describe('Name of the project'),
+  server: serverSection,
+  models: modelsSection,
+  serving: servingSection,
+  endpoints: z
+    .record(
+      z.string().refine(isName, 'endpoint names are letters, digits, ".", "_" or "-", at most 128'),
+      endpointSchema,
+    )
+    .default({})
+    .describe('Endpoints by name. Every model has one of its own name without being listed here.'),
+  log: logSection,
+  store: storeSection,
+})
+
+/** What a project may write. */
+export type ProjectInput = z.input<typeof projectSchema>
+/** The same with every default filled in. */
+export type ProjectConfig = z.output<typeof projectSchema>
+
+/**
+ * Types a project's configuration; `headrace.config.ts` exports its result. It is checked when the server loads it.
+ *
+ * @example
+ * export default defineProject({ endpoints: { fraud: { route: version('fraud', 2) } } })
+ */
+export function defineProject(project: ProjectInput): ProjectInput {
+  return project
+}

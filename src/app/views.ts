@@ -1,0 +1,127 @@
+// What people and generators see of models and endpoints: plain data, no live objects.
+import { type HeadraceError, toHeadraceError } from '../core/index.js'
+import { referenceVersion } from '../path/index.js'
+import type { ServedVersion, VersionState } from '../serving/index.js'
+import { describeRows, type FeatureSpec, type OutputSpec, type RowSchema, type Signature } from '../tensor/index.js'
+import type { App } from './app.js'
+import type { EndpointOrigin } from './endpoints.js'
+
+export interface VersionView {
+  readonly version: number
+  /** `unloaded` when no server has loaded it. */
+  readonly state: VersionState
+  /** Why it is not ready. */
+  readonly reason: string | null
+  /** Error code of a load that failed. */
+  readonly code: string | null
+  readonly digest: string | null
+  readonly isolation: 'inline' | 'thread' | null
+  readonly signature: Signature | null
+  readonly labels: readonly string[] | null
+  readonly description: string | null
+  readonly trained: Readonly<Record<string, unknown>> | null
+}
+
+export interface ModelView {
+  readonly name: string
+  readonly aliases: Readonly<Record<string, number>>
+  /** By number. */
+  readonly versions: readonly VersionView[]
+}
+
+export interface EndpointView {
+  readonly name: string
+  readonly origin: EndpointOrigin
+  readonly ready: boolean
+  /** Why it is not ready. */
+  readonly reason: string | null
+  /** The version that callers' inputs are checked against now. */
+  readonly model: string | null
+  readonly version: number | null
+  readonly description: string | null
+  readonly signature: Signature | null
+  readonly features: readonly FeatureSpec[]
+  readonly outputs: readonly OutputSpec[]
+  readonly labels: readonly string[] | null
+  readonly deadlineMs: number
+}
+
+const schemas = new WeakMap<ServedVersion, RowSchema>()
+
+/** How rows map to a version's tensors; worked out once per version. */
+export function rowSchema(served: ServedVersion): RowSchema {
+  let schema = schemas.get(served)
+  if (!schema) {
+    schema = describeRows(served.signature, served.manifest, served.labels)
+    schemas.set(served, schema)
+  }
+  return schema
+}
+
+export async function modelViews(app: App): Promise<ModelView[]> {
+  const models = new Map<string, Map<number, VersionView>>()
+  const put = (model: string, view: VersionView) => {
+    const versions = models.get(model) ?? new Map<number, VersionView>()
+    models.set(model, versions.set(view.version, view))
+  }
+  for (const ref of await app.source.list()) {
+    if (!app.pool.status(ref)) put(ref.model, versionView(ref.version, 'unloaded', undefined, undefined, undefined))
+  }
+  for (const { ref, state, reason, error } of app.pool.statuses())
+    put(ref.model, versionView(ref.version, state, reason, error?.code, app.pool.get(ref)))
+  return [...models]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, versions]) => ({
+      name,
+      aliases: app.aliases.of(name),
+      versions: [...versions.values()].sort((a, b) => a.version - b.version),
+    }))
+}
+
+function versionView(
+  version: number,
+  state: VersionState,
+  reason: string | undefined,
+  code: string | undefined,
+  served: ServedVersion | undefined,
+): VersionView {
+  return {
+    version,
+    state,
+    reason: reason ?? null,
+    code: code ?? null,
+    digest: served?.digest ?? null,
+    isolation: served?.isolation ?? null,
+    signature: served?.signature ?? null,
+    labels: served?.labels ?? null,
+    description: served?.manifest.description || null,
+    trained: served?.manifest.trained ?? null,
+  }
+}
+
+export function endpointViews(app: App): EndpointView[] {
+  return app.endpoints.list().map((endpoint) => {
+    let served: ServedVersion | undefined
+    let failure: HeadraceError | undefined
+    try {
+      served = referenceVersion(endpoint, app.versions)
+    } catch (error) {
+      failure = toHeadraceError(error)
+    }
+    const schema = served && rowSchema(served)
+    return {
+      name: endpoint.name,
+      origin: app.endpoints.origin(endpoint.name),
+      ready: served !== undefined,
+      reason: failure?.message ?? null,
+      model: served?.ref.model ?? null,
+      version: served?.ref.version ?? null,
+      description: served?.manifest.description || null,
+      signature: served?.signature ?? null,
+      features: schema?.features ?? [],
+      outputs: schema?.outputs ?? [],
+      labels: served?.labels ?? null,
+      deadlineMs: endpoint.deadlineMs,
+    }
+  })
+}

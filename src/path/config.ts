@@ -1,0 +1,17 @@
+// The `endpoints` section: a stable name, the route behind it, and its policies.
+import { z } from 'zod'
+import { endpointLogPolicy } from '../log/index.js'
+import { routeSchema } from '../route/index.js'
+
+export const endpointSchema = z.strictObject({
+  route: routeSchema.describe('Which versions answer: version("fraud", 2), or a tree of nodes'),
+  deadlineMs: z
+    .number()
+    .positive()
+    .max(3_600_000)
+    .default(10_000)
+    .describe('Longest a request may take, in milliseconds; past it the caller gets 504'),
+  log: endpointLogPolicy.prefault({}).describe('What the log keeps of this endpoint, and when the answer waits for it'),
+})
+
+export type EndpointConfig = z.output<typeof endpointSchema>

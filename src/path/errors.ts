@@ -1,0 +1,19 @@
+import { defineErrors } from '../core/index.js'
+
+export const PathErrors = defineErrors('PATH', {
+  ENDPOINT_NOT_FOUND: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    // Triton's clients look for the first words.
+    message: (p: { name: string; known: readonly string[] }) =>
+      `Request for unknown model: "${p.name}" is neither an endpoint nor a model here. ${p.known.length === 0 ? 'No model is loaded; put one in the models folder.' : `Known: ${p.known.slice(0, 20).join(', ')}.`}`,
+  },
+  DRAINING: {
+    status: 503,
+    retry: true,
+    level: 'info',
+    message: (_: { retryAfterMs: number }) =>
+      'The server is shutting down and takes no new requests. Send the request to another replica, or again later.',
+  },
+})

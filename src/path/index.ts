@@ -1,0 +1,9 @@
+// Floor 3. The request path: the stages in the order they run, and nothing else.
+// Faces build a Prediction, call `predict`, and send what the shaper wrote.
+export { type EndpointConfig, endpointSchema } from './config.js'
+export { type Endpoint, referenceVersion, type Versions } from './endpoint.js'
+export { PathErrors } from './errors.js'
+export { createPath, type Path, type PathOptions } from './path.js'
+export { Prediction, type PredictionRequest, type Shaper } from './prediction.js'
+export { flagsOf } from './record.js'
+export type { Stage, StageName } from './stage.js'

@@ -1,0 +1,80 @@
+// The path's metrics, bound once per series and flushed once per request by the record stage.
+import { type Counter, type Histogram, LATENCY_BUCKETS, type Metrics } from '../core/index.js'
+import type { Prediction } from './prediction.js'
+
+export interface PathMetrics {
+  observe(prediction: Prediction, totalMs: number): void
+}
+
+const STAGES = ['admit', 'features', 'route', 'shape'] as const
+
+interface EndpointSeries {
+  readonly request: Histogram
+  readonly stages: readonly Histogram[]
+  readonly outcomes: Map<string, Counter>
+}
+
+export function createPathMetrics(metrics: Metrics): PathMetrics {
+  const predictions = metrics.counter({
+    name: 'ml_predictions_total',
+    help: 'Predictions by the version that answered; status is ok or error.',
+    labels: ['endpoint', 'model', 'version', 'status'],
+  })
+  const request = metrics.histogram({
+    name: 'ml_request_seconds',
+    help: 'Whole request inside the server, from its first byte to the reply being ready.',
+    labels: ['endpoint'],
+    buckets: LATENCY_BUCKETS,
+  })
+  const stage = metrics.histogram({
+    name: 'ml_stage_seconds',
+    help: 'Time in each stage of the request path.',
+    labels: ['endpoint', 'stage'],
+    buckets: LATENCY_BUCKETS,
+  })
+  const errors = metrics.counter({
+    name: 'ml_errors_total',
+    help: 'Errors answered, by code.',
+    labels: ['code'],
+  })
+  const byEndpoint = new Map<string, EndpointSeries>()
+
+  function series(endpoint: string): EndpointSeries {
+    let found = byEndpoint.get(endpoint)
+    if (!found) {
+      found = {
+        request: request.with(endpoint),
+        stages: STAGES.map((name) => stage.with(endpoint, name)),
+        outcomes: new Map(),
+      }
+      byEndpoint.set(endpoint, found)
+    }
+    return found
+  }
+
+  return {
+    observe(prediction, totalMs) {
+      const { name } = prediction.endpoint
+      const bound = series(name)
+      bound.request.observe(totalMs / 1000)
+      bound.stages[0]!.observe(prediction.admitMs / 1000)
+      bound.stages[1]!.observe(prediction.featuresMs / 1000)
+      bound.stages[2]!.observe(prediction.routeMs / 1000)
+      bound.stages[3]!.observe(prediction.shapeMs / 1000)
+      const { error, served } = prediction
+      if (error) errors.with(error.code).inc()
+      // The last call tells which version failed when none answered.
+      const leaf = served ? undefined : prediction.calls.at(-1)
+      const model = served?.ref.model ?? leaf?.model ?? ''
+      const version = served?.ref.version ?? leaf?.version ?? ''
+      const status = error ? 'error' : 'ok'
+      const key = `${model}/${version}/${status}`
+      let counter = bound.outcomes.get(key)
+      if (!counter) {
+        counter = predictions.with(name, model, String(version), status)
+        bound.outcomes.set(key, counter)
+      }
+      counter.inc()
+    },
+  }
+}

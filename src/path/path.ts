@@ -1,0 +1,97 @@
+// The one path: admit → features → route → shape → record. Every request takes it; nothing gets a private one.
+import { type Platform, toHeadraceError } from '../core/index.js'
+import type { PredictionLog } from '../log/index.js'
+import { admitStage } from './admit.js'
+import type { Versions } from './endpoint.js'
+import { createPathMetrics } from './metrics.js'
+import type { Prediction } from './prediction.js'
+import { recordStage } from './record.js'
+import { routeStage } from './route-stage.js'
+import type { Stage } from './stage.js'
+
+export interface PathOptions {
+  readonly platform: Platform
+  readonly versions: Versions
+  readonly log: PredictionLog
+}
+
+export interface Path {
+  /**
+   * Takes a prediction through the stages. Never rejects: a failure is in `prediction.error`, otherwise `prediction.reply` is set.
+   * The record is in the log (and durable, if the endpoint asks for that) when it resolves.
+   */
+  predict(prediction: Prediction): Promise<void>
+  /** Refuses new requests from now on and resolves when those in flight have been answered. */
+  drain(): Promise<void>
+  readonly inFlight: number
+}
+
+const shapeStage: Stage = { name: 'shape', run: (prediction) => prediction.shaper(prediction) }
+
+export function createPath({ platform, versions, log }: PathOptions): Path {
+  const { clock, logger, random } = platform
+  let inFlight = 0
+  let isDraining = false
+  let drained: (() => void) | undefined
+  const admit = admitStage({ clock, versions, isDraining: () => isDraining })
+  const route = routeStage({ clock, random, versions })
+  const record = recordStage({ clock, log, metrics: createPathMetrics(platform.metrics) })
+
+  async function run(prediction: Prediction): Promise<void> {
+    let markMs = clock.monotonicMs()
+    try {
+      admit.run(prediction)
+      // Reading and parsing are part of admitting.
+      const admittedMs = clock.monotonicMs()
+      prediction.admitMs = admittedMs - prediction.arrivedMs
+      markMs = admittedMs
+      await route.run(prediction)
+      const routedMs = clock.monotonicMs()
+      prediction.routeMs = routedMs - markMs
+      markMs = routedMs
+      const shaping = shapeStage.run(prediction)
+      if (shaping) await shaping
+      prediction.shapeMs = clock.monotonicMs() - markMs
+    } catch (error) {
+      fail(prediction, error)
+      if (prediction.admitMs === 0) prediction.admitMs = clock.monotonicMs() - prediction.arrivedMs
+      else if (prediction.routeMs === 0) prediction.routeMs = clock.monotonicMs() - markMs
+    }
+    try {
+      const recording = record.run(prediction)
+      if (recording) await recording
+    } catch (error) {
+      fail(prediction, error)
+    }
+  }
+
+  function fail(prediction: Prediction, error: unknown): void {
+    const failure = toHeadraceError(error)
+    prediction.error = failure
+    if (failure.level === 'error')
+      logger.error({ err: failure, id: prediction.id, endpoint: prediction.endpoint.name }, failure.message)
+  }
+
+  return {
+    async predict(prediction) {
+      inFlight++
+      try {
+        await run(prediction)
+      } finally {
+        inFlight--
+        if (inFlight === 0) drained?.()
+      }
+    },
+    drain() {
+      isDraining = true
+      return inFlight === 0
+        ? Promise.resolve()
+        : new Promise((resolve) => {
+            drained = resolve
+          })
+    },
+    get inFlight() {
+      return inFlight
+    },
+  }
+}

@@ -1,0 +1,93 @@
+// A prediction in flight: one mutable object of one shape that every stage reads and writes, so the path allocates little.
+import type { HeadraceError } from '../core/index.js'
+import type { Deadline } from '../flow/index.js'
+import type { RecordedCall } from '../log/index.js'
+import type { RouteChoice } from '../route/index.js'
+import type { LeafInput, ServedVersion } from '../serving/index.js'
+import type { TensorMap } from '../tensor/index.js'
+import type { Endpoint } from './endpoint.js'
+
+/** Writes the reply of an answered prediction into `prediction.reply`; one function per protocol, called by the shape stage. */
+export type Shaper = (prediction: Prediction) => void | Promise<void>
+
+/** What a face knows when a request has been parsed. */
+export interface PredictionRequest {
+  readonly id: string
+  readonly endpoint: Endpoint
+  /** `oip`, `kserve-v1` or `native`. */
+  readonly protocol: string
+  readonly tenant: string
+  readonly unit: string | undefined
+  readonly traceId: string | undefined
+  readonly tensors: TensorMap
+  /** JSON text of the inputs as they arrived, for the log. */
+  readonly rawInputs: Uint8Array | string | undefined
+  /** Names wanted, in order; undefined means all. */
+  readonly outputs: readonly string[] | undefined
+  /** The version that the caller named: bypasses the route. */
+  readonly pinned: ServedVersion | undefined
+  /** The caller's own time limit in milliseconds; the endpoint's applies when it is shorter or this is absent. */
+  readonly timeoutMs: number | undefined
+  /** Monotonic milliseconds when the request's first byte was handled. */
+  readonly arrivedMs: number
+  readonly shaper: Shaper
+  /** What the face needs again when it shapes the reply; the path does not look inside. */
+  readonly wire: unknown
+}
+
+export class Prediction implements LeafInput {
+  readonly id: string
+  readonly endpoint: Endpoint
+  readonly protocol: string
+  readonly tenant: string
+  readonly unit: string | undefined
+  readonly traceId: string | undefined
+  readonly tensors: TensorMap
+  readonly rawInputs: Uint8Array | string | undefined
+  readonly outputs: readonly string[] | undefined
+  readonly pinned: ServedVersion | undefined
+  readonly timeoutMs: number | undefined
+  readonly arrivedMs: number
+  readonly shaper: Shaper
+  readonly wire: unknown
+
+  /** Set by admit. */
+  rows = 1
+  deadline: Deadline | undefined = undefined
+  /** Set when the client went away; work still queued for it is dropped. */
+  cancelled = false
+  choices: readonly RouteChoice[] = NO_CHOICES
+  readonly calls: RecordedCall[] = []
+  /** The version whose answer is the reply, and that answer. */
+  served: ServedVersion | undefined = undefined
+  answer: TensorMap | undefined = undefined
+  queueMs = 0
+  computeMs = 0
+  /** Reply body, and the JSON of its outputs for the log when the shaper has it anyway. */
+  reply: string | Uint8Array | undefined = undefined
+  rawOutputs: string | undefined = undefined
+  error: HeadraceError | undefined = undefined
+  admitMs = 0
+  featuresMs = 0
+  routeMs = 0
+  shapeMs = 0
+
+  constructor(request: PredictionRequest) {
+    this.id = request.id
+    this.endpoint = request.endpoint
+    this.protocol = request.protocol
+    this.tenant = request.tenant
+    this.unit = request.unit
+    this.traceId = request.traceId
+    this.tensors = request.tensors
+    this.rawInputs = request.rawInputs
+    this.outputs = request.outputs
+    this.pinned = request.pinned
+    this.timeoutMs = request.timeoutMs
+    this.arrivedMs = request.arrivedMs
+    this.shaper = request.shaper
+    this.wire = request.wire
+  }
+}
+
+const NO_CHOICES: readonly RouteChoice[] = []
