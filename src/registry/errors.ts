@@ -75,8 +75,8 @@ export const RegistryErrors = defineErrors('REGISTRY', {
     status: 409,
     retry: false,
     level: 'error',
-    message: (p: { model: string; version: number; before: string; now: string }) =>
-      `Version ${p.version} of model "${p.model}" was ${p.before} and is now ${p.now}. Versions are immutable: put the old file back, and give the new one a new number.`,
+    message: (p: { model: string; version: number; difference: string }) =>
+      `Version ${p.version} of model "${p.model}" is not what it was: ${p.difference}. Versions are immutable: put the old files back, and give the new ones a new number.`,
   },
   SAME_CONTENT: {
     status: 409,

@@ -1,12 +1,301 @@
-import type { Platform } from '../core/index.js'
-import type { FolderSource } from './types.js'
+// Versions from `<folder>/<model>/<version>/model.onnx` (and model.json). Copying into the folder is not atomic, so a version
+// is announced only when it is complete: (1) nothing in its folder changed for the settle time, by two looks or by the file
+// system's own times (so that start-up does not wait for old files), and (2) the ONNX file is whole and the files it names are
+// there. Rename a finished folder into place, or use pushVersion, and a watcher can never see half of it.
+import { stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { type Platform, type Stop, type VersionRef, versionKey } from '../core/index.js'
+import type { VersionArtifact } from '../tensor/index.js'
+import { type Content, contentDifference, loadArtifact, readContent, type VersionFiles } from './artifact.js'
+import { RegistryErrors } from './errors.js'
+import { type FolderLook, lookAtFolder, type VersionLook } from './folder-look.js'
+import { createFolderWatch, type FolderWatch } from './folder-watch.js'
+import { foreignFormat } from './foreign-format.js'
+import { readOnnxOutline } from './onnx-file.js'
+import type { FolderSource, PendingVersion, SourceEvent } from './types.js'
 
 export interface FolderSourceOptions {
   readonly folder: string
   readonly platform: Platform
-  /** Default 500. */
+  /** How long a version must not change before it counts as complete; default 500. */
   readonly settleMs?: number
-  /** Default 2,000. */
+  /** Between looks when the file system reports nothing; default 2,000. */
   readonly pollMs?: number
 }
-export declare function createFolderSource(options: FolderSourceOptions): FolderSource
+
+// A copying tool causes many events; they are answered by one look.
+const GATHER_MS = 50
+
+/** A version folder over several looks. */
+interface Tracked {
+  readonly ref: VersionRef
+  readonly folder: string
+  stamp: string
+  /** Monotonic time at which `stamp` was first seen. */
+  stampSinceMs: number
+  /** The stamp whose files were last examined, so that nothing is examined twice. */
+  examinedStamp: string | undefined
+  isAnnounced: boolean
+  /** Why it is not announced. */
+  reason: string
+  /** Monotonic time at which the model file was first missing. */
+  missingSinceMs: number | undefined
+  files: VersionFiles
+  /** What `get` gave out; from then on another content is refused. */
+  content: Content | undefined
+  /** The last difference reported. */
+  refused: string | undefined
+}
+
+/** Use `createFileSource` to serve one file instead. */
+export function createFolderSource(options: FolderSourceOptions): FolderSource {
+  return new ModelsFolder(options)
+}
+
+class ModelsFolder implements FolderSource {
+  readonly #folder: string
+  readonly #platform: Platform
+  readonly #settleMs: number
+  readonly #pollMs: number
+  readonly #tracked = new Map<string, Tracked>()
+  readonly #watchers = new Set<(event: SourceEvent) => void>()
+  readonly #warned = new Set<string>()
+  #watch: FolderWatch | undefined
+  #timer: { readonly atMs: number; cancel(): void } | undefined
+  /** Looks run one after the other. */
+  #last: Promise<void> = Promise.resolve()
+
+  constructor(options: FolderSourceOptions) {
+    this.#folder = options.folder
+    this.#platform = options.platform
+    this.#settleMs = options.settleMs ?? 500
+    this.#pollMs = options.pollMs ?? 2000
+  }
+
+  async list(): Promise<VersionRef[]> {
+    await this.#look()
+    return this.#refs((version) => version.isAnnounced)
+  }
+
+  pending(): PendingVersion[] {
+    const refs = this.#refs((version) => !version.isAnnounced)
+    return refs.map((ref) => ({ ref, reason: this.#tracked.get(versionKey(ref))!.reason }))
+  }
+
+  refresh(): Promise<void> {
+    return this.#look()
+  }
+
+  async get(ref: VersionRef): Promise<VersionArtifact> {
+    const version = this.#tracked.get(versionKey(ref))
+    if (!version?.isAnnounced) {
+      const reason = version ? { reason: version.reason } : {}
+      throw RegistryErrors.VERSION_NOT_FOUND({ model: ref.model, version: ref.version, ...reason })
+    }
+    const { artifact, content } = await loadArtifact(version.ref, version.files).catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error
+        const { model } = version.files
+        throw RegistryErrors.VERSION_NOT_FOUND({ ...ref, reason: `"${model}" was removed` }, error)
+      },
+    )
+    if (version.content !== undefined) {
+      const difference = contentDifference(version.content, content)
+      if (difference) throw RegistryErrors.DIGEST_CHANGED({ ...ref, difference })
+    }
+    version.content = content
+    return artifact
+  }
+
+  watch(change: (event: SourceEvent) => void): Stop {
+    this.#watchers.add(change)
+    this.#watch ??= createFolderWatch(() => this.#lookIn(GATHER_MS), this.#platform.logger)
+    this.#lookIn(0)
+    return () => {
+      this.#watchers.delete(change)
+      if (this.#watchers.size > 0) return
+      this.#watch?.close()
+      this.#watch = undefined
+      this.#timer?.cancel()
+      this.#timer = undefined
+    }
+  }
+  #refs(which: (version: Tracked) => boolean): VersionRef[] {
+    const refs = [...this.#tracked.values()].filter(which).map((version) => version.ref)
+    return refs.sort((a, b) => (a.model < b.model ? -1 : a.model > b.model ? 1 : a.version - b.version))
+  }
+
+  /** Asks for a look within `delayMs`, if anybody watches. */
+  #lookIn(delayMs: number): void {
+    if (this.#watchers.size === 0) return
+    const { clock } = this.#platform
+    const atMs = clock.monotonicMs() + delayMs
+    if (this.#timer) {
+      if (this.#timer.atMs <= atMs) return
+      this.#timer.cancel()
+    }
+    const timer = clock.after(delayMs, () => {
+      this.#timer = undefined
+      // A folder that cannot be read keeps its versions: they are served from memory, and an unmounted disk comes back.
+      this.#look().catch((error: unknown) => {
+        this.#warnOnce(this.#folder, { err: error }, 'the models folder cannot be read; what is loaded stays')
+      })
+    })
+    this.#timer = { atMs, cancel: () => timer.cancel() }
+  }
+
+  #look(): Promise<void> {
+    const look = this.#last.then(() => this.#lookNow())
+    this.#last = look.catch(() => undefined)
+    return look
+  }
+
+  async #lookNow(): Promise<void> {
+    const events: SourceEvent[] = []
+    let isSettling = false
+    try {
+      const look = await lookAtFolder(this.#folder).catch((error: Error) => {
+        throw RegistryErrors.FOLDER_UNREADABLE({ folder: this.#folder, reason: error.message }, error)
+      })
+      this.#warned.delete(this.#folder)
+      // Files may have appeared in a folder before it was watched.
+      if (this.#watch?.follow(look.folders)) this.#lookIn(GATHER_MS)
+      this.#warnAbout(look)
+      for (const found of look.versions.values()) isSettling = (await this.#meet(found, events)) || isSettling
+      isSettling = this.#miss(look, events) || isSettling
+    } finally {
+      // One more millisecond, because a timer may run a fraction early.
+      this.#lookIn(isSettling ? Math.min(this.#settleMs + 1, this.#pollMs) : this.#pollMs)
+    }
+    for (const event of events) for (const change of this.#watchers) change(event)
+  }
+
+  /** Takes note of a version folder that is there; says whether it needs another look when the settle time is over. */
+  async #meet(found: VersionLook, events: SourceEvent[]): Promise<boolean> {
+    const { clock, logger } = this.#platform
+    const nowMs = clock.monotonicMs()
+    const key = versionKey(found.ref)
+    const version = this.#tracked.get(key) ?? newlyTracked(found, nowMs)
+    this.#tracked.set(key, version)
+    if (!found.hasModel) return false
+    version.missingSinceMs = undefined
+    if (version.stamp !== found.stamp) {
+      version.stamp = found.stamp
+      version.stampSinceMs = nowMs
+    }
+    const isSettled =
+      nowMs - version.stampSinceMs >= this.#settleMs || clock.nowMs() - found.changedMs >= this.#settleMs
+    if (!isSettled) {
+      version.reason = 'its files are still changing'
+      return true
+    }
+    // What is not announced is examined again at each look: files in folders below do not show in the stamp.
+    if (version.isAnnounced && version.examinedStamp === found.stamp) return false
+    version.files = { ...version.files, manifest: found.hasManifest ? join(found.folder, 'model.json') : undefined }
+    const reason = await this.#examine(version, events).catch((error: Error) => error.message)
+    if (reason === undefined) {
+      version.examinedStamp = found.stamp
+    } else if (reason !== version.reason) {
+      version.reason = reason
+      logger.warn({ version: key, reason }, 'a version is not served because it is not complete')
+    }
+    return false
+  }
+
+  /** Announces, refuses or accepts the settled files of a version; a text says why nothing could be decided. */
+  async #examine(version: Tracked, events: SourceEvent[]): Promise<string | undefined> {
+    if (version.content !== undefined) {
+      const difference = contentDifference(version.content, await readContent(version.files))
+      if (difference !== undefined && difference !== version.refused) {
+        events.push({ kind: 'changed', ref: version.ref, reason: difference })
+      }
+      version.refused = difference
+      return undefined
+    }
+    const completeness = await completenessOf(version.files.model)
+    if (typeof completeness === 'string') return completeness
+    version.files = { ...version.files, external: completeness.external }
+    version.isAnnounced = true
+    // Announced again when its files were replaced before anybody got them: to everyone they are new.
+    events.push({ kind: 'added', ref: version.ref })
+    return undefined
+  }
+
+  /** Takes note of versions whose model file is not there; says whether that needs another look. */
+  #miss(look: FolderLook, events: SourceEvent[]): boolean {
+    const nowMs = this.#platform.clock.monotonicMs()
+    let isSettling = false
+    for (const [key, version] of this.#tracked) {
+      const found = look.versions.get(key)
+      const isUnknown = [...look.unreadable.keys()].some((folder) => version.folder.startsWith(folder))
+      if (found?.hasModel || isUnknown) continue
+      if (!version.isAnnounced) {
+        if (found) version.reason = NO_MODEL
+        else this.#tracked.delete(key)
+        continue
+      }
+      // A file that is replaced by "rm" and "cp" is absent for a moment; unloading its version then would be wrong.
+      version.missingSinceMs ??= nowMs
+      if (nowMs - version.missingSinceMs < this.#settleMs) {
+        isSettling = true
+        continue
+      }
+      this.#tracked.delete(key)
+      events.push({ kind: 'removed', ref: version.ref })
+    }
+    return isSettling
+  }
+
+  #warnAbout(look: FolderLook): void {
+    for (const [folder, reason] of look.misnamed) {
+      this.#warnOnce(folder, { folder }, `a folder among the models is ignored: its name ${reason}`)
+    }
+    for (const [folder, reason] of look.unreadable) {
+      this.#warnOnce(folder, { folder, reason }, 'a folder among the models cannot be read')
+    }
+  }
+
+  #warnOnce(subject: string, fields: object, message: string): void {
+    if (this.#warned.has(subject)) return
+    this.#warned.add(subject)
+    this.#platform.logger.warn(fields, message)
+  }
+}
+
+const NO_MODEL = 'it has no model.onnx'
+
+function newlyTracked(found: VersionLook, nowMs: number): Tracked {
+  return {
+    ref: found.ref,
+    folder: found.folder,
+    stamp: found.stamp,
+    stampSinceMs: nowMs,
+    examinedStamp: undefined,
+    isAnnounced: false,
+    reason: NO_MODEL,
+    missingSinceMs: undefined,
+    files: { model: join(found.folder, 'model.onnx'), manifest: undefined, external: [] },
+    content: undefined,
+    refused: undefined,
+  }
+}
+
+/** The external files of a whole model, or why it is not whole. */
+async function completenessOf(model: string): Promise<{ external: string[] } | string> {
+  const foreign = await foreignFormat(model)
+  if (foreign) return `model.onnx is ${foreign.found}. ${foreign.remedy}`
+  const outline = await readOnnxOutline(model)
+  if (outline.kind === 'broken') return `model.onnx is not a whole ONNX file: ${outline.reason}`
+  const external: string[] = []
+  for (const { location, leastBytes } of outline.externalFiles) {
+    const file = join(dirname(model), location)
+    const size = await stat(file).then(
+      ({ size }) => size,
+      () => -1,
+    )
+    if (size < 0) return `model.onnx keeps tensors in "${location}", which is not there`
+    if (size < leastBytes) return `"${location}" has ${size} bytes, and model.onnx needs ${leastBytes} of it`
+    external.push(file)
+  }
+  return { external }
+}

@@ -1,4 +1,142 @@
+// model.json: what a person may say about a version beside its graph. Every key is optional; an unknown one is an
+// error, because a misspelt "labels" would otherwise go unnoticed until the answers are read.
+import { z } from 'zod'
 import type { ModelManifest } from '../tensor/index.js'
+import { didYouMean } from './did-you-mean.js'
+import { RegistryErrors } from './errors.js'
 
-export declare function readManifest(text: string, source: string): ModelManifest
-export declare const defaultManifest: ModelManifest
+const wholeNumber = (least: number, unit: string) => {
+  const error = `a whole number of ${unit}, at least ${least}, is needed`
+  return z.number({ error }).int({ error }).min(least, { error })
+}
+
+const names = (what: string, example: string) => {
+  const error = `a list of ${what} is needed, such as ${example}`
+  return z
+    .array(z.string({ error: `${what} are text in double quotes` }).min(1, { error: 'a name cannot be empty' }), {
+      error,
+    })
+    .min(1, { error })
+    .superRefine((list, context) => {
+      const repeated = list.findIndex((name, i) => list.indexOf(name) !== i)
+      if (repeated >= 0)
+        context.addIssue({ code: 'custom', path: [repeated], message: 'each name may stand there once' })
+    })
+}
+
+const featureValue = z.union([z.string(), z.number(), z.boolean(), z.null()], {
+  error: 'a feature is text, a number, true, false or null',
+})
+const objectOf = (what: string) => ({ error: `${what} is needed` })
+
+const batching = z.strictObject(
+  {
+    enabled: z.boolean({ error: 'true or false is needed' }).default(true),
+    maxBatchSize: wholeNumber(1, 'rows').default(32),
+    maxDelayMs: z
+      .number({ error: 'a number of milliseconds is needed' })
+      .min(0, { error: 'a number of milliseconds, at least 0, is needed' })
+      .default(10),
+    maxQueueRows: wholeNumber(1, 'rows').default(1024),
+  },
+  objectOf('an object such as {"maxBatchSize": 64}'),
+)
+
+const warmupRow = z.strictObject(
+  { inputs: z.record(z.string(), featureValue, objectOf('an object of features by name')) },
+  objectOf('an object such as {"inputs": {"amount": 12.5}}'),
+)
+
+const manifest = z.strictObject(
+  {
+    description: z.string({ error: 'text is needed' }).default(''),
+    features: names('feature names', '["age", "income"]').optional(),
+    labels: names('class names', '["no", "yes"]').optional(),
+    outputs: z
+      .record(
+        z.string(),
+        z.enum(['label', 'probabilities', 'value'], { error: 'one of "label", "probabilities" and "value" is needed' }),
+        objectOf('an object of meanings by output name'),
+      )
+      .default({}),
+    batching: batching.prefault({}),
+    isolation: z
+      .enum(['auto', 'inline', 'thread'], { error: 'one of "auto", "inline" and "thread" is needed' })
+      .default('auto'),
+    timeoutMs: wholeNumber(1, 'milliseconds').default(30_000),
+    warmup: z.array(warmupRow, objectOf('a list of rows such as [{"inputs": {"amount": 12.5}}]')).default([]),
+    trained: z.record(z.string(), z.unknown(), objectOf('an object of free facts')).optional(),
+  },
+  objectOf('an object'),
+)
+
+/** The manifest of a version that comes without a model.json. */
+export const defaultManifest: ModelManifest = complete(manifest.parse({}))
+
+/**
+ * Reads the text of a model.json; `source` names it in messages. Throws REGISTRY_MANIFEST_INVALID with every problem at once.
+ *
+ * @example readManifest('{"labels": ["no", "yes"]}', 'models/churn/3/model.json').batching.maxBatchSize // 32
+ */
+export function readManifest(text: string, source: string): ModelManifest {
+  const value = parseJson(text.replace(/^\uFEFF/, ''), source)
+  const parsed = manifest.safeParse(value)
+  if (parsed.success) return complete(parsed.data)
+  const problems = parsed.error.issues.flatMap((issue) => describeIssue(issue, value))
+  throw RegistryErrors.MANIFEST_INVALID({ source, problems })
+}
+
+/** Keys that may be absent in the file are there and undefined in a ModelManifest. */
+function complete(data: z.infer<typeof manifest>): ModelManifest {
+  return { ...data, features: data.features, labels: data.labels, trained: data.trained }
+}
+
+function parseJson(text: string, source: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause)
+    const at = /at position (\d+)/.exec(message)?.[1]
+    const where = at === undefined ? '' : ` on line ${text.slice(0, Number(at)).split('\n').length}`
+    const problems = [
+      `it is not valid JSON${where} (${message}). Comments and trailing commas are not allowed in JSON.`,
+    ]
+    throw RegistryErrors.MANIFEST_INVALID({ source, problems }, cause)
+  }
+}
+
+function describeIssue(issue: z.core.$ZodIssue, root: unknown): string[] {
+  if (issue.code === 'unrecognized_keys') {
+    const known = knownKeys(issue.path)
+    return issue.keys.map((key) => {
+      const near = didYouMean(key, known)
+      const remedy = near ? `Did you mean "${near}"?` : `The keys there are ${known.join(', ')}.`
+      return `"${pathText([...issue.path, key])}" is not a key of model.json. ${remedy}`
+    })
+  }
+  const arrived = describeValue(at(root, issue.path))
+  const subject = issue.path.length === 0 ? `the file holds ${arrived}` : `"${pathText(issue.path)}" is ${arrived}`
+  return [`${subject}; ${issue.message}.`]
+}
+
+function knownKeys(path: readonly PropertyKey[]): string[] {
+  const shape = path[0] === 'batching' ? batching.shape : path[0] === 'warmup' ? warmupRow.shape : manifest.shape
+  return Object.keys(shape)
+}
+
+function at(root: unknown, path: readonly PropertyKey[]): unknown {
+  let value = root
+  for (const key of path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key]
+  return value
+}
+
+/** `warmup[0].inputs.amount` */
+function pathText(path: readonly PropertyKey[]): string {
+  return path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i === 0 ? '' : '.'}${String(key)}`)).join('')
+}
+
+function describeValue(value: unknown): string {
+  if (value === undefined) return 'missing'
+  const text = JSON.stringify(value)
+  return text.length <= 60 ? text : `${text.slice(0, 57)}...`
+}

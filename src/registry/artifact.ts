@@ -1,0 +1,113 @@
+// A version's files as one artifact: digests taken and the manifest read from files that did not change meanwhile.
+import { readFile, stat } from 'node:fs/promises'
+import { basename, dirname, extname, join } from 'node:path'
+import type { Digest, VersionRef } from '../core/index.js'
+import type { VersionArtifact } from '../tensor/index.js'
+import { fileDigest } from './digest.js'
+import { RegistryErrors } from './errors.js'
+import { foreignFormat } from './foreign-format.js'
+import { defaultManifest, readManifest } from './manifest.js'
+import { type ExternalFile, readOnnxOutline } from './onnx-file.js'
+
+/** The paths that make up a version. */
+export interface VersionFiles {
+  readonly model: string
+  /** undefined when there is none. */
+  readonly manifest: string | undefined
+  /** Files beside the model that hold its large tensors. */
+  readonly external: readonly string[]
+}
+
+/** Digest by path. */
+export type Content = ReadonlyMap<string, Digest>
+
+export interface LoadedArtifact {
+  readonly artifact: VersionArtifact
+  readonly content: Content
+}
+
+/** Throws REGISTRY_MANIFEST_INVALID, and REGISTRY_SOURCE_CHANGED when something writes to the files at the same time. */
+export async function loadArtifact(ref: VersionRef, files: VersionFiles): Promise<LoadedArtifact> {
+  const paths = pathsOf(files)
+  const before = await Promise.all(paths.map(stampOf))
+  const content = await readContent(files)
+  const text = files.manifest === undefined ? undefined : await readFile(files.manifest, 'utf8')
+  const { size } = await stat(files.model)
+  const after = await Promise.all(paths.map(stampOf))
+  const changed = paths.find((_, i) => before[i] !== after[i])
+  if (changed !== undefined) throw RegistryErrors.SOURCE_CHANGED({ file: changed })
+  const manifest = text === undefined ? defaultManifest : readManifest(text, files.manifest!)
+  const digest = content.get(files.model)!
+  return { artifact: { ref, backend: 'onnx', digest, file: files.model, sizeBytes: size, manifest }, content }
+}
+
+/** Digests of the files that are there. */
+export async function readContent(files: VersionFiles): Promise<Content> {
+  const content = new Map<string, Digest>()
+  for (const path of pathsOf(files)) {
+    const digest = await fileDigest(path).catch(nothingIfMissing)
+    if (digest !== undefined) content.set(path, digest)
+  }
+  return content
+}
+
+/** The first difference between two contents as a sentence without its full stop, or undefined. */
+export function contentDifference(before: Content, now: Content): string | undefined {
+  for (const [path, digest] of before) {
+    const other = now.get(path)
+    if (other === undefined) return `${basename(path)} is gone`
+    if (other !== digest) return `${basename(path)} was ${digest} and is now ${other}`
+  }
+  for (const path of now.keys()) {
+    if (!before.has(path)) return `${basename(path)} was not there before`
+  }
+  return undefined
+}
+
+function pathsOf(files: VersionFiles): string[] {
+  return [files.model, ...(files.manifest === undefined ? [] : [files.manifest]), ...files.external]
+}
+
+/** What changes when a file is written, replaced or touched. The change time cannot be set back, unlike the other. */
+async function stampOf(path: string): Promise<string> {
+  const { size, mtimeMs, ctimeMs, ino } = await stat(path)
+  return `${size} ${mtimeMs} ${ctimeMs} ${ino}`
+}
+
+/**
+ * The files of a version that starts from `model`, a path given by a person: external data beside it, and `manifest` or else
+ * `<base>.json` or `model.json` beside it. Throws REGISTRY_FILE_NOT_FOUND and REGISTRY_NOT_ONNX.
+ */
+export async function findFiles(model: string, manifest?: string): Promise<VersionFiles> {
+  if (!(await exists(model))) throw RegistryErrors.FILE_NOT_FOUND({ file: model })
+  const external = (await externalFilesOf(model)).map(({ location }) => join(dirname(model), location))
+  for (const file of external) if (!(await exists(file))) throw RegistryErrors.FILE_NOT_FOUND({ file })
+  if (manifest !== undefined) {
+    if (!(await exists(manifest))) throw RegistryErrors.FILE_NOT_FOUND({ file: manifest })
+    return { model, manifest, external }
+  }
+  const base = basename(model, extname(model))
+  for (const name of [`${base}.json`, 'model.json']) {
+    const beside = join(dirname(model), name)
+    if (await exists(beside)) return { model, manifest: beside, external }
+  }
+  return { model, manifest: undefined, external }
+}
+
+async function externalFilesOf(file: string): Promise<readonly ExternalFile[]> {
+  const foreign = await foreignFormat(file)
+  if (foreign) throw RegistryErrors.NOT_ONNX({ file, ...foreign })
+  const outline = await readOnnxOutline(file)
+  if (outline.kind === 'whole') return outline.externalFiles
+  const found = `not a whole one (${outline.reason})`
+  throw RegistryErrors.NOT_ONNX({ file, found, remedy: 'Copy or export it again.' })
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(nothingIfMissing)) !== undefined
+}
+
+function nothingIfMissing(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
+  return undefined
+}

@@ -1,0 +1,147 @@
+// Says what arrived when it is not ONNX, and how to turn it into ONNX: the first thing that people push is often the file
+// that their training library saves.
+import { open, readdir, stat } from 'node:fs/promises'
+import { basename, extname } from 'node:path'
+
+export interface ForeignFormat {
+  /** As in "it is a Python pickle". */
+  readonly found: string
+  readonly remedy: string
+}
+
+interface Evidence {
+  /** The first kilobytes, and the same as Latin-1 text. */
+  readonly bytes: Buffer
+  readonly text: string
+  /** Lower-case, with its dot. */
+  readonly extension: string
+}
+
+interface Format extends ForeignFormat {
+  readonly is: (file: Evidence) => boolean
+}
+
+const SKLEARN = 'Export it where you train: onnx.save(skl2onnx.to_onnx(model, X[:1]), "model.onnx").'
+const TORCH = 'Export it where you train: torch.onnx.export(model, example_input, "model.onnx").'
+const KERAS = 'Export it where you train: model.export("model.onnx", format="onnx"), or use tf2onnx.'
+const XGBOOST = 'Export it where you train: onnxmltools.convert_xgboost(model, initial_types=...) and save the result.'
+const LIGHTGBM =
+  'Export it where you train: onnxmltools.convert_lightgbm(model, initial_types=...) and save the result.'
+const UNPACK = 'Unpack it and give the .onnx file inside.'
+
+// The order matters: what is told from its first bytes comes before what is only told from its name.
+const FORMATS: readonly Format[] = [
+  {
+    is: ({ bytes }) => bytes.length === 0,
+    found: 'an empty file',
+    remedy: 'Copy or export it again.',
+  },
+  {
+    is: ({ text }) => text.startsWith('version https://git-lfs'),
+    found: 'a Git LFS pointer, not the file itself',
+    remedy: 'Run "git lfs pull" first.',
+  },
+  {
+    is: ({ text, extension }) => text.startsWith('PK') && (extension === '.keras' || text.includes('metadata.json')),
+    found: 'a Keras model',
+    remedy: KERAS,
+  },
+  {
+    is: ({ text }) => text.startsWith('PK') && text.includes('/data.pkl'),
+    found: 'a PyTorch file (TorchScript or saved weights)',
+    remedy: TORCH,
+  },
+  { is: ({ text }) => text.startsWith('PK'), found: 'a ZIP archive', remedy: UNPACK },
+  { is: ({ bytes }) => startsWith(bytes, 0x1f, 0x8b), found: 'a gzip file', remedy: UNPACK },
+  { is: ({ bytes }) => startsWith(bytes, 0x28, 0xb5, 0x2f, 0xfd), found: 'a Zstandard file', remedy: UNPACK },
+  { is: ({ text }) => text.startsWith('\x89HDF'), found: 'an HDF5 file, as Keras saves models', remedy: KERAS },
+  {
+    is: ({ text }) => text.startsWith('GGUF') || text.startsWith('ggml'),
+    found: 'a language model in GGUF',
+    remedy: 'Serve it with a server made for it, such as llama.cpp.',
+  },
+  {
+    is: ({ text }) => text.slice(4, 8) === 'TFL3',
+    found: 'a TensorFlow Lite model',
+    remedy: 'Convert it: python -m tf2onnx.convert --tflite model.tflite --output model.onnx.',
+  },
+  { is: ({ text }) => text.slice(8, 10) === '{"', found: 'weights in safetensors, without their model', remedy: TORCH },
+  {
+    is: ({ text }) => text.startsWith('CBM1'),
+    found: 'a CatBoost model',
+    remedy: 'Export it where you train: model.save_model("model.onnx", format="onnx").',
+  },
+  {
+    is: ({ text }) => text.startsWith('tree\n') || text.startsWith('tree\r\n'),
+    found: 'a LightGBM model in its text format',
+    remedy: LIGHTGBM,
+  },
+  {
+    is: ({ text }) => text.startsWith('binf') || (text.startsWith('{') && text.includes('learner')),
+    found: 'an XGBoost model in its own format',
+    remedy: XGBOOST,
+  },
+  {
+    is: ({ extension }) => extension === '.pt' || extension === '.pth',
+    found: 'a PyTorch file',
+    remedy: TORCH,
+  },
+  { is: ({ extension }) => extension === '.joblib', found: 'a joblib file (a Python pickle)', remedy: SKLEARN },
+  { is: ({ bytes }) => isPickle(bytes), found: 'a Python pickle', remedy: SKLEARN },
+  { is: ({ text }) => /^\s*<(\?xml|PMML)/.test(text), found: 'XML, as PMML is', remedy: SKLEARN },
+  {
+    is: ({ text }) => /^\s*<(!doctype|html)/i.test(text),
+    found: 'a web page, probably an error or a login page that was downloaded in place of the file',
+    remedy: 'Open it to see what it says, then download the file again.',
+  },
+  { is: ({ text }) => /^\s*[{[]/.test(text), found: 'JSON', remedy: 'Give the .onnx file.' },
+  {
+    is: ({ extension }) => extension === '.pb',
+    found: 'a TensorFlow graph',
+    remedy: 'Convert it: python -m tf2onnx.convert --graphdef model.pb --inputs x:0 --outputs y:0 --output model.onnx.',
+  },
+  {
+    is: ({ extension }) => extension === '.mlmodel' || extension === '.mlpackage',
+    found: 'a Core ML model',
+    remedy: 'Export it to ONNX where you train instead.',
+  },
+]
+
+/** What a file or folder that is not ONNX is; undefined when nothing known fits, as for an ONNX file that was cut off. */
+export async function foreignFormat(path: string): Promise<ForeignFormat | undefined> {
+  if ((await stat(path)).isDirectory()) return folderFormat(path)
+  const bytes = await firstBytes(path, 4096)
+  const evidence: Evidence = { bytes, text: bytes.toString('latin1'), extension: extname(path).toLowerCase() }
+  return FORMATS.find((format) => format.is(evidence))
+}
+
+async function folderFormat(path: string): Promise<ForeignFormat> {
+  const names = await readdir(path)
+  if (names.includes('saved_model.pb')) {
+    return {
+      found: 'a TensorFlow SavedModel',
+      remedy: `Convert it: python -m tf2onnx.convert --saved-model ${basename(path)} --output model.onnx.`,
+    }
+  }
+  const onnx = names.find((name) => name.endsWith('.onnx'))
+  return { found: 'a folder', remedy: onnx ? `Give the file "${onnx}" inside it.` : 'Give the .onnx file.' }
+}
+
+async function firstBytes(file: string, length: number): Promise<Buffer> {
+  const handle = await open(file, 'r')
+  try {
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(length), 0, length, 0)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await handle.close()
+  }
+}
+
+function startsWith(bytes: Buffer, ...prefix: number[]): boolean {
+  return prefix.every((byte, i) => bytes[i] === byte)
+}
+
+/** Protocol 2 and later: the PROTO opcode and a protocol number. */
+function isPickle(bytes: Buffer): boolean {
+  return bytes[0] === 0x80 && bytes[1]! >= 2 && bytes[1]! <= 5
+}
