@@ -5,7 +5,7 @@ import type { Digest } from '../core/index.js'
 
 /**
  * One step of a domain's schema. It runs inside a transaction; make tables with `tx.schema`, reach typed ones with
- * `tx.withTables<Tables>()`. Column types both engines understand: `text`, `integer`, `bigint`, `double precision`, `bytea`.
+ * `tx.withTables<Tables>()` (`Tables` is a type, not an interface). Column types both engines understand: `text`, `integer`, `bigint`, `double precision`, `bytea`.
  */
 export interface Migration {
   up(tx: Transaction<unknown>): Promise<void>
@@ -26,9 +26,9 @@ export interface Sql {
   /** The query builder for a domain's own tables. Inside `transaction`, use the transaction it was given instead. */
   db<Tables>(): Kysely<Tables>
   /**
-   * Runs `work` in one serialised transaction and commits when it resolves; any rejection undoes all of it.
+   * Runs `work` in one serialised transaction and commits when it resolves; any rejection undoes all of it. Inside it use
+   * only `tx`, and wait for nothing else: anything else waits for it, and fails with STORE_BUSY after ten seconds.
    * Annotate the parameter and both types follow: `sql.transaction(async (tx: Transaction<Tables>) => …)`.
-   * Throws STORE_NESTED_TRANSACTION when `work` uses anything but `tx`.
    */
   transaction<Tables, T>(work: (tx: Transaction<Tables>) => Promise<T>): Promise<T>
   /**

@@ -1,0 +1,149 @@
+// The main thread's end of the SQLite thread: sends statements, puts answers together, and fails what waits when it dies.
+import { Worker } from 'node:worker_threads'
+import type { CompiledQuery, DatabaseConnection, QueryResult } from 'kysely'
+import { workerFile } from '../core/index.js'
+import { StoreErrors } from './errors.js'
+import { toSqlValues } from './sql-values.js'
+import { toStoreError } from './sqlite-failures.js'
+import { type FromThread, OPENED, type Page, type SqliteThreadData, type ToThread } from './sqlite-messages.js'
+
+interface Waiting {
+  readonly sql: string | undefined
+  readonly resolve: (page: Page) => void
+  readonly reject: (error: unknown) => void
+}
+
+export class SqliteConnection implements DatabaseConnection {
+  readonly #worker: Worker
+  readonly #waiting = new Map<number, Waiting>()
+  #nextId = OPENED
+  #deathCause: unknown
+  #isDead = false
+
+  private constructor(
+    private readonly file: string,
+    private readonly busyMs: number,
+  ) {
+    this.#worker = new Worker(workerFile(import.meta.url, './sqlite-thread.js'), {
+      name: 'headrace-sqlite',
+      workerData: { file, busyMs } satisfies SqliteThreadData,
+      execArgv: [],
+    })
+    this.#worker.on('message', (message: FromThread) => this.#receive(message))
+    this.#worker.on('error', (error) => {
+      this.#deathCause = error
+    })
+    this.#worker.on('exit', () => this.#die())
+  }
+
+  /** Starts a thread and waits until it has opened the file. */
+  static async open(file: string, busyMs: number): Promise<SqliteConnection> {
+    const connection = new SqliteConnection(file, busyMs)
+    await connection.#expect(connection.#nextId++, undefined)
+    return connection
+  }
+
+  get isDead(): boolean {
+    return this.#isDead
+  }
+
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    const { id, answer } = this.#start(query)
+    let page = await answer
+    const rows: R[] = []
+    for (;;) {
+      addRows(rows, page)
+      if (!page.hasMore) break
+      page = await this.#ask({ id, kind: 'more' }, query.sql)
+    }
+    return { rows, numAffectedRows: BigInt(page.affected) }
+  }
+
+  async *streamQuery<R>(query: CompiledQuery): AsyncGenerator<QueryResult<R>> {
+    const { id, answer } = this.#start(query)
+    let page = await answer
+    try {
+      for (;;) {
+        const rows: R[] = []
+        addRows(rows, page)
+        yield { rows }
+        if (!page.hasMore) return
+        page = await this.#ask({ id, kind: 'more' }, query.sql)
+      }
+    } finally {
+      if (page.hasMore && !this.#isDead) this.#worker.postMessage({ id, kind: 'forget' } satisfies ToThread)
+    }
+  }
+
+  /** Runs one statement without parameters that returns no rows. */
+  async execute(sql: string): Promise<void> {
+    await this.#ask({ id: this.#nextId++, kind: 'query', sql, parameters: [] }, sql)
+  }
+
+  async rollback(): Promise<void> {
+    await this.#ask({ id: this.#nextId++, kind: 'rollback' }, undefined)
+  }
+
+  /** Moves everything into the one file and ends the thread. */
+  async close(): Promise<void> {
+    try {
+      await this.#ask({ id: this.#nextId++, kind: 'close' }, undefined)
+    } finally {
+      await this.terminate()
+    }
+  }
+
+  /** Ends the thread as it is; SQLite undoes an open transaction. */
+  async terminate(): Promise<void> {
+    await this.#worker.terminate()
+  }
+
+  #start(query: CompiledQuery): { id: number; answer: Promise<Page> } {
+    const id = this.#nextId++
+    const parameters = toSqlValues(query.parameters)
+    return { id, answer: this.#ask({ id, kind: 'query', sql: query.sql, parameters }, query.sql) }
+  }
+
+  #ask(message: ToThread, sql: string | undefined): Promise<Page> {
+    if (this.#isDead) return Promise.reject(this.#death())
+    const answer = this.#expect(message.id, sql)
+    this.#worker.postMessage(message)
+    return answer
+  }
+
+  #expect(id: number, sql: string | undefined): Promise<Page> {
+    // An idle store lets the process end; one that owes an answer does not.
+    if (this.#waiting.size === 0) this.#worker.ref()
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { sql, resolve, reject })
+    })
+  }
+
+  #receive(message: FromThread): void {
+    const waiting = this.#waiting.get(message.id)
+    if (!waiting) return
+    this.#waiting.delete(message.id)
+    if (this.#waiting.size === 0) this.#worker.unref()
+    if (message.kind === 'page') waiting.resolve(message.page)
+    else waiting.reject(toStoreError(this.file, this.busyMs, message.failure, waiting.sql))
+  }
+
+  #die(): void {
+    this.#isDead = true
+    for (const { reject } of this.#waiting.values()) reject(this.#death())
+    this.#waiting.clear()
+  }
+
+  #death() {
+    return StoreErrors.THREAD_DIED({ file: this.file }, this.#deathCause)
+  }
+}
+
+function addRows<R>(rows: R[], page: Page): void {
+  const { columns, values } = page
+  for (let i = 0; i < values.length; ) {
+    const row: Record<string, unknown> = {}
+    for (let c = 0; c < columns.length; c++) row[columns[c]!] = values[i++]
+    rows.push(row as R)
+  }
+}
