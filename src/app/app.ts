@@ -179,7 +179,11 @@ export async function createApp(project: LoadedProject, platform: Platform): Pro
       },
       isReady() {
         const statuses = pool.statuses()
-        return isStarted && (statuses.length === 0 || statuses.some(({ state }) => state === 'ready'))
+        return (
+          isStarted &&
+          !requests.isDraining &&
+          (statuses.length === 0 || statuses.some(({ state }) => state === 'ready'))
+        )
       },
       async start() {
         for (const ref of await source.list()) found.set(versionKey(ref), ref)

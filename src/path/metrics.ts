@@ -4,6 +4,7 @@ import type { Prediction } from './prediction.js'
 
 export interface PathMetrics {
   observe(prediction: Prediction, totalMs: number): void
+  countError(code: string): void
 }
 
 const STAGES = ['admit', 'features', 'route', 'shape'] as const
@@ -53,6 +54,7 @@ export function createPathMetrics(metrics: Metrics): PathMetrics {
   }
 
   return {
+    countError: (code) => errors.with(code).inc(),
     observe(prediction, totalMs) {
       const { name } = prediction.endpoint
       const bound = series(name)

@@ -24,6 +24,9 @@ export interface Path {
   /** Refuses new requests from now on and resolves when those in flight have been answered. */
   drain(): Promise<void>
   readonly inFlight: number
+  readonly isDraining: boolean
+  /** Counts the error of a request that was refused before it became a prediction. */
+  countError(code: string): void
 }
 
 const shapeStage: Stage = { name: 'shape', run: (prediction) => prediction.shaper(prediction) }
@@ -35,7 +38,8 @@ export function createPath({ platform, versions, log }: PathOptions): Path {
   let drained: (() => void) | undefined
   const admit = admitStage({ clock, versions, isDraining: () => isDraining })
   const route = routeStage({ clock, random, versions })
-  const record = recordStage({ clock, log, metrics: createPathMetrics(platform.metrics) })
+  const metrics = createPathMetrics(platform.metrics)
+  const record = recordStage({ clock, log, metrics })
 
   async function run(prediction: Prediction): Promise<void> {
     let markMs = clock.monotonicMs()
@@ -93,5 +97,9 @@ export function createPath({ platform, versions, log }: PathOptions): Path {
     get inFlight() {
       return inFlight
     },
+    get isDraining() {
+      return isDraining
+    },
+    countError: metrics.countError,
   }
 }

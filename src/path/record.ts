@@ -18,7 +18,8 @@ export function recordStage({ clock, log, metrics }: RecordOptions): Stage {
       const totalMs = clock.monotonicMs() - prediction.arrivedMs
       metrics.observe(prediction, totalMs)
       const position = log.append(toRecord(prediction, clock.nowMs() - totalMs))
-      if (prediction.endpoint.ack === 'before-reply' && !prediction.error) return log.whenDurable(position)
+      const mustWait = prediction.endpoint.ack === 'before-reply' && !prediction.error
+      return mustWait ? log.whenDurable(position) : undefined
     },
   }
 }

@@ -1,0 +1,60 @@
+// Reads a request body within its limit: refused before it is buffered when its length is known, cut off when it is not.
+import type { IncomingMessage } from 'node:http'
+import { HttpErrors } from './errors.js'
+
+/** Bodies above this arrive in one buffer of their own, which the parse worker can take over without a copy. */
+const OWN_BUFFER_BYTES = 256 * 1024
+
+/** Throws HTTP_BODY_TOO_LARGE when the declared length is over the limit; undefined when none is declared. */
+export function declaredLength(request: IncomingMessage, limitBytes: number): number | undefined {
+  const text = request.headers['content-length']
+  if (text === undefined) return undefined
+  const sizeBytes = Number(text)
+  if (sizeBytes > limitBytes) throw HttpErrors.BODY_TOO_LARGE({ limitBytes, sizeBytes })
+  return sizeBytes
+}
+
+/** The whole body. Rejects with HTTP_BODY_TOO_LARGE, or with HTTP_MALFORMED when the client goes away before its end. */
+export function readBody(request: IncomingMessage, limitBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  return new Promise((resolve, reject) => {
+    const declared = declaredLength(request, limitBytes)
+    // Copied piece by piece as it arrives: joining 64 MiB at the end would hold up the event loop.
+    let own = declared !== undefined && declared > OWN_BUFFER_BYTES ? Buffer.allocUnsafeSlow(declared) : undefined
+    let only: Buffer<ArrayBuffer> | undefined
+    let chunks: Buffer<ArrayBuffer>[] | undefined
+    let size = 0
+    const onData = (chunk: Buffer<ArrayBuffer>) => {
+      const at = size
+      size += chunk.length
+      if (size > limitBytes) {
+        request.off('data', onData)
+        own = undefined
+        chunks = undefined
+        reject(HttpErrors.BODY_TOO_LARGE({ limitBytes, sizeBytes: undefined }))
+      } else if (own) {
+        chunk.copy(own, at)
+      } else if (at === 0) {
+        only = chunk
+      } else {
+        chunks ??= [only as Buffer<ArrayBuffer>]
+        chunks.push(chunk)
+        if (size > OWN_BUFFER_BYTES) {
+          // Untouched pages cost nothing, and growing by copies would.
+          own = Buffer.allocUnsafeSlow(limitBytes)
+          let offset = 0
+          for (const part of chunks) offset += part.copy(own, offset)
+          chunks = undefined
+        }
+      }
+    }
+    request.on('data', onData)
+    request.on('end', () =>
+      resolve(own ? own.subarray(0, size) : chunks ? Buffer.concat(chunks, size) : (only ?? EMPTY)),
+    )
+    request.on('error', (error) =>
+      reject(HttpErrors.MALFORMED({ reason: 'the connection ended before the body did' }, error)),
+    )
+  })
+}
+
+const EMPTY = Buffer.alloc(0)

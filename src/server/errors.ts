@@ -1,0 +1,78 @@
+import { defineErrors } from '../core/index.js'
+
+export const HttpErrors = defineErrors('HTTP', {
+  NOT_FOUND: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { method: string; path: string }) =>
+      `There is nothing at ${p.method} ${p.path}. The routes are listed at /api/docs.`,
+  },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    retry: false,
+    level: 'info',
+    message: (p: { method: string; path: string; allow: string }) =>
+      `${p.path} does not take ${p.method}. Use ${p.allow}.`,
+  },
+  BODY_TOO_LARGE: {
+    status: 413,
+    retry: false,
+    level: 'info',
+    message: (p: { limitBytes: number; sizeBytes: number | undefined }) =>
+      `The body ${p.sizeBytes === undefined ? 'grew beyond' : `of ${p.sizeBytes} bytes is over`} the limit of ${p.limitBytes} bytes. Send fewer rows per request, or raise server.bodyLimitBytes.`,
+  },
+  CONTENT_TYPE: {
+    status: 415,
+    retry: false,
+    level: 'info',
+    message: (p: { contentType: string }) =>
+      `The content type "${p.contentType}" is not understood here. Send JSON with "Content-Type: application/json" (curl: -H 'Content-Type: application/json').`,
+  },
+  CONTENT_ENCODING: {
+    status: 415,
+    retry: false,
+    level: 'info',
+    message: (p: { encoding: string }) =>
+      `The content encoding "${p.encoding}" is not understood here. Send the body uncompressed.`,
+  },
+  BINARY_TENSORS: {
+    status: 415,
+    retry: false,
+    level: 'info',
+    message: () =>
+      'The request carries binary tensors (Inference-Header-Content-Length), which this server does not read. Send the data as JSON (tritonclient: binary_data=False for inputs and outputs).',
+  },
+  BAD_PATH: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { path: string }) =>
+      `The path ${p.path} is not valid percent-encoded UTF-8, or its version is no positive integer.`,
+  },
+  MALFORMED: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { reason: string }) => `The request is not well-formed HTTP (${p.reason}).`,
+  },
+  HEADERS_TOO_LARGE: {
+    status: 431,
+    retry: false,
+    level: 'info',
+    message: () => 'The headers are over 16 KiB. Send fewer or shorter ones.',
+  },
+  TIMEOUT: {
+    status: 408,
+    retry: true,
+    level: 'info',
+    message: () => 'The request did not arrive completely in time. Send it faster, or raise server.requestTimeoutMs.',
+  },
+  PORT_IN_USE: {
+    status: 409,
+    retry: false,
+    level: 'error',
+    message: (p: { host: string; port: number }) =>
+      `Port ${p.port} on ${p.host} is in use. Stop what listens there, or choose another with --port (0 takes any free one).`,
+  },
+})

@@ -1,0 +1,139 @@
+// The HTTP server: our handler for what predicts and for probes, Fastify for everything else.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { checkBind, createLoopbackGuard, isLoopback } from '../access/index.js'
+import type { App } from '../app/index.js'
+import { type Clock, toHeadraceError } from '../core/index.js'
+import { createApi } from './api/index.js'
+import type { ServerContext } from './context.js'
+import { HttpErrors } from './errors.js'
+import { createParsePool } from './parse-pool.js'
+import { createPredictHandler } from './predict/handler.js'
+import { answerProbe } from './probes.js'
+import { errorBody, sendError } from './reply.js'
+import { predictTarget } from './target.js'
+
+export interface RunningServer {
+  readonly app: App
+  /** `http://127.0.0.1:8080` */
+  readonly url: string
+  /** Stops accepting, lets requests in flight finish, then closes the app. Calling it again waits for the same end. */
+  close(): Promise<void>
+}
+
+/**
+ * Listens, then loads the models; `/readyz` is 503 until they are warm. Resolves when it listens; `app.start()` is the caller's.
+ * Throws ACCESS_INSECURE_BIND or HTTP_PORT_IN_USE.
+ */
+export async function startServer(app: App): Promise<RunningServer> {
+  const { server: settings } = app.project.config
+  checkBind(settings.host, { insecure: settings.insecure })
+  const parsePool = createParsePool({ platform: app.platform })
+  const context: ServerContext = { app, parsePool, bodyLimitBytes: settings.bodyLimitBytes }
+  const api = await createApi(context)
+  const predict = createPredictHandler(context)
+  const guard = isLoopback(settings.host) ? createLoopbackGuard() : undefined
+  let isClosing = false
+
+  function handle(request: IncomingMessage, response: ServerResponse): void {
+    try {
+      guard?.(request.headers.host, request.headers.origin)
+    } catch (error) {
+      return sendError(response, toHeadraceError(error))
+    }
+    if (isClosing) response.setHeader('Connection', 'close')
+    const url = request.url ?? '/'
+    const target = predictTarget(url)
+    if (target !== undefined && request.method === 'POST') {
+      if (target === 'bad') return sendError(response, HttpErrors.BAD_PATH({ path: url.slice(0, 200) }))
+      void predict(request, response, target)
+    } else if (!answerProbe(app, request, response)) {
+      api.routing(request, response)
+    }
+  }
+
+  const server = createServer(
+    {
+      headersTimeout: settings.headersTimeoutMs,
+      requestTimeout: settings.requestTimeoutMs,
+      connectionsCheckingInterval: 1000,
+      keepAliveTimeout: 75_000,
+      noDelay: true,
+    },
+    handle,
+  )
+  server.on('clientError', refuseMalformed)
+  await listen(server, settings.host, settings.port)
+  const { port } = server.address() as AddressInfo
+  let closing: Promise<void> | undefined
+
+  async function close(): Promise<void> {
+    isClosing = true
+    await withinMs(app.platform.clock, settings.drainMs, closeWhenIdle(server))
+    server.closeAllConnections()
+    await app.close()
+    await api.close()
+    await parsePool.close()
+  }
+
+  return {
+    app,
+    url: `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`,
+    close() {
+      closing ??= close()
+      return closing
+    },
+  }
+}
+
+const IDLE_CHECK_MS = 20
+
+/** Stops accepting and resolves when every connection has finished what it was doing. */
+function closeWhenIdle(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    // Node closes the connections that are idle now; those that become idle later are ours to find.
+    const timer = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS)
+    server.close(() => {
+      clearInterval(timer)
+      resolve()
+    })
+  })
+}
+
+function withinMs(clock: Clock, limitMs: number, work: Promise<void>): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = clock.after(limitMs, resolve)
+    void work.then(() => {
+      timer.cancel()
+      resolve()
+    })
+  })
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(error.code === 'EADDRINUSE' ? HttpErrors.PORT_IN_USE({ host, port }) : error),
+    )
+    server.listen(port, host, () => resolve())
+  })
+}
+
+/** What Node's parser refuses never becomes a request; it still gets an error in our shape. */
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const failure =
+    error.code === 'HPE_HEADER_OVERFLOW'
+      ? HttpErrors.HEADERS_TOO_LARGE()
+      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+        ? HttpErrors.TIMEOUT()
+        : HttpErrors.MALFORMED({ reason: error.code ?? 'unreadable' })
+  const body = errorBody(failure)
+  socket.end(
+    `HTTP/1.1 ${failure.status} ${failure.status === 408 ? 'Request Timeout' : 'Bad Request'}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  )
+}

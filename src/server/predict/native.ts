@@ -1,0 +1,92 @@
+// A native call: each row of its list is its own prediction with its own unit, routed by itself and batched with the others.
+import type { IncomingMessage } from 'node:http'
+import { rowSchema } from '../../app/index.js'
+import type { HeadraceError } from '../../core/index.js'
+import { flagsOf, Prediction } from '../../path/index.js'
+import { sliceRows, tensorsToNamedOutputs } from '../../tensor/index.js'
+import type { ServerContext } from '../context.js'
+import { encodeNativeResponse, type NativePrediction, type NativeRequest } from '../native/index.js'
+import { type Destination, predictionRequest } from './request.js'
+
+/** Rows of one call that are in flight together; more wait, so that a long list cannot fill a model's queue by itself. */
+const WINDOW_ROWS = 256
+
+export interface NativeAnswer {
+  /** Undefined when every row failed: `error` is then the first one's. */
+  readonly body: string | undefined
+  readonly error: HeadraceError | undefined
+  /** Of the first row. */
+  readonly id: string
+}
+
+export async function predictNative(
+  context: ServerContext,
+  request: IncomingMessage,
+  arrivedMs: number,
+  destination: Destination,
+  native: NativeRequest,
+  follow: (prediction: Prediction) => void,
+): Promise<NativeAnswer> {
+  const predictions: Prediction[] = []
+  for (let start = 0; start < native.rows; start += WINDOW_ROWS) {
+    const window: Promise<void>[] = []
+    for (let row = start; row < Math.min(start + WINDOW_ROWS, native.rows); row++) {
+      const prediction = rowPrediction(context, request, arrivedMs, destination, native, row)
+      predictions.push(prediction)
+      follow(prediction)
+      window.push(context.app.path.predict(prediction))
+    }
+    await Promise.all(window)
+  }
+  const first = predictions[0]!
+  if (predictions.every((prediction) => prediction.error)) return { body: undefined, error: first.error, id: first.id }
+  const timings = {
+    admit: first.admitMs,
+    features: first.featuresMs,
+    queue: first.queueMs,
+    run: first.computeMs,
+    total: context.app.platform.clock.monotonicMs() - arrivedMs,
+  }
+  const body = encodeNativeResponse({
+    endpoint: destination.endpoint.name,
+    single: native.single,
+    predictions: predictions.map((prediction) => prediction.wire as NativePrediction),
+    timings,
+  })
+  return { body, error: undefined, id: first.id }
+}
+
+function rowPrediction(
+  context: ServerContext,
+  request: IncomingMessage,
+  arrivedMs: number,
+  destination: Destination,
+  native: NativeRequest,
+  row: number,
+): Prediction {
+  const tensors = native.rows === 1 ? native.inputs : sliceRows(native.inputs, row, row + 1)
+  return new Prediction(
+    predictionRequest(context, request, arrivedMs, destination, {
+      protocol: 'native',
+      tensors,
+      rawInputs: undefined,
+      outputs: native.outputs,
+      unit: native.units[row],
+      timeoutMs: undefined,
+      shaper: shapeRow,
+      wire: undefined,
+    }),
+  )
+}
+
+/** A row's part of the reply; the rows are joined when all of them are there. */
+function shapeRow(prediction: Prediction): void {
+  const served = prediction.served!
+  prediction.wire = {
+    id: prediction.id,
+    model: served.ref.model,
+    version: served.ref.version,
+    outputs: tensorsToNamedOutputs(prediction.answer!, 0, rowSchema(served)),
+    flags: flagsOf(prediction),
+  } satisfies NativePrediction
+}

@@ -1,0 +1,55 @@
+// An Open Inference Protocol infer request as a prediction: one prediction with one unit and `rows: n`.
+import type { Prediction } from '../../path/index.js'
+import type { ServerContext } from '../context.js'
+import { encodeInferResponse, type InferRequest, identityOf, orderOutputs } from '../oip/index.js'
+import { estimateReplyBytes, PARSE_INLINE_MAX_BYTES } from '../parse-pool.js'
+import type { Parsed } from './request.js'
+
+interface OipWire {
+  readonly context: ServerContext
+  /** As the caller named it. */
+  readonly modelName: string
+  readonly requestId: string | undefined
+}
+
+export function oipParsed(context: ServerContext, request: InferRequest, modelName: string): Parsed {
+  const { timeout } = request.parameters
+  const wire: OipWire = { context, modelName, requestId: request.id }
+  return {
+    protocol: 'oip',
+    tensors: request.inputs,
+    rawInputs: request.rawInputs,
+    outputs: request.outputs,
+    unit: identityOf(request.parameters).unit,
+    // Triton's parameter is in microseconds; 0 means none.
+    timeoutMs: typeof timeout === 'number' && timeout > 0 ? timeout / 1000 : undefined,
+    shaper: shapeOip,
+    wire,
+  }
+}
+
+function shapeOip(prediction: Prediction): void | Promise<void> {
+  const { context, modelName, requestId } = prediction.wire as OipWire
+  const served = prediction.served!
+  const response = {
+    modelName,
+    modelVersion: String(served.ref.version),
+    id: requestId,
+    parameters: undefined,
+    outputs: orderOutputs(prediction.answer!, prediction.outputs, served.signature),
+  }
+  if (estimateReplyBytes(prediction.answer!) > PARSE_INLINE_MAX_BYTES) return shapeLarge(prediction, context, response)
+  const { text, rawOutputs } = encodeInferResponse(response)
+  prediction.reply = text
+  prediction.rawOutputs = rawOutputs
+}
+
+async function shapeLarge(
+  prediction: Prediction,
+  { parsePool }: ServerContext,
+  response: Parameters<typeof encodeInferResponse>[0],
+): Promise<void> {
+  const { body, rawOutputs } = await parsePool.encode('oip', response)
+  prediction.reply = body
+  prediction.rawOutputs = rawOutputs
+}

@@ -1,0 +1,70 @@
+// What the three predict protocols share: which endpoint and version are meant, and what the headers say.
+import type { IncomingMessage } from 'node:http'
+import { DEFAULT_TENANT } from '../../access/index.js'
+
+import { type Endpoint, type PredictionRequest, referenceVersion, type Shaper } from '../../path/index.js'
+import type { ServedVersion } from '../../serving/index.js'
+import type { TensorMap } from '../../tensor/index.js'
+import type { ServerContext } from '../context.js'
+import type { PredictTarget } from '../target.js'
+
+/** Where a request goes, and the version whose names and shapes it is written to. */
+export interface Destination {
+  readonly endpoint: Endpoint
+  readonly pinned: ServedVersion | undefined
+  readonly reference: ServedVersion
+}
+
+/** Throws PATH_ENDPOINT_NOT_FOUND or what resolving a version throws. */
+export function destination({ app }: ServerContext, { name, version }: PredictTarget): Destination {
+  const endpoint = app.endpoints.get(name)
+  if (version === undefined) return { endpoint, pinned: undefined, reference: referenceVersion(endpoint, app.versions) }
+  // A version counts within the model that the endpoint serves.
+  const { model } = endpoint.route.leaves[0]!
+  const pinned = app.versions.resolve({ kind: 'version', model, version })
+  return { endpoint, pinned, reference: pinned }
+}
+
+export interface Parsed {
+  readonly protocol: string
+  readonly tensors: TensorMap
+  readonly rawInputs: Uint8Array | undefined
+  readonly outputs: readonly string[] | undefined
+  readonly unit: string | undefined
+  readonly timeoutMs: number | undefined
+  readonly shaper: Shaper
+  readonly wire: unknown
+}
+
+export function predictionRequest(
+  { app }: ServerContext,
+  request: IncomingMessage,
+  arrivedMs: number,
+  { endpoint, pinned }: Destination,
+  parsed: Parsed,
+): PredictionRequest {
+  const { headers } = request
+  return {
+    id: app.platform.ids.next(),
+    endpoint,
+    protocol: parsed.protocol,
+    tenant: DEFAULT_TENANT,
+    unit: parsed.unit ?? (headers['headrace-unit'] as string | undefined),
+    traceId: traceId(headers['traceparent']),
+    tensors: parsed.tensors,
+    rawInputs: parsed.rawInputs,
+    outputs: parsed.outputs,
+    pinned,
+    timeoutMs: parsed.timeoutMs,
+    arrivedMs,
+    shaper: parsed.shaper,
+    wire: parsed.wire,
+  }
+}
+
+/** The trace id of a W3C traceparent header. */
+function traceId(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' && /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}/.test(header)
+    ? header.slice(3, 35)
+    : undefined
+}

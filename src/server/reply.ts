@@ -1,0 +1,49 @@
+// Sends replies: JSON with its length, errors in the one shape every client here understands.
+import type { ServerResponse } from 'node:http'
+import type { HeadraceError } from '../core/index.js'
+
+/** Exactly this, without a charset: KServe's client reads error messages only then. */
+export const JSON_TYPE = 'application/json'
+
+export function sendJson(response: ServerResponse, status: number, body: string | Uint8Array, id?: string): void {
+  const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length
+  if (id === undefined) response.writeHead(status, ['Content-Type', JSON_TYPE, 'Content-Length', String(length)])
+  else
+    response.writeHead(status, [
+      'Content-Type',
+      JSON_TYPE,
+      'Content-Length',
+      String(length),
+      'Headrace-Prediction-Id',
+      id,
+    ])
+  response.end(body)
+}
+
+/** `{"error": message, "code": code}`: `error` is the Open Inference Protocol's, `code` is the contract. */
+export function errorBody(error: HeadraceError): string {
+  return JSON.stringify({ error: error.message, code: error.code })
+}
+
+export function sendError(response: ServerResponse, error: HeadraceError, id?: string): void {
+  if (response.headersSent || response.destroyed) return
+  const retryAfter = retryAfterSeconds(error)
+  if (retryAfter !== undefined) response.setHeader('Retry-After', retryAfter)
+  const { allow } = error.params
+  if (typeof allow === 'string') response.setHeader('Allow', allow)
+  // What is left of a refused body must not be read as the next request.
+  if (error.status === 413 || error.status === 408) response.setHeader('Connection', 'close')
+  const body = errorBody(error)
+  response.setHeader('Content-Type', JSON_TYPE)
+  response.setHeader('Content-Length', Buffer.byteLength(body))
+  if (id !== undefined) response.setHeader('Headrace-Prediction-Id', id)
+  response.writeHead(error.status)
+  response.end(body)
+}
+
+/** Whole seconds, at least 1, for errors that name a time and for every 429 and 503. */
+function retryAfterSeconds(error: HeadraceError): number | undefined {
+  const ms = error.params['retryAfterMs']
+  if (typeof ms === 'number') return Math.max(1, Math.ceil(ms / 1000))
+  return error.status === 429 || error.status === 503 ? 1 : undefined
+}
