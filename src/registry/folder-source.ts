@@ -3,7 +3,7 @@
 // system's own times (so that start-up does not wait for old files), and (2) the ONNX file is whole and the files it names are
 // there. Rename a finished folder into place, or use pushVersion, and a watcher can never see half of it.
 import { stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, sep } from 'node:path'
 import { type Platform, type Stop, type VersionRef, versionKey } from '../core/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
 import { type Content, contentDifference, loadArtifact, readContent, type VersionFiles } from './artifact.js'
@@ -227,7 +227,9 @@ class ModelsFolder implements FolderSource {
     let isSettling = false
     for (const [key, version] of this.#tracked) {
       const found = look.versions.get(key)
-      const isUnknown = [...look.unreadable.keys()].some((folder) => version.folder.startsWith(folder))
+      const isUnknown = [...look.unreadable.keys()].some((folder) =>
+        `${version.folder}${sep}`.startsWith(`${folder}${sep}`),
+      )
       if (found?.hasModel || isUnknown) continue
       if (!version.isAnnounced) {
         if (found) version.reason = NO_MODEL

@@ -1,4 +1,13 @@
-import type { Digest, VersionRef } from '../core/index.js'
+// Puts a model into the models folder as its next version, whole or not at all: the files are written into a hidden folder
+// beside the versions and made durable, the number is claimed by making its folder (which only one of several pushes can do),
+// and a rename over that empty folder publishes it.
+import { constants } from 'node:fs'
+import { chmod, copyFile, mkdir, mkdtemp, open, readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { type Digest, type ModelName, parseModelName, type VersionRef } from '../core/index.js'
+import { type Content, findFiles, loadArtifact, readContent, type VersionFiles } from './artifact.js'
+import { RegistryErrors } from './errors.js'
+import { parseVersion } from './folder-look.js'
 
 export interface PushOptions {
   /** The models folder; made if it is not there. */
@@ -6,13 +15,134 @@ export interface PushOptions {
   readonly model: string
   /** The ONNX file. */
   readonly file: string
-  /** Path of its model.json; default: `model.json` or `<base>.json` beside the file, if there is one. */
+  /** Path of its model.json; default: `<base>.json` or `model.json` beside the file, if there is one. */
   readonly manifest?: string
   /** Default: one more than the highest number there. */
   readonly version?: number
   /** Makes a new version even when the newest has the same content. Default false. */
   readonly allowSame?: boolean
 }
-export declare function pushVersion(
-  options: PushOptions,
-): Promise<{ readonly ref: VersionRef; readonly digest: Digest }>
+
+export interface PushedVersion {
+  readonly ref: VersionRef
+  readonly digest: Digest
+  /** Where it is now. */
+  readonly folder: string
+}
+
+/**
+ * Copies a model into the models folder as a new version.
+ *
+ * Throws REGISTRY_NAME_INVALID, REGISTRY_FILE_NOT_FOUND, REGISTRY_NOT_ONNX, REGISTRY_MANIFEST_INVALID,
+ * REGISTRY_SAME_CONTENT, REGISTRY_VERSION_EXISTS.
+ *
+ * @example await pushVersion({ folder: 'models', model: 'fraud', file: 'out/fraud.onnx' }) // fraud/3
+ */
+export async function pushVersion(options: PushOptions): Promise<PushedVersion> {
+  const model = parseModelName(options.model)
+  if (!model) throw RegistryErrors.NAME_INVALID({ what: 'the name of a model', name: options.model })
+  const files = await findFiles(options.file, options.manifest)
+  const modelFolder = join(options.folder, model)
+  await mkdir(modelFolder, { recursive: true })
+  const source = await loadArtifact({ model, version: 0 }, files)
+  const content = byName(files, source.content)
+  if (!options.allowSame) await refuseSame(modelFolder, model, content, source.artifact.digest)
+  const staging = await mkdtemp(join(modelFolder, '.push-'))
+  try {
+    // mkdtemp makes it private; the server that reads it may run as somebody else.
+    await chmod(staging, 0o755)
+    const copied = await copyInto(staging, files)
+    if (byName(copied, await readContent(copied)) !== content) {
+      throw RegistryErrors.SOURCE_CHANGED({ file: options.file })
+    }
+    const version = await claim(modelFolder, model, options.version)
+    const folder = join(modelFolder, String(version))
+    await publish(staging, folder)
+    await syncFolder(modelFolder)
+    return { ref: { model, version }, digest: source.artifact.digest, folder }
+  } finally {
+    await rm(staging, { recursive: true, force: true })
+  }
+}
+
+/** The digests under the names that the files have in a version's folder, as text to compare. */
+function byName(files: VersionFiles, content: Content): string {
+  const names = files.external.map((file) => [relative(dirname(files.model), file), content.get(file)])
+  return JSON.stringify([content.get(files.model), files.manifest && content.get(files.manifest), names])
+}
+
+async function refuseSame(modelFolder: string, model: ModelName, content: string, digest: Digest): Promise<void> {
+  const newest = (await versionsIn(modelFolder)).at(-1)
+  if (newest === undefined) return
+  // A newest version that is damaged or not finished is not the same, and does not stand in the way of a better one.
+  const files = await findFiles(join(modelFolder, String(newest), 'model.onnx')).catch(() => undefined)
+  if (files && byName(files, await readContent(files)) === content) {
+    throw RegistryErrors.SAME_CONTENT({ model, version: newest, digest })
+  }
+}
+
+async function copyInto(folder: string, files: VersionFiles): Promise<VersionFiles> {
+  const copied = {
+    model: join(folder, 'model.onnx'),
+    manifest: files.manifest && join(folder, 'model.json'),
+    external: files.external.map((file) => join(folder, relative(dirname(files.model), file))),
+  }
+  await copyDurably(files.model, copied.model)
+  for (const [i, file] of files.external.entries()) await copyDurably(file, copied.external[i]!)
+  if (files.manifest && copied.manifest) await copyDurably(files.manifest, copied.manifest)
+  await syncFolder(folder)
+  return copied
+}
+
+async function copyDurably(from: string, to: string): Promise<void> {
+  await mkdir(dirname(to), { recursive: true })
+  // A clone of the file's blocks where the file system can: instant for a model of gigabytes.
+  await copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
+  // The copy has the mode of the original, which may be read-only; Windows syncs only what is open for writing.
+  await chmod(to, 0o644)
+  const handle = await open(to, 'r+')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Makes a rename in `folder` survive power loss. Windows cannot open folders, and does not need it. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r').catch(() => undefined)
+  try {
+    await handle?.sync()
+  } finally {
+    await handle?.close()
+  }
+}
+
+/** Takes a number for good by making its folder: making a folder fails for all but one. */
+async function claim(modelFolder: string, model: ModelName, wanted: number | undefined): Promise<number> {
+  for (let version = wanted ?? ((await versionsIn(modelFolder)).at(-1) ?? 0) + 1; ; version++) {
+    try {
+      await mkdir(join(modelFolder, String(version)))
+      return version
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+      if (wanted !== undefined) throw RegistryErrors.VERSION_EXISTS({ model, version })
+    }
+  }
+}
+
+async function publish(staging: string, folder: string): Promise<void> {
+  try {
+    await rename(staging, folder)
+  } catch {
+    // Windows does not rename over a folder, not even an empty one. Elsewhere this fails like the first attempt did.
+    await rmdir(folder)
+    await rename(staging, folder)
+  }
+}
+
+/** Numbers that are taken, ascending. */
+async function versionsIn(modelFolder: string): Promise<number[]> {
+  const numbers = (await readdir(modelFolder)).map(parseVersion)
+  return numbers.filter((version) => version !== undefined).sort((a, b) => a - b)
+}

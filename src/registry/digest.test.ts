@@ -1,0 +1,21 @@
+import { createHash } from 'node:crypto'
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { fileDigest } from './digest.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'headrace-digest-'))
+
+describe('fileDigest', () => {
+  it.each([0, 1, 1024 * 1024, 1024 * 1024 + 1, 5_000_001])('is the SHA-256 of a file of %i bytes', async (size) => {
+    const bytes = Buffer.alloc(size, 'headrace ')
+    const file = join(folder, String(size))
+    writeFileSync(file, bytes)
+    expect(await fileDigest(file)).toBe(`sha256:${createHash('sha256').update(bytes).digest('hex')}`)
+  })
+
+  it('rejects with the error of the file system', async () => {
+    await expect(fileDigest(join(folder, 'none'))).rejects.toMatchObject({ code: 'ENOENT' })
+  })
+})
