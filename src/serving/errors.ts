@@ -1,12 +1,27 @@
-// Every way serving can fail. The onnx backend's rows are here too: a prefix has one table.
+// Every way serving can fail, whatever the backend; what only one backend knows is in that backend's own table.
 import { defineErrors } from '../core/index.js'
 
 export const ServingErrors = defineErrors('SERVING', {
+  MODEL_NOT_FOUND: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    // Triton's clients look for the first four words.
+    message: (p: { model: string; known: readonly string[] }) =>
+      `Request for unknown model: '${p.model}' is not found. ${p.known.length === 0 ? 'No model is loaded.' : `The models here are ${p.known.slice(0, 20).join(', ')}.`}`,
+  },
+  VERSION_NOT_FOUND: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { model: string; version: number; known: readonly number[] }) =>
+      `Request for unknown model: '${p.model}' version ${p.version} is not found. Its versions here are ${p.known.slice(-20).join(', ')}.`,
+  },
   MODEL_UNREADY: {
     status: 503,
     retry: true,
     level: 'warn',
-    message: (p: { model: string; version: number; reason: string }) =>
+    message: (p: { model: string; version: number; reason: string; retryAfterMs: number }) =>
       `Model '${p.model}' version ${p.version} is not ready: ${p.reason}. Send the request again later.`,
   },
   QUEUE_FULL: {

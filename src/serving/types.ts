@@ -94,6 +94,11 @@ export interface Pool {
   get(ref: VersionRef): ServedVersion | undefined
   /** The highest ready number of a model. */
   latest(model: ModelName): ServedVersion | undefined
+  /**
+   * `get` or `latest` for a request: throws SERVING_MODEL_NOT_FOUND, SERVING_VERSION_NOT_FOUND or, when it is known but not
+   * loaded, SERVING_MODEL_UNREADY.
+   */
+  resolve(model: ModelName, version: number | 'latest'): ServedVersion
   status(ref: VersionRef): VersionStatus | undefined
   /** By model, then number. */
   statuses(): VersionStatus[]

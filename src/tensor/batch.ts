@@ -2,7 +2,18 @@
 import { allocate, type TensorData } from './datatype.js'
 import { elementCount, type Tensor } from './tensor.js'
 
-/** One tensor with the rows of all, in order. They agree on datatype and on every axis but the first. */
+/** Whether tensors agree on datatype and on every axis but the first. */
+export function canConcatenate(tensors: readonly Tensor[]): boolean {
+  const first = tensors[0]!
+  for (let i = 1; i < tensors.length; i++) {
+    const { datatype, shape } = tensors[i]!
+    if (datatype !== first.datatype || shape.length !== first.shape.length) return false
+    for (let axis = 1; axis < shape.length; axis++) if (shape[axis] !== first.shape[axis]) return false
+  }
+  return true
+}
+
+/** One tensor with the rows of all, in order. Only for tensors that fit (`canConcatenate`); this is not checked again. */
 export function concatenateRows(tensors: readonly Tensor[]): Tensor {
   const first = tensors[0]!
   if (tensors.length === 1) return first

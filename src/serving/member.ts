@@ -1,0 +1,101 @@
+// A call waiting for its answer, as the batcher holds it: one object per call, linked into its queue.
+// A request with more rows than a batch may have is a `Whole` whose parts are members of their own.
+import type { HeadraceError } from '../core/index.js'
+import type { Deadline } from '../flow/index.js'
+import { canConcatenate, concatenateRows, sliceRows, type Tensor, type TensorMap } from '../tensor/index.js'
+import type { LeafInput, LeafResult } from './types.js'
+
+export class Member {
+  /** Place in the order of arrival, over all groups of the queue. */
+  order = 0
+  next: Member | undefined = undefined
+  isAnswered = false
+  /** The batch of several that failed with this member in it, until it is known who was guilty. */
+  inquest: Inquest | undefined = undefined
+
+  constructor(
+    readonly input: LeafInput,
+    readonly tensors: TensorMap,
+    readonly rows: number,
+    readonly deadline: Deadline,
+    /** Monotonic milliseconds. */
+    readonly arrivedMs: number,
+    readonly resolve: (result: LeafResult) => void,
+    readonly reject: (error: HeadraceError) => void,
+    /** The request that this is a part of. */
+    readonly whole: Whole | undefined,
+  ) {}
+}
+
+/** Follows the members of a failed batch through their re-runs: did anyone fail alone? */
+export interface Inquest {
+  unknown: number
+  guilty: number
+}
+
+/** Hands out its parts one at a time: the next one queues behind whoever arrived while the last one waited. */
+export class Whole {
+  readonly #results: LeafResult[] = []
+  readonly #live = new Set<Member>()
+  #handedRows = 0
+  #answeredRows = 0
+
+  constructor(
+    readonly member: Member,
+    private readonly maxPartRows: number,
+  ) {}
+
+  get isComplete(): boolean {
+    return this.#answeredRows === this.member.rows
+  }
+
+  /** Rows in no part yet. */
+  get unhandedRows(): number {
+    return this.member.rows - this.#handedRows
+  }
+
+  nextPart(): Member | undefined {
+    const { member } = this
+    const start = this.#handedRows
+    const rows = Math.min(this.maxPartRows, member.rows - start)
+    if (rows === 0) return undefined
+    this.#handedRows += rows
+    const tensors = new Map<string, Tensor>()
+    for (const [name, tensor] of member.tensors) tensors.set(name, sliceRows(tensor, start, rows))
+    const index = start / this.maxPartRows
+    const settle = (result: LeafResult): void => {
+      this.#results[index] = result
+      this.#answeredRows += rows
+    }
+    const part = new Member(member.input, tensors, rows, member.deadline, member.arrivedMs, settle, member.reject, this)
+    this.#live.add(part)
+    return part
+  }
+
+  /** Nothing of this request is to run any more: its parts, wherever they are, count as answered. Returns the rows in no part. */
+  end(): number {
+    const { unhandedRows } = this
+    this.#handedRows = this.member.rows
+    for (const part of this.#live) part.isAnswered = true
+    this.#live.clear()
+    return unhandedRows
+  }
+
+  /** The parts' outputs joined in order; undefined when they do not fit together. */
+  result(nowMs: number): LeafResult | undefined {
+    const results = this.#results
+    const outputs = new Map<string, Tensor>()
+    for (const name of results[0]!.outputs.keys()) {
+      const parts = results.map((result) => result.outputs.get(name)!)
+      if (!canConcatenate(parts)) return undefined
+      outputs.set(name, concatenateRows(parts))
+    }
+    const queueMs = Math.min(...results.map((result) => result.queueMs))
+    return {
+      outputs,
+      queueMs,
+      computeMs: nowMs - this.member.arrivedMs - queueMs,
+      batchRows: Math.max(...results.map((result) => result.batchRows)),
+    }
+  }
+}

@@ -1,0 +1,92 @@
+// Serving's metrics. Families are made once per server; a version's series are bound when it loads and forgotten when it is unloaded.
+import {
+  type Counter,
+  type Gauge,
+  type Histogram,
+  LATENCY_BUCKETS,
+  type Metrics,
+  type VersionRef,
+} from '../core/index.js'
+
+export interface VersionMetrics {
+  readonly batchRows: Histogram
+  readonly queueSeconds: Histogram
+  readonly latencySeconds: Histogram
+  readonly waitingRows: Gauge
+  readonly ready: Gauge
+  /** Calls that ended this way: `ok` or an error code. */
+  ended(status: string): Counter
+}
+
+export interface ServingMetrics {
+  bind(ref: VersionRef): VersionMetrics
+  forget(ref: VersionRef): void
+}
+
+const LABELS = ['model', 'version'] as const
+const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
+
+export function createServingMetrics(metrics: Metrics): ServingMetrics {
+  const batchRows = metrics.histogram({
+    name: 'ml_batch_size',
+    help: 'Rows per run.',
+    labels: LABELS,
+    buckets: BATCH_BUCKETS,
+  })
+  const queueSeconds = metrics.histogram({
+    name: 'ml_queue_seconds',
+    help: 'From the arrival of a call at a version to the start of its run.',
+    labels: LABELS,
+    buckets: LATENCY_BUCKETS,
+  })
+  const latencySeconds = metrics.histogram({
+    name: 'ml_inference_latency_seconds',
+    help: 'From the arrival of a call at a version to its answer, whether it succeeded or not: queue and run.',
+    labels: LABELS,
+    buckets: LATENCY_BUCKETS,
+  })
+  const waitingRows = metrics.gauge({ name: 'ml_queue_rows', help: 'Rows waiting for a run.', labels: LABELS })
+  const ready = metrics.gauge({
+    name: 'ml_model_ready',
+    help: '1 when a version takes traffic, 0 while it loads, hangs, has failed or is being unloaded.',
+    labels: LABELS,
+  })
+  const calls = metrics.counter({
+    name: 'ml_inference_calls_total',
+    help: 'Calls of a version by how they ended: ok or an error code.',
+    labels: [...LABELS, 'status'],
+  })
+  const families = [batchRows, queueSeconds, latencySeconds, waitingRows, ready]
+  const statuses = new Map<string, Map<string, Counter>>()
+
+  return {
+    bind({ model, version }) {
+      const number = String(version)
+      const key = `${model}/${number}`
+      const bound = new Map<string, Counter>()
+      statuses.set(key, bound)
+      return {
+        batchRows: batchRows.with(model, number),
+        queueSeconds: queueSeconds.with(model, number),
+        latencySeconds: latencySeconds.with(model, number),
+        waitingRows: waitingRows.with(model, number),
+        ready: ready.with(model, number),
+        ended(status) {
+          let counter = bound.get(status)
+          if (counter === undefined) {
+            counter = calls.with(model, number, status)
+            bound.set(status, counter)
+          }
+          return counter
+        },
+      }
+    },
+    forget({ model, version }) {
+      const number = String(version)
+      const key = `${model}/${number}`
+      for (const family of families) family.remove(model, number)
+      for (const status of statuses.get(key)?.keys() ?? []) calls.remove(model, number, status)
+      statuses.delete(key)
+    },
+  }
+}

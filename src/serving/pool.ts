@@ -1,0 +1,247 @@
+// The versions a server holds. A version that fails to load stays here as `failed`, with its reason, and disturbs no other.
+// Requests read from two maps that are kept up to date by the rare changes of state.
+import {
+  HeadraceError as Failure,
+  type HeadraceError,
+  type ModelName,
+  type VersionRef,
+  versionKey,
+} from '../core/index.js'
+import { Deadline } from '../flow/index.js'
+import type { VersionArtifact } from '../tensor/index.js'
+import { ServingErrors } from './errors.js'
+import { createLeaf, type PooledLeaf } from './leaf.js'
+import { createServingMetrics, type VersionMetrics } from './metrics.js'
+import type { Backend, Pool, PoolOptions, ServedVersion, VersionState, VersionStatus } from './types.js'
+import { warmUp } from './warmup.js'
+
+/** A version and all that belongs to it, from the start of its load to the end of its unload. */
+interface Entry {
+  readonly ref: VersionRef
+  readonly digest: string
+  readonly metrics: VersionMetrics
+  state: VersionState
+  reason: string | undefined
+  error: HeadraceError | undefined
+  backend: Backend | undefined
+  leaf: PooledLeaf | undefined
+  served: ServedVersion | undefined
+  /** Settled when a load or unload under way is over; it never rejects. */
+  work: Promise<unknown>
+}
+
+export function createPool(options: PoolOptions): Pool {
+  const { platform, factories, warmupInputs = () => [], defer = setImmediate, closeTimeoutMs = 10_000 } = options
+  const { clock, logger } = platform
+  const metrics = createServingMetrics(platform.metrics)
+  const models = new Map<ModelName, Map<number, Entry>>()
+  const latest = new Map<ModelName, ServedVersion>()
+  const watchers = new Set<(status: VersionStatus) => void>()
+  let isClosed = false
+
+  const find = ({ model, version }: VersionRef): Entry | undefined => models.get(model)?.get(version)
+
+  function change(entry: Entry, state: VersionState, error?: HeadraceError, reason = error?.message): void {
+    entry.state = state
+    entry.reason = reason
+    entry.error = error
+    entry.metrics.ready.set(state === 'ready' ? 1 : 0)
+    const { model } = entry.ref
+    const newest = entries(model).findLast((other) => other.state === 'ready')
+    if (newest?.served) latest.set(model, newest.served)
+    else latest.delete(model)
+    const status = statusOf(entry)
+    for (const watcher of watchers) {
+      try {
+        watcher(status)
+      } catch (cause) {
+        // A watcher that fails must not stop a load halfway, nor keep the news from the others.
+        logger.error({ err: cause, ...entry.ref }, 'a watcher of the pool failed')
+      }
+    }
+  }
+
+  /** A model's versions by number. */
+  function entries(model: ModelName): Entry[] {
+    return [...(models.get(model)?.values() ?? [])].sort((a, b) => a.ref.version - b.ref.version)
+  }
+
+  function createEntry({ ref, digest }: VersionArtifact): Entry {
+    const entry: Entry = {
+      ref,
+      digest,
+      metrics: metrics.bind(ref),
+      state: 'loading',
+      reason: undefined,
+      error: undefined,
+      backend: undefined,
+      leaf: undefined,
+      served: undefined,
+      work: Promise.resolve(),
+    }
+    const versions = models.get(ref.model) ?? new Map<number, Entry>()
+    models.set(ref.model, versions.set(ref.version, entry))
+    return entry
+  }
+
+  function removeEntry({ ref }: Entry): void {
+    const versions = models.get(ref.model)
+    versions?.delete(ref.version)
+    if (versions?.size === 0) models.delete(ref.model)
+    metrics.forget(ref)
+  }
+
+  async function bringUp(entry: Entry, artifact: VersionArtifact): Promise<void> {
+    const { ref } = entry
+    const { manifest } = artifact
+    try {
+      const factory = factories.get(artifact.backend)
+      if (!factory)
+        throw ServingErrors.BACKEND_UNKNOWN({ ...ref, backend: artifact.backend, known: [...factories.keys()] })
+      const backend = await factory(artifact, { platform })
+      entry.backend = backend
+      const { signature, isolation } = backend
+      const onReadiness = (reason: string | undefined): void => {
+        if (entry.state === 'ready' && reason !== undefined) change(entry, 'unready', undefined, reason)
+        else if (entry.state === 'unready' && reason === undefined) change(entry, 'ready')
+      }
+      const leaf = createLeaf({
+        version: ref,
+        backend,
+        manifest,
+        clock,
+        logger,
+        metrics: entry.metrics,
+        defer,
+        onReadiness,
+      })
+      entry.leaf = leaf
+      const labels = manifest.labels ?? backend.labels
+      entry.served = { ref, digest: artifact.digest, signature, manifest, labels, isolation, leaf }
+      try {
+        await warmUp(leaf, signature, warmupInputs(artifact, signature), Deadline.in(clock, manifest.timeoutMs))
+      } catch (cause) {
+        throw ServingErrors.WARMUP_FAILED({ ...ref, detail: textOf(cause) }, cause)
+      }
+      change(entry, 'ready')
+    } catch (cause) {
+      const error =
+        cause instanceof HeadraceError ? cause : ServingErrors.LOAD_FAILED({ ...ref, detail: textOf(cause) }, cause)
+      await closeBackend(entry)
+      change(entry, 'failed', error)
+    }
+  }
+
+  /** Frees a backend, which may take for ever when a run hangs in it. */
+  async function closeBackend(entry: Entry): Promise<void> {
+    const { backend } = entry
+    entry.backend = undefined
+    if (!backend) return
+    await new Promise<void>((resolve) => {
+      const timer = clock.after(closeTimeoutMs, () => {
+        logger.warn({ ...entry.ref }, `the backend did not close within ${closeTimeoutMs} ms and is left behind`)
+        resolve()
+      })
+      const done = (cause?: unknown): void => {
+        timer.cancel()
+        if (cause !== undefined) logger.warn({ err: cause, ...entry.ref }, 'the backend did not close cleanly')
+        resolve()
+      }
+      backend.close().then(() => done(), done)
+    })
+  }
+
+  async function takeDown(entry: Entry): Promise<void> {
+    // Calls that were resolved a moment ago still come in and are answered: nobody is turned away by a version's replacement.
+    await entry.leaf?.close()
+    await closeBackend(entry)
+    removeEntry(entry)
+    change(entry, 'unloaded')
+  }
+
+  async function load(artifact: VersionArtifact): Promise<VersionStatus> {
+    const { ref } = artifact
+    for (let entry = find(ref); entry !== undefined && !isClosed; entry = find(ref)) {
+      if (entry.digest !== artifact.digest && entry.state !== 'failed') {
+        const error = ServingErrors.VERSION_CHANGED({ ...ref, served: entry.digest, arrived: artifact.digest })
+        logger.warn({ err: error, ...ref }, error.message)
+        return { ref, state: entry.state, reason: error.message, error }
+      }
+      if (entry.state === 'ready' || entry.state === 'unready') return statusOf(entry)
+      if (entry.state === 'failed') removeEntry(entry)
+      else {
+        const isLoading = entry.state === 'loading'
+        await entry.work
+        if (isLoading) return statusOf(entry)
+      }
+    }
+    if (isClosed) return { ref, state: 'failed', reason: 'the server is shutting down', error: undefined }
+    const entry = createEntry(artifact)
+    change(entry, 'loading')
+    entry.work = bringUp(entry, artifact)
+    await entry.work
+    return statusOf(entry)
+  }
+
+  async function unload(ref: VersionRef): Promise<void> {
+    for (let entry = find(ref); entry !== undefined; entry = find(ref)) {
+      if (entry.state !== 'loading' && entry.state !== 'unloading') {
+        change(entry, 'unloading')
+        entry.work = takeDown(entry)
+      }
+      await entry.work
+      if (entry.state === 'unloaded') return
+    }
+  }
+
+  function get(ref: VersionRef): ServedVersion | undefined {
+    const entry = find(ref)
+    return entry?.state === 'ready' || entry?.state === 'unready' ? entry.served : undefined
+  }
+
+  /** Why a request for something known gets no version. */
+  function unready({ ref, state, reason }: Entry): HeadraceError {
+    return ServingErrors.MODEL_UNREADY({ ...ref, reason: reason ?? `it is ${state}`, retryAfterMs: 1000 })
+  }
+
+  return {
+    load,
+    unload,
+    get,
+    latest: (model) => latest.get(model),
+    resolve(model, version) {
+      const served = version === 'latest' ? latest.get(model) : get({ model, version })
+      if (served !== undefined) return served
+      const known = entries(model)
+      if (known.length === 0) throw ServingErrors.MODEL_NOT_FOUND({ model, known: [...models.keys()] })
+      const entry = version === 'latest' ? known.at(-1) : find({ model, version })
+      if (entry !== undefined) throw unready(entry)
+      throw ServingErrors.VERSION_NOT_FOUND({
+        model,
+        version: Number(version),
+        known: known.map(({ ref }) => ref.version),
+      })
+    },
+    status(ref) {
+      const entry = find(ref)
+      return entry && statusOf(entry)
+    },
+    statuses: () => [...models.keys()].sort().flatMap((model) => entries(model).map(statusOf)),
+    watch(watcher) {
+      watchers.add(watcher)
+      return () => void watchers.delete(watcher)
+    },
+    async close() {
+      isClosed = true
+      await Promise.all([...models.keys()].flatMap((model) => entries(model).map(({ ref }) => unload(ref))))
+    },
+  }
+}
+
+function statusOf({ ref, state, reason, error }: Entry): VersionStatus {
+  return { ref, state, reason, error }
+}
+
+function textOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}
