@@ -1,12 +1,6 @@
 // The versions a server holds. A version that fails to load stays here as `failed`, with its reason, and disturbs no other.
 // Requests read from two maps that are kept up to date by the rare changes of state.
-import {
-  HeadraceError as Failure,
-  type HeadraceError,
-  type ModelName,
-  type VersionRef,
-  versionKey,
-} from '../core/index.js'
+import { HeadraceError, type ModelName, type VersionRef } from '../core/index.js'
 import { Deadline } from '../flow/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
 import { ServingErrors } from './errors.js'
