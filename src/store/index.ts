@@ -1,7 +1,11 @@
 // Floor 1. The engines that keep things, behind small interfaces: SQL, values by key, files by key, the data folder's lock.
 // Embedded implementations live here; Postgres, Redis and S3 plug in behind the same interfaces and contract suites.
 // Use it for what must survive or be shared. What a row or a file means belongs to the domain that writes it.
-export { StoreErrors } from './errors.js'
+export { type StoreConfig, storeSection } from './config.js'
+export { createDiskBlobs } from './disk-blobs.js'
+export { type Constraint, StoreErrors } from './errors.js'
+export { lockFolder } from './folder-lock.js'
+export { createMemoryKeyValue } from './memory-key-value.js'
 export { openSql, type SqlOptions } from './sqlite.js'
 export type {
   BlobInfo,

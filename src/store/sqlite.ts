@@ -1,8 +1,8 @@
 // The embedded metadata database: SQLite in a thread of its own, behind the same interface as Postgres.
-import { Kysely, type Transaction } from 'kysely'
+import type { Kysely, Transaction } from 'kysely'
 import type { Platform } from '../core/index.js'
 import { applyMigrations } from './migrate.js'
-import { SqliteDriver, sqliteDialect } from './sqlite-dialect.js'
+import { SqliteDriver } from './sqlite-driver.js'
 import type { Sql } from './types.js'
 
 export interface SqlOptions {
@@ -21,9 +21,8 @@ export interface SqlOptions {
  */
 export async function openSql({ file, platform }: SqlOptions): Promise<Sql> {
   const driver = new SqliteDriver(file, platform.clock, platform.logger)
-  await driver.acquireConnection()
-  await driver.releaseConnection()
-  const kysely = new Kysely<unknown>({ dialect: sqliteDialect(driver) })
+  const [{ createSqliteKysely }] = await Promise.all([import('./sqlite-kysely.js'), openFile(driver)])
+  const kysely = createSqliteKysely(driver)
   const transaction = <Tables, T>(work: (tx: Transaction<Tables>) => Promise<T>): Promise<T> =>
     (kysely as unknown as Kysely<Tables>).transaction().execute(work)
   return {
@@ -34,4 +33,9 @@ export async function openSql({ file, platform }: SqlOptions): Promise<Sql> {
       transaction((tx: Transaction<unknown>) => applyMigrations(tx, domain, migrations, platform.clock.nowMs())),
     close: () => driver.destroy(),
   }
+}
+
+async function openFile(driver: SqliteDriver): Promise<void> {
+  await driver.acquireConnection()
+  await driver.releaseConnection()
 }

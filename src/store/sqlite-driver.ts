@@ -1,14 +1,6 @@
-// SQLite for kysely: one connection, one user of it at a time, in the order they came.
-// A transaction keeps its turn until it ends, which is what serialises transactions.
-import {
-  type DatabaseConnection,
-  type Dialect,
-  type Driver,
-  type Kysely,
-  SqliteAdapter,
-  SqliteIntrospector,
-  SqliteQueryCompiler,
-} from 'kysely'
+// One connection, one user of it at a time, in the order they came. A transaction keeps its turn until it ends, which is
+// what serialises transactions.
+import type { DatabaseConnection, Driver } from 'kysely'
 import type { Clock, Logger } from '../core/index.js'
 import { StoreErrors } from './errors.js'
 import { SqliteConnection } from './sqlite-connection.js'
@@ -16,15 +8,6 @@ import { SqliteConnection } from './sqlite-connection.js'
 /** How long a call waits for a transaction of this process, and SQLite for another one. */
 const TURN_MS = 10_000
 const BUSY_MS = 5_000
-
-export function sqliteDialect(driver: SqliteDriver): Dialect {
-  return {
-    createDriver: () => driver,
-    createQueryCompiler: () => new SqliteQueryCompiler(),
-    createAdapter: () => new SqliteAdapter(),
-    createIntrospector: (db: Kysely<unknown>) => new SqliteIntrospector(db),
-  }
-}
 
 export class SqliteDriver implements Driver {
   readonly #queue: (() => void)[] = []
