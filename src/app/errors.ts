@@ -48,7 +48,7 @@ export const AppErrors = defineErrors('APP', {
     status: 409,
     retry: false,
     level: 'info',
-    message: (_: Record<string, never>) =>
+    message: () =>
       'This server serves a single file, so there is no models folder to push into. Start it with a project or a models folder.',
   },
 })

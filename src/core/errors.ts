@@ -50,8 +50,9 @@ export function deserializeError(error: SerializedError): HeadraceError {
   return new HeadraceError(error.code, error.message, error.status, error.retry, error.level, error.params)
 }
 
-type Factory<P> = [P] extends [Record<string, never>]
-  ? (params?: P, cause?: unknown) => HeadraceError
+// A message without parameters infers `unknown`: its factory takes none.
+type Factory<P> = unknown extends P
+  ? (params?: Readonly<Record<string, never>>, cause?: unknown) => HeadraceError
   : (params: P, cause?: unknown) => HeadraceError
 
 type Rows = Record<string, ErrorRow<never>>
