@@ -2,11 +2,11 @@
 import { existsSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { z } from 'zod'
+import { split, version } from '../route/index.js'
 import { withEnvironment } from './environment.js'
 import { ConfigErrors, type ConfigProblem } from './errors.js'
-import { type ProjectConfig, projectSchema } from './project.js'
+import { defineProject, type ProjectConfig, projectSchema } from './project.js'
 
 export interface LoadedProject {
   readonly config: ProjectConfig
@@ -80,13 +80,9 @@ function finish(
 
 async function importConfig(file: string): Promise<Record<string, unknown>> {
   const { createJiti } = await import('jiti')
-  // A project need not have installed the package it is served with: `headrace` there means this one.
-  const self = fileURLToPath(new URL('../', import.meta.url))
-  const jiti = createJiti(file, {
-    alias: { headrace: path.join(self, 'app/index.js') },
-    moduleCache: false,
-    fsCache: false,
-  })
+  // A project need not have installed the package it is served with: `headrace` there means what this process runs.
+  const virtualModules = { headrace: { defineProject, split, version } }
+  const jiti = createJiti(file, { virtualModules, moduleCache: false, fsCache: false })
   let loaded: unknown
   try {
     loaded = await jiti.import(file, { default: true })

@@ -48,7 +48,7 @@ export const projectSchema = z.strictObject({
     .default({})
     .describe('Endpoints by name. Every model has one of its own name without being listed here.'),
   log: logSection,
-  store: storeSection,
+  store: storeSection.prefault({}),
 })
 
 /** What a project may write. */
