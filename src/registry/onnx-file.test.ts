@@ -45,7 +45,8 @@ describe('readOnnxOutline', () => {
         .map((name) => join(root, name)),
     )
     expect(models.length).toBeGreaterThan(8)
-    for (const model of models) expect(await readOnnxOutline(model), model).toEqual({ kind: 'whole', externalFiles: [] })
+    for (const model of models)
+      expect(await readOnnxOutline(model), model).toEqual({ kind: 'whole', externalFiles: [] })
   })
 
   it('finds no proper beginning of a model whole', async () => {
