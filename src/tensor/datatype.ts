@@ -77,6 +77,13 @@ export function isDataType(text: unknown): text is DataType {
   return typeof text === 'string' && (DATATYPES as readonly string[]).includes(text)
 }
 
+const BY_NAME = new Map<string, DataType>(DATATYPES.map((datatype) => [datatype, datatype]))
+
+/** The datatype of that name, as the one string the engine compares by address; undefined when there is none. */
+export function datatypeNamed(name: string): DataType | undefined {
+  return BY_NAME.get(name)
+}
+
 /** Zeroed storage for `length` elements; BYTES starts as empty Buffers. */
 export function allocate<D extends DataType>(datatype: D, length: number): DataOf[D] {
   if (datatype === 'BYTES') return Array.from({ length }, () => EMPTY) as DataOf[D]

@@ -1,5 +1,9 @@
 // What can be wrong with tensors and rows that arrive. Shapes are written as the protocols write them: [1,30].
 import { defineErrors } from '../core/index.js'
+import { DATATYPES } from './datatype.js'
+
+/** Sizes in a shape; NumPy's own limit was 32 for most of its life. */
+export const MAX_DIMENSIONS = 32
 
 export const TensorErrors = defineErrors('TENSOR', {
   INPUT_MISSING: {
@@ -63,6 +67,77 @@ export const TensorErrors = defineErrors('TENSOR', {
     level: 'info',
     message: (p: { output: string; known: readonly string[] }) =>
       `The model has no output "${p.output}". Its outputs are ${names(p.known)}: ask for those, or name none to get all.`,
+  },
+  JSON_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { offset: number; problem: string; near: string }) =>
+      `The body is not valid JSON: at byte ${p.offset}, near \`${p.near}\`, ${p.problem}.`,
+  },
+  JSON_UNEXPECTED: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { member: string; expected: string; offset: number; near: string }) =>
+      `${p.member} must be ${p.expected}, but at byte ${p.offset} this arrived: \`${p.near}\`.`,
+  },
+  MEMBER_MISSING: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { member: string; of: string }) => `${p.of} has no ${p.member}. Add it.`,
+  },
+  MEMBER_DUPLICATE: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { member: string; offset: number }) =>
+      `${p.member} arrived a second time at byte ${p.offset}. Send it once: readers disagree on which one counts.`,
+  },
+  DATATYPE_UNKNOWN: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { input: string; datatype: string }) =>
+      `Input "${p.input}" has the datatype "${p.datatype}", which does not exist. Send one of ${DATATYPES.join(', ')}.`,
+  },
+  SHAPE_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { input: string; problem: string }) =>
+      `The shape of input "${p.input}" ${p.problem}. Send at most ${MAX_DIMENSIONS} sizes, whole numbers from 0 on, that together count the elements sent.`,
+  },
+  ELEMENT_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { input: string; index: number; datatype: string; expected: string; offset: number; near: string }) =>
+      `Element ${p.index} of input "${p.input}" must be ${p.expected} (${p.datatype}), but at byte ${p.offset} this arrived: \`${p.near}\`.`,
+  },
+  NESTING_MISMATCH: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { input: string; shape: readonly number[]; axis: number; arrived: string; offset: number }) =>
+      `The nested data of input "${p.input}" does not follow its shape ${shapeText(p.shape)}: axis ${p.axis} needs ${
+        p.axis < p.shape.length ? `a list of ${p.shape[p.axis]}` : 'single elements'
+      }, but ${p.arrived} arrived at byte ${p.offset}. Nest the data as the shape says, or send it flat.`,
+  },
+  STRINGS_TOO_MANY: {
+    status: 413,
+    retry: false,
+    level: 'info',
+    message: (p: { input: string; limit: number }) =>
+      `Input "${p.input}" holds more than ${p.limit} strings, the most that one request may bring. Send several requests.`,
+  },
+  OUTPUT_NOT_TEXT: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { output: string; index: number }) =>
+      `Element ${p.index} of output "${p.output}" is not UTF-8 text, so JSON cannot carry it. Ask for the output as binary (binary_data), or leave it out.`,
   },
 })
 

@@ -6,11 +6,16 @@ export {
   DATATYPES,
   type DataOf,
   type DataType,
+  datatypeNamed,
   ELEMENT_BYTES,
   isDataType,
   type TensorData,
 } from './datatype.js'
-export { shapeText, TensorErrors } from './errors.js'
+export { MAX_DIMENSIONS, shapeText, TensorErrors } from './errors.js'
+export { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from './half.js'
+export { Byte, type JsonDialect, JsonReader, type JsonValue } from './json-reader.js'
+export { decodeBase64, inferShape, MAX_STRINGS, readTensorData, type TensorDataOptions } from './json-scan.js'
+export { dataToJson, elementToJson, isStrictJson, quoteJson, tensorToJson, writeTensorJson } from './json-write.js'
 export type {
   BatchingOptions,
   FeatureRow,

@@ -1,0 +1,106 @@
+// Replies of the Open Inference Protocol as JSON text. Triton's health bodies are empty and KServe's client reads `live` and `ready`
+// from them, so they are always written; clients of Triton look at the status alone.
+import type { HeadraceError } from '../../core/index.js'
+import {
+  isStrictJson,
+  quoteJson,
+  type Signature,
+  type Tensor,
+  type TensorMap,
+  type TensorSpec,
+  tensorToJson,
+} from '../../tensor/index.js'
+import { OipErrors } from './errors.js'
+import type { EncodedInferResponse, InferResponse, RepositoryEntry } from './types.js'
+
+/** The outputs in the order asked for; all, in the signature's order, when undefined. Throws OIP_OUTPUT_MISSING. */
+export function orderOutputs(
+  outputs: TensorMap,
+  requested: readonly string[] | undefined,
+  signature: Signature,
+): Tensor[] {
+  const count = requested === undefined ? signature.outputs.length : requested.length
+  const ordered: Tensor[] = []
+  for (let i = 0; i < count; i++) {
+    const name = requested === undefined ? signature.outputs[i]!.name : requested[i]!
+    const tensor = outputs.get(name)
+    if (tensor === undefined) throw OipErrors.OUTPUT_MISSING({ output: name, arrived: [...outputs.keys()] })
+    ordered.push(tensor)
+  }
+  return ordered
+}
+
+/** Throws TENSOR_OUTPUT_NOT_TEXT. */
+export function encodeInferResponse(response: InferResponse): EncodedInferResponse {
+  const { outputs } = response
+  let raw = '['
+  let isStrict = true
+  for (let i = 0; i < outputs.length; i++) {
+    const output = outputs[i]!
+    if (i > 0) raw += ','
+    raw += tensorToJson(output)
+    isStrict &&= isStrictJson(output)
+  }
+  raw += ']'
+  return { text: `${inferResponseHead(response)}${raw}}`, rawOutputs: isStrict ? raw : undefined }
+}
+
+/** A reply up to its outputs array; the array and `}` follow. */
+export function inferResponseHead(response: InferResponse): string {
+  const { modelName, modelVersion, id, parameters } = response
+  return `{"model_name":${quoteJson(modelName)},"model_version":${quoteJson(modelVersion)}${
+    id === undefined ? '' : `,"id":${quoteJson(id)}`
+  }${parameters === undefined ? '' : `,"parameters":${JSON.stringify(parameters)}`},"outputs":`
+}
+
+/** `error` is a string, as every client of the protocol expects; the code stands beside it. */
+export function encodeError(error: HeadraceError): string {
+  return JSON.stringify({ error: error.message, code: error.code })
+}
+
+export function encodeLive(live: boolean): string {
+  return JSON.stringify({ live })
+}
+
+export function encodeReady(ready: boolean): string {
+  return JSON.stringify({ ready })
+}
+
+export function encodeModelReady(name: string, ready: boolean): string {
+  return JSON.stringify({ name, ready })
+}
+
+export function encodeServerMetadata(server: {
+  readonly version: string
+  readonly extensions: readonly string[]
+}): string {
+  return JSON.stringify({ name: 'headrace', version: server.version, extensions: server.extensions })
+}
+
+export function encodeModelMetadata(model: {
+  readonly name: string
+  readonly versions: readonly number[]
+  readonly platform: string
+  readonly signature: Signature
+}): string {
+  return JSON.stringify({
+    name: model.name,
+    versions: model.versions.map(String),
+    platform: model.platform,
+    inputs: model.signature.inputs.map(describe),
+    outputs: model.signature.outputs.map(describe),
+  })
+}
+
+/** KServe only; Triton has no list of models but its repository index. */
+export function encodeModelList(names: readonly string[]): string {
+  return JSON.stringify({ models: names })
+}
+
+export function encodeRepositoryIndex(entries: readonly RepositoryEntry[]): string {
+  return JSON.stringify(entries.map(({ name, version, state, reason }) => ({ name, version, state, reason })))
+}
+
+function describe({ name, datatype, shape }: TensorSpec): object {
+  return { name, datatype, shape }
+}

@@ -1,0 +1,61 @@
+// What can be wrong with an Open Inference Protocol request beyond its JSON and its tensors, which report as TENSOR_….
+import { defineErrors } from '../../core/index.js'
+
+export const OipErrors = defineErrors('OIP', {
+  // Triton's example client looks for "Request for unknown model" in these two texts.
+  MODEL_UNKNOWN: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { model: string }) =>
+      `Request for unknown model: '${p.model}' is not found. GET /v2/models lists the models of this server.`,
+  },
+  VERSION_UNKNOWN: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { model: string; version: string }) =>
+      `Request for unknown model: '${p.model}' version ${p.version} is not found. GET /v2/models/${p.model} lists its versions; they are whole numbers.`,
+  },
+  INPUT_DATA_MISSING: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { input: string }) =>
+      `Input "${p.input}" has no data. Add "data" with its elements in row-major order.`,
+  },
+  BINARY_UNSUPPORTED: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { input: string }) =>
+      `Input "${p.input}" declares binary_data_size, but this server does not take binary tensors over HTTP yet. Send its elements as JSON in "data" (tritonclient: set_data_from_numpy(..., binary_data=False)).`,
+  },
+  SHARED_MEMORY_UNSUPPORTED: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { tensor: string }) =>
+      `Tensor "${p.tensor}" declares shared_memory_region, but this server has no shared memory extension. Send and ask for data in the body.`,
+  },
+  CLASSIFICATION_UNSUPPORTED: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { output: string }) =>
+      `Output "${p.output}" is asked for with "classification", but this server does not have that extension. Leave it out and take the largest elements yourself.`,
+  },
+  OUTPUT_DUPLICATE: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { output: string }) => `Output "${p.output}" is asked for more than once. Ask for each output once.`,
+  },
+  OUTPUT_MISSING: {
+    status: 500,
+    retry: false,
+    level: 'error',
+    message: (p: { output: string; arrived: readonly string[] }) =>
+      `The model did not return its output "${p.output}", but ${p.arrived.length === 0 ? 'nothing' : p.arrived.join(', ')}.`,
+  },
+})

@@ -1,0 +1,258 @@
+// An infer request from its bytes. Members may come in any order; null counts as left out; unknown members are passed over.
+import {
+  Byte,
+  type DataType,
+  datatypeNamed,
+  JsonReader,
+  MAX_DIMENSIONS,
+  readTensorData,
+  type Tensor,
+  type TensorData,
+  TensorErrors,
+} from '../../tensor/index.js'
+import { OipErrors } from './errors.js'
+import type { Identity, InferRequest, Parameters } from './types.js'
+
+const NO_PARAMETERS: Parameters = {}
+const NO_OUTPUT_PARAMETERS: ReadonlyMap<string, Parameters> = new Map()
+
+/**
+ * Throws TENSOR_JSON_INVALID, TENSOR_JSON_UNEXPECTED, TENSOR_MEMBER_MISSING, TENSOR_MEMBER_DUPLICATE, TENSOR_INPUT_DUPLICATE,
+ * TENSOR_DATATYPE_UNKNOWN, what `readTensorData` throws, and OIP_…; all are the caller's fault.
+ */
+export function parseInferRequest(body: Uint8Array): InferRequest {
+  const reader = new JsonReader(body, 'non-finite')
+  let id: string | undefined
+  let parameters = NO_PARAMETERS
+  let inputs: Map<string, Tensor> | undefined
+  let rawInputs: Uint8Array | undefined
+  let requested: RequestedOutputs | undefined
+  if (reader.readObject('The request'))
+    do {
+      const at = reader.start()
+      const key = reader.readKey()
+      if (reader.takeNull()) continue
+      switch (key) {
+        case 'id':
+          if (id !== undefined) throw duplicate('"id"', at)
+          id = reader.readString('"id"')
+          break
+        case 'parameters':
+          if (parameters !== NO_PARAMETERS) throw duplicate('"parameters"', at)
+          parameters = readParameters(reader, '"parameters"')
+          break
+        case 'inputs': {
+          if (inputs !== undefined) throw duplicate('"inputs"', at)
+          const start = reader.start()
+          reader.sawNonFinite = false
+          inputs = readInputs(reader)
+          if (!reader.sawNonFinite) rawInputs = reader.bytes.subarray(start, reader.position)
+          break
+        }
+        case 'outputs':
+          if (requested !== undefined) throw duplicate('"outputs"', at)
+          requested = readOutputs(reader)
+          break
+        default:
+          reader.skipValue()
+      }
+    } while (reader.moreMembers())
+  reader.finish()
+  if (inputs === undefined) throw TensorErrors.MEMBER_MISSING({ member: '"inputs"', of: 'The request' })
+  return {
+    id,
+    parameters,
+    inputs,
+    outputs: requested?.names,
+    outputParameters: requested?.parameters ?? NO_OUTPUT_PARAMETERS,
+    rawInputs,
+  }
+}
+
+/** `parameters.unit` and every `parameters["entity.<key>"]`, as text. */
+export function identityOf(parameters: Parameters): Identity {
+  let unit: string | undefined
+  let entities: Record<string, string> | undefined
+  for (const key in parameters) {
+    if (key === 'unit') unit = String(parameters[key])
+    else if (key.startsWith('entity.')) {
+      entities ??= {}
+      entities[key.slice('entity.'.length)] = String(parameters[key])
+    }
+  }
+  return { unit, entities: entities ?? NO_ENTITIES }
+}
+
+const NO_ENTITIES: Readonly<Record<string, string>> = {}
+
+function duplicate(member: string, offset: number): Error {
+  return TensorErrors.MEMBER_DUPLICATE({ member, offset })
+}
+
+function readParameters(reader: JsonReader, member: string): Parameters {
+  const parameters: Record<string, string | number | boolean> = {}
+  if (reader.readObject(member))
+    do {
+      const at = reader.start()
+      const key = reader.readKey()
+      if (reader.takeNull()) continue
+      if (Object.hasOwn(parameters, key)) throw duplicate(`A parameter in ${member}`, at)
+      parameters[key] = readParameter(reader, member)
+    } while (reader.moreMembers())
+  return parameters
+}
+
+function readParameter(reader: JsonReader, member: string): string | number | boolean {
+  switch (reader.peek()) {
+    case Byte.QUOTE:
+      return reader.takeString()
+    case Byte.t:
+    case Byte.f:
+      return reader.takeBoolean()
+    default:
+      return reader.readNumber(`A parameter in ${member}, if neither a string nor a boolean,`)
+  }
+}
+
+function readInputs(reader: JsonReader): Map<string, Tensor> {
+  const inputs = new Map<string, Tensor>()
+  if (reader.readList('"inputs"'))
+    do {
+      const tensor = readInput(reader)
+      if (inputs.has(tensor.name)) throw TensorErrors.INPUT_DUPLICATE({ input: tensor.name })
+      inputs.set(tensor.name, tensor)
+    } while (reader.moreElements())
+  return inputs
+}
+
+function readInput(reader: JsonReader): Tensor {
+  let name: string | undefined
+  let datatype: DataType | undefined
+  let shape: number[] | undefined
+  let parameters = NO_PARAMETERS
+  let dataStart = -1
+  let data: TensorData | undefined
+  if (reader.readObject('An element of "inputs"'))
+    do {
+      const at = reader.start()
+      const key = reader.readKey()
+      if (reader.takeNull()) continue
+      switch (key) {
+        case 'name':
+          if (name !== undefined) throw duplicate('"name" of an input', at)
+          name = reader.readString('"name" of an input')
+          break
+        case 'shape':
+          if (shape !== undefined) throw duplicate('"shape" of an input', at)
+          shape = readShape(reader, name)
+          break
+        case 'datatype':
+          if (datatype !== undefined) throw duplicate('"datatype" of an input', at)
+          datatype = readDatatype(reader, name)
+          break
+        case 'parameters':
+          if (parameters !== NO_PARAMETERS) throw duplicate('"parameters" of an input', at)
+          parameters = readParameters(reader, '"parameters" of an input')
+          break
+        case 'data':
+          if (dataStart !== -1) throw duplicate('"data" of an input', at)
+          dataStart = reader.start()
+          if (name !== undefined && datatype !== undefined && shape !== undefined)
+            data = readTensorData(reader, name, datatype, shape)
+          else reader.skipValue()
+          break
+        default:
+          reader.skipValue()
+      }
+    } while (reader.moreMembers())
+  if (name === undefined) throw TensorErrors.MEMBER_MISSING({ member: '"name"', of: 'An input' })
+  if (parameters !== NO_PARAMETERS) refuseExtensions(name, parameters)
+  if (datatype === undefined) throw TensorErrors.MEMBER_MISSING({ member: '"datatype"', of: `Input "${name}"` })
+  if (shape === undefined) throw TensorErrors.MEMBER_MISSING({ member: '"shape"', of: `Input "${name}"` })
+  if (dataStart === -1) throw OipErrors.INPUT_DATA_MISSING({ input: name })
+  if (data === undefined) {
+    // The data came before what says how to read it.
+    const end = reader.position
+    reader.position = dataStart
+    data = readTensorData(reader, name, datatype, shape)
+    reader.position = end
+  }
+  return { name, datatype, shape, data }
+}
+
+function readShape(reader: JsonReader, name: string | undefined): number[] {
+  const shape: number[] = []
+  if (reader.readList('"shape" of an input'))
+    do {
+      shape.push(reader.readNumber('A size in the "shape" of an input'))
+      if (shape.length > MAX_DIMENSIONS)
+        throw TensorErrors.SHAPE_INVALID({ input: name ?? '?', problem: `has more than ${MAX_DIMENSIONS} sizes` })
+    } while (reader.moreElements())
+  return shape
+}
+
+function readDatatype(reader: JsonReader, name: string | undefined): DataType {
+  const text = reader.readString('"datatype" of an input')
+  const datatype = datatypeNamed(text)
+  if (datatype === undefined) throw TensorErrors.DATATYPE_UNKNOWN({ input: name ?? '?', datatype: text.slice(0, 40) })
+  return datatype
+}
+
+function refuseExtensions(tensor: string, parameters: Parameters): void {
+  if (parameters['binary_data_size'] !== undefined) throw OipErrors.BINARY_UNSUPPORTED({ input: tensor })
+  if (parameters['shared_memory_region'] !== undefined) throw OipErrors.SHARED_MEMORY_UNSUPPORTED({ tensor })
+  if (parameters['classification'] !== undefined) throw OipErrors.CLASSIFICATION_UNSUPPORTED({ output: tensor })
+}
+
+interface RequestedOutputs {
+  /** Undefined for an empty list, which asks for all. */
+  readonly names: readonly string[] | undefined
+  readonly parameters: ReadonlyMap<string, Parameters>
+}
+
+function readOutputs(reader: JsonReader): RequestedOutputs {
+  const names: string[] = []
+  const known = new Set<string>()
+  const byName = new Map<string, Parameters>()
+  if (reader.readList('"outputs"'))
+    do {
+      let name: string | undefined
+      let parameters = NO_PARAMETERS
+      if (reader.readObject('An element of "outputs"'))
+        do {
+          const at = reader.start()
+          const key = reader.readKey()
+          if (reader.takeNull()) continue
+          if (key === 'name') {
+            if (name !== undefined) throw duplicate('"name" of an output', at)
+            name = reader.readString('"name" of an output')
+          } else if (key === 'parameters') {
+            if (parameters !== NO_PARAMETERS) throw duplicate('"parameters" of an output', at)
+            parameters = readParameters(reader, '"parameters" of an output')
+          } else reader.skipValue()
+        } while (reader.moreMembers())
+      if (name === undefined) throw TensorErrors.MEMBER_MISSING({ member: '"name"', of: 'An output' })
+      if (known.size === known.add(name).size) throw OipErrors.OUTPUT_DUPLICATE({ output: name })
+      if (parameters !== NO_PARAMETERS) {
+        // `binary_data` may stand there: a client reads whichever form the reply has.
+        refuseExtensions(name, parameters)
+        byName.set(name, parameters)
+      }
+      names.push(name)
+    } while (reader.moreElements())
+  return { names: names.length === 0 ? undefined : names, parameters: byName }
+}
+
+/** The body of `POST /v2/repository/index`, which may be empty: `{"ready": true}` asks for ready models only. */
+export function parseRepositoryIndexRequest(body: Uint8Array): { readonly ready: boolean } {
+  if (body.length === 0) return { ready: false }
+  const reader = new JsonReader(body, 'strict')
+  let ready = false
+  if (reader.readObject('The request'))
+    do {
+      if (reader.readKey() === 'ready') ready = reader.readBoolean('"ready"')
+      else reader.skipValue()
+    } while (reader.moreMembers())
+  reader.finish()
+  return { ready }
+}

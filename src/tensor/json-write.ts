@@ -1,0 +1,106 @@
+// Tensors as JSON text: always flat, NaN and infinities as bare tokens (as Triton writes them, and Python's json reads them), 64-bit
+// integers exact. FP32 and the half types are printed as the double they are, which reads back to the same pattern.
+import { isUtf8 } from 'node:buffer'
+import { TensorErrors } from './errors.js'
+import { bfloat16ToNumber, float16ToNumber } from './half.js'
+import type { Tensor } from './tensor.js'
+
+/** Elements turned into text at a time: pieces of some 100 KB. */
+const CHUNK_ELEMENTS = 8192
+
+/** `{"name":…,"datatype":…,"shape":[…],"data":[…]}`. Throws TENSOR_OUTPUT_NOT_TEXT. */
+export function tensorToJson(tensor: Tensor): string {
+  return `${opening(tensor)}${dataToJson(tensor, 0, tensor.data.length)}]}`
+}
+
+/** The same text in pieces, for a tensor too large for one string. */
+export function writeTensorJson(tensor: Tensor, write: (piece: string) => void): void {
+  const { length } = tensor.data
+  write(opening(tensor))
+  for (let from = 0; from < length; from += CHUNK_ELEMENTS) {
+    if (from > 0) write(',')
+    write(dataToJson(tensor, from, Math.min(length, from + CHUNK_ELEMENTS)))
+  }
+  write(']}')
+}
+
+/** Elements `from` to `to` separated by commas, without brackets. Throws TENSOR_OUTPUT_NOT_TEXT. */
+export function dataToJson(tensor: Tensor, from: number, to: number): string {
+  if (from === to) return ''
+  let text = elementToJson(tensor, from)
+  for (let i = from + 1; i < to; i++) text += `,${elementToJson(tensor, i)}`
+  return text
+}
+
+/** One element as JSON. Throws TENSOR_OUTPUT_NOT_TEXT. */
+export function elementToJson(tensor: Tensor, index: number): string {
+  const { data } = tensor
+  switch (tensor.datatype) {
+    case 'FP32':
+    case 'FP64': {
+      const value = (data as Float64Array)[index]!
+      return value === 0 ? zero(value) : `${value}`
+    }
+    case 'FP16':
+    case 'BF16': {
+      const bits = (data as Uint16Array)[index]!
+      const value = tensor.datatype === 'FP16' ? float16ToNumber(bits) : bfloat16ToNumber(bits)
+      return value === 0 ? zero(value) : `${value}`
+    }
+    case 'BOOL':
+      return (data as Uint8Array)[index] === 0 ? 'false' : 'true'
+    case 'BYTES': {
+      const text = utf8OrUndefined((data as Buffer[])[index]!)
+      if (text === undefined) throw TensorErrors.OUTPUT_NOT_TEXT({ output: tensor.name, index })
+      return quoteJson(text)
+    }
+    default:
+      return `${data[index]}`
+  }
+}
+
+/** Whether the tensor's JSON has neither NaN nor infinities and so reads everywhere. */
+export function isStrictJson(tensor: Tensor): boolean {
+  switch (tensor.datatype) {
+    case 'FP32':
+    case 'FP64':
+      return allFinite(tensor.data as Float64Array)
+    case 'FP16':
+      return noneHas(tensor.data as Uint16Array, 0x7c00)
+    case 'BF16':
+      return noneHas(tensor.data as Uint16Array, 0x7f80)
+    default:
+      return true
+  }
+}
+
+/** A JSON string. Text that needs no escapes, which is nearly all of it, costs a third of JSON.stringify. */
+export function quoteJson(text: string): string {
+  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
+}
+
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
+
+function opening(tensor: Tensor): string {
+  return `{"name":${quoteJson(tensor.name)},"datatype":"${tensor.datatype}","shape":[${tensor.shape.join(',')}],"data":[`
+}
+
+/** JavaScript prints a negative zero without its sign; as an integer, "-0", Python would lose it too. */
+function zero(value: number): string {
+  return Object.is(value, -0) ? '-0.0' : '0'
+}
+
+function allFinite(data: Float64Array): boolean {
+  for (let i = 0; i < data.length; i++) if (!Number.isFinite(data[i]!)) return false
+  return true
+}
+
+function noneHas(data: Uint16Array, exponent: number): boolean {
+  for (let i = 0; i < data.length; i++) if ((data[i]! & exponent) === exponent) return false
+  return true
+}
+
+/** The text of UTF-8 bytes; undefined when they are none. */
+export function utf8OrUndefined(bytes: Buffer): string | undefined {
+  return isUtf8(bytes) ? bytes.toString('utf8') : undefined
+}
