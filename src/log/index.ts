@@ -5,7 +5,11 @@ export { type EndpointLogPolicy, endpointLogPolicy, type LogConfig, logSection }
 export { LogErrors } from './errors.js'
 export { openLog } from './file-log.js'
 export type { LogFile, LogFiles } from './files.js'
+export { findPrediction } from './find.js'
+export { createMemoryLog, type MemoryLog, type MemoryLogOptions } from './memory-log.js'
 export type { LogOptions } from './options.js'
+export { type QueryOptions, queryLog } from './query.js'
+export { type ReadOptions, readRecords } from './read.js'
 export type {
   DecisionRecord,
   FileLog,
