@@ -50,6 +50,13 @@ export const RegistryErrors = defineErrors('REGISTRY', {
     level: 'info',
     message: (p: { kind: string; problem: string }) => `A change of kind "${p.kind}" ${p.problem}.`,
   },
+  MODEL_NOT_FOUND: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { model: string }) =>
+      `No model is named "${p.model}". Run "headrace models list" to see what there is.`,
+  },
   VERSION_NOT_FOUND: {
     status: 404,
     retry: false,

@@ -1,10 +1,19 @@
 // Floor 2. Where model versions come from and what is known about them: the models folder, a single file, pushes,
 // model.json, and the metadata tables of versions, aliases and endpoints. It announces a version only when its files
 // are complete, and never lets the content of an announced number change.
+export { registryChangeKinds } from './changes.js'
 export { type ModelsSection, modelsSection } from './config.js'
 export { RegistryErrors } from './errors.js'
-export { createFileSource } from './file-source.js'
+export { createFileSource, type FileSourceOptions } from './file-source.js'
 export { createFolderSource, type FolderSourceOptions } from './folder-source.js'
 export { defaultManifest, readManifest } from './manifest.js'
-export { type PushOptions, pushVersion } from './push.js'
+export {
+  type Pointer,
+  type PointerSelector,
+  readAliases,
+  readPointers,
+  readVersions,
+  registryMigrations,
+} from './metadata.js'
+export { type PushedVersion, type PushOptions, pushVersion } from './push.js'
 export type { FolderSource, ModelSource, PendingVersion, SourceEvent } from './types.js'
