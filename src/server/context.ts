@@ -6,4 +6,6 @@ export interface ServerContext {
   readonly app: App
   readonly parsePool: ParsePool
   readonly bodyLimitBytes: number
+  /** Aborted when the server starts to close: streams that would go on for ever end then. */
+  readonly closing: AbortSignal
 }

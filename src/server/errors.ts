@@ -20,7 +20,7 @@ export const HttpErrors = defineErrors('HTTP', {
     retry: false,
     level: 'info',
     message: (p: { limitBytes: number; sizeBytes: number | undefined }) =>
-      `The body ${p.sizeBytes === undefined ? 'grew beyond' : `of ${p.sizeBytes} bytes is over`} the limit of ${p.limitBytes} bytes. Send fewer rows per request, or raise server.bodyLimitBytes.`,
+      `The body ${p.sizeBytes === undefined ? 'grew beyond' : `of ${p.sizeBytes} bytes is over`} the limit of ${p.limitBytes} bytes. Send less at once; for predictions the setting server.bodyLimitBytes raises the limit.`,
   },
   CONTENT_TYPE: {
     status: 415,
@@ -28,6 +28,47 @@ export const HttpErrors = defineErrors('HTTP', {
     level: 'info',
     message: (p: { contentType: string }) =>
       `The content type "${p.contentType}" is not understood here. Send JSON with "Content-Type: application/json" (curl: -H 'Content-Type: application/json').`,
+  },
+  UPLOAD_TYPE: {
+    status: 415,
+    retry: false,
+    level: 'info',
+    message: (p: { contentType: string }) =>
+      `A version is pushed as bytes, but the content type is ${p.contentType === '' ? 'missing' : `"${p.contentType}"`}. Send the ONNX file itself with "Content-Type: application/octet-stream" (curl: --data-binary @model.onnx).`,
+  },
+  UPLOAD_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { problem: string }) =>
+      `The pushed version cannot be read: ${p.problem}. The body is model.json, as long as the header Headrace-Manifest-Length says (absent or 0: none), and then the ONNX file.`,
+  },
+  UPLOAD_EXTERNAL_DATA: {
+    status: 422,
+    retry: false,
+    level: 'info',
+    message: (p: { file: string }) =>
+      `The pushed model keeps its tensors in a file beside it ("${p.file}"), which a push over HTTP does not carry. Save the model as one file, or copy its folder into the models folder.`,
+  },
+  JSON_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { problem: string }) => `The body is not JSON: ${p.problem}.`,
+  },
+  BODY_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { where: string; expected: string; arrived: string }) =>
+      `The body is not what this route takes: ${p.where} must be ${p.expected}, but ${p.arrived} arrived. The schema is at /api/docs.`,
+  },
+  PARAMETER_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { in: string; where: string; expected: string; arrived: string }) =>
+      `A ${p.in} of the request is not usable: ${p.where} must be ${p.expected}, but ${p.arrived} arrived.`,
   },
   CONTENT_ENCODING: {
     status: 415,

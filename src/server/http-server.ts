@@ -30,11 +30,11 @@ export async function startServer(app: App): Promise<RunningServer> {
   const { server: settings } = app.project.config
   checkBind(settings.host, { insecure: settings.insecure })
   const parsePool = createParsePool({ platform: app.platform })
-  const context: ServerContext = { app, parsePool, bodyLimitBytes: settings.bodyLimitBytes }
+  const closing = new AbortController()
+  const context: ServerContext = { app, parsePool, bodyLimitBytes: settings.bodyLimitBytes, closing: closing.signal }
   const api = await createApi(context)
   const predict = createPredictHandler(context)
   const guard = isLoopback(settings.host) ? createLoopbackGuard() : undefined
-  let isClosing = false
 
   function handle(request: IncomingMessage, response: ServerResponse): void {
     try {
@@ -42,7 +42,7 @@ export async function startServer(app: App): Promise<RunningServer> {
     } catch (error) {
       return sendError(response, toHeadraceError(error))
     }
-    if (isClosing) response.setHeader('Connection', 'close')
+    if (closing.signal.aborted) response.setHeader('Connection', 'close')
     const url = request.url ?? '/'
     const target = predictTarget(url)
     if (target !== undefined && request.method === 'POST') {
@@ -66,10 +66,10 @@ export async function startServer(app: App): Promise<RunningServer> {
   server.on('clientError', refuseMalformed)
   await listen(server, settings.host, settings.port)
   const { port } = server.address() as AddressInfo
-  let closing: Promise<void> | undefined
+  let closed: Promise<void> | undefined
 
   async function close(): Promise<void> {
-    isClosing = true
+    closing.abort()
     await withinMs(app.platform.clock, settings.drainMs, closeWhenIdle(server))
     server.closeAllConnections()
     await app.close()
@@ -81,8 +81,8 @@ export async function startServer(app: App): Promise<RunningServer> {
     app,
     url: `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`,
     close() {
-      closing ??= close()
-      return closing
+      closed ??= close()
+      return closed
     },
   }
 }
