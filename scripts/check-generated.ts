@@ -26,25 +26,22 @@ for (const { script, folder } of GENERATORS) {
   const path = join(root, folder)
   if (scripts[script] === undefined && !existsSync(path)) continue
   const kept = mkdtempSync(join(tmpdir(), 'headrace-generated-'))
-  try {
-    cpSync(path, kept, { recursive: true })
-    const { status, stdout, stderr } = spawnSync('npm', ['run', script], { cwd: root, encoding: 'utf8' })
-    if (status !== 0) {
-      console.error(`npm run ${script} failed:\n${stdout}${stderr}`)
-      process.exitCode = 1
-      continue
-    }
-    const before = contents(kept)
-    const after = contents(path)
-    for (const file of new Set([...before.keys(), ...after.keys()])) {
-      if (before.get(file) === after.get(file)) continue
-      console.error(`${folder}/${file} is not what "npm run ${script}" writes: run it and commit the result`)
-      process.exitCode = 1
-    }
-    if (process.exitCode !== 1) continue
+  cpSync(path, kept, { recursive: true })
+  const problems = regenerate(script, folder, contents(path))
+  for (const problem of problems) console.error(problem)
+  if (problems.length > 0) {
+    process.exitCode = 1
     rmSync(path, { recursive: true, force: true })
     cpSync(kept, path, { recursive: true })
-  } finally {
-    rmSync(kept, { recursive: true, force: true })
   }
+  rmSync(kept, { recursive: true, force: true })
+}
+
+function regenerate(script: string, folder: string, before: ReadonlyMap<string, string>): string[] {
+  const { status, stdout, stderr } = spawnSync('npm', ['run', script], { cwd: root, encoding: 'utf8' })
+  if (status !== 0) return [`npm run ${script} failed:\n${stdout}${stderr}`]
+  const after = contents(join(root, folder))
+  return [...new Set([...before.keys(), ...after.keys()])]
+    .filter((file) => before.get(file) !== after.get(file))
+    .map((file) => `${folder}/${file} is not what "npm run ${script}" writes: run it and commit the result`)
 }
