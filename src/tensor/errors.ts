@@ -139,6 +139,71 @@ export const TensorErrors = defineErrors('TENSOR', {
     message: (p: { output: string; index: number }) =>
       `Element ${p.index} of output "${p.output}" is not UTF-8 text, so JSON cannot carry it. Ask for the output as binary (binary_data), or leave it out.`,
   },
+  FEATURES_MISMATCH: {
+    status: 422,
+    retry: false,
+    level: 'warn',
+    message: (p: { features: number; inputs: readonly { name: string; shape: readonly number[] }[] }) =>
+      `model.json names ${p.features} features, but the graph's inputs are ${p.inputs.map((input) => `"${input.name}" ${shapeText(input.shape)}`).join(', ')}. "features" names the columns of one input [rows, columns]: correct the list, or leave it out when each feature is an input of its own.`,
+  },
+  FEATURE_MISSING: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { row: number; missing: readonly string[]; of: number }) =>
+      `Row ${p.row} lacks ${p.missing.length} of ${p.of} features: ${names(p.missing)}. Send each of them; null means a missing number.`,
+  },
+  FEATURE_UNKNOWN: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { row: number; feature: string; suggestion: string | undefined; known: readonly string[] }) =>
+      `Row ${p.row} has "${p.feature}", which is no feature of this model. ${
+        p.suggestion === undefined ? `Its features are ${names(p.known)}.` : `Did you mean "${p.suggestion}"?`
+      }`,
+  },
+  FEATURE_DUPLICATE: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { row: number; feature: string }) =>
+      `Row ${p.row} has feature "${p.feature}" more than once. Send it once.`,
+  },
+  FEATURE_TYPE: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { row: number; feature: string; expected: string; arrived: string }) =>
+      `Feature "${p.feature}" of row ${p.row} must be ${p.expected}, but ${p.arrived} arrived.`,
+  },
+  FEATURE_SHAPE: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { row: number; feature: string; expected: readonly number[]; arrived: readonly number[] }) =>
+      `Feature "${p.feature}" of row ${p.row} must be lists nested as ${shapeText(p.expected)}${
+        p.expected.includes(-1) ? ' (-1 is any size)' : ''
+      }, but ${p.arrived.length === 0 ? 'a single value' : shapeText(p.arrived)} arrived. All rows of one request have the same sizes.`,
+  },
+  ROWS_EMPTY: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: () => 'No rows arrived. Send at least one.',
+  },
+  ROWS_TOO_MANY: {
+    status: 413,
+    retry: false,
+    level: 'info',
+    message: (p: { limit: number }) => `More than ${p.limit} rows arrived in one request. Send several requests.`,
+  },
+  ROWS_NOT_BATCHABLE: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { rows: number }) =>
+      `${p.rows} rows arrived, but this model has no batch axis and takes one row at a time. Send each row by itself.`,
+  },
 })
 
 /** `[1,30]`. */

@@ -24,16 +24,15 @@ export type {
   OutputMeaning,
   VersionArtifact,
 } from './manifest.js'
+export { type NamedOutputs, type NamedValue, tensorsToNamedOutputs } from './named-outputs.js'
 export {
   describeFeatures,
   describeRows,
   type FeatureSpec,
   type FeatureType,
-  type NamedOutputs,
-  type NamedValue,
   type OutputSpec,
   type RowSchema,
 } from './row-schema.js'
-export { rowsToTensors, tensorsToNamedOutputs } from './rows.js'
+export { type FeatureValue, RowBuilder, rowsToTensors } from './rows.js'
 export { elementCount, type Signature, type Tensor, type TensorMap, type TensorSpec } from './tensor.js'
 export { tensorMap, validateInputs, validateOutputNames } from './validate.js'
