@@ -356,9 +356,12 @@ export class Batcher implements Leaf {
     }
     if (!whole.isComplete) return
     const joined = whole.result(nowMs)
-    if (joined !== undefined) return this.#succeed(whole.member, joined, nowMs)
-    this.#stopJoining(this.#outputMismatch(this.#outputNames[0]!, 'parts of one request gave rows of different shapes'))
-    this.#reruns.push([whole.member])
+    if (joined !== undefined) this.#succeed(whole.member, joined, nowMs)
+    else {
+      const detail = 'parts of one request gave rows of different shapes'
+      this.#stopJoining(this.#outputMismatch(this.#outputNames[0]!, detail))
+      this.#reruns.push([whole.member])
+    }
   }
 
   #fail(member: Member, error: HeadraceError, nowMs: number): void {

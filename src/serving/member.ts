@@ -90,7 +90,8 @@ export class Whole {
       if (!canConcatenate(parts)) return undefined
       outputs.set(name, concatenateRows(parts))
     }
-    const queueMs = Math.min(...results.map((result) => result.queueMs))
+    // The first part starts first.
+    const { queueMs } = results[0]!
     return {
       outputs,
       queueMs,
