@@ -403,41 +403,49 @@ export class JsonReader {
 
     let high = 0
     let low = 0
-    let digits = 0
-    let lowDigits = 0
+    let highRoom = 9
+    let lowRoom = 9
     let scale = 0
+    let isCut = false
     if (byte === Byte.ZERO) byte = bytes[++at]!
     else {
       if (!(byte >= Byte.ZERO && byte <= Byte.NINE)) throw this.invalid('a digit was expected', at)
       do {
-        if (digits < 9) high = (high * 10 + (byte - Byte.ZERO)) | 0
-        else if (digits < 18) {
-          low = (low * 10 + (byte - Byte.ZERO)) | 0
-          lowDigits++
-        } else scale++
-        digits++
+        high = (high * 10 + (byte - Byte.ZERO)) | 0
         byte = bytes[++at]!
-      } while (byte >= Byte.ZERO && byte <= Byte.NINE)
+      } while (--highRoom > 0 && byte >= Byte.ZERO && byte <= Byte.NINE)
+      while (byte >= Byte.ZERO && byte <= Byte.NINE && lowRoom > 0) {
+        low = (low * 10 + (byte - Byte.ZERO)) | 0
+        lowRoom--
+        byte = bytes[++at]!
+      }
+      while (byte >= Byte.ZERO && byte <= Byte.NINE) {
+        isCut = true
+        scale++
+        byte = bytes[++at]!
+      }
     }
     if (byte === 0x2e) {
       byte = bytes[++at]!
       if (!(byte >= Byte.ZERO && byte <= Byte.NINE)) throw this.invalid('a digit was expected after "."', at)
-      do {
-        if (digits < 9) {
-          high = (high * 10 + (byte - Byte.ZERO)) | 0
-          // Zeros before the first other digit are no digits of the number.
-          if (high !== 0) digits++
-          scale--
-        } else {
-          if (digits < 18) {
-            low = (low * 10 + (byte - Byte.ZERO)) | 0
-            lowDigits++
-            scale--
-          }
-          digits++
-        }
+      const fraction = at
+      // Zeros before the first other digit need no room.
+      if (high === 0) while (byte === Byte.ZERO) byte = bytes[++at]!
+      while (highRoom > 0 && byte >= Byte.ZERO && byte <= Byte.NINE) {
+        high = (high * 10 + (byte - Byte.ZERO)) | 0
+        highRoom--
         byte = bytes[++at]!
-      } while (byte >= Byte.ZERO && byte <= Byte.NINE)
+      }
+      while (lowRoom > 0 && byte >= Byte.ZERO && byte <= Byte.NINE) {
+        low = (low * 10 + (byte - Byte.ZERO)) | 0
+        lowRoom--
+        byte = bytes[++at]!
+      }
+      scale -= at - fraction
+      while (byte >= Byte.ZERO && byte <= Byte.NINE) {
+        isCut = true
+        byte = bytes[++at]!
+      }
     }
     if (byte === 0x65 || byte === 0x45) {
       byte = bytes[++at]!
@@ -454,10 +462,10 @@ export class JsonReader {
     this.position = at
 
     if (scale >= -22 && scale <= 22) {
-      const whole = high * POWERS_OF_TEN[lowDigits]! + low
+      const whole = high * POWERS_OF_TEN[9 - lowRoom]! + low
       const size = scale < 0 ? whole / POWERS_OF_TEN[-scale]! : whole * POWERS_OF_TEN[scale]!
       // Below 2^53 no step so far has rounded, and one division or product by an exact power of ten rounds once.
-      if (whole < 2 ** 53 && digits <= 18) {
+      if (whole < 2 ** 53 && !isCut) {
         const value = single ? Math.fround(size) : size
         return isNegative ? -value : value
       }
