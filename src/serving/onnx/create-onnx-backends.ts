@@ -1,0 +1,101 @@
+// Loads ONNX versions and owns the threads they run in.
+import { availableParallelism } from 'node:os'
+import { type HeadraceError, type VersionRef, versionKey } from '../../core/index.js'
+import type { VersionArtifact } from '../../tensor/index.js'
+import type { BackendOptions } from '../types.js'
+import { type OnnxBackend, onnxError, SessionBackend } from './backend.js'
+import { fail, type OnnxFailure } from './failure.js'
+import type { LoadRequest } from './messages.js'
+import type { OnnxThread } from './onnx-thread.js'
+import { OnnxSession } from './session.js'
+import { ThreadSession } from './thread-session.js'
+import { OnnxThreads, type Placed } from './threads.js'
+
+export interface OnnxBackendsOptions {
+  /** Threads that versions share, default the number of cores and at least 2; a slow version gets one of its own on top. */
+  readonly threads?: number
+  /** Told of a version whose thread died: every run of it fails with ONNX_THREAD_DIED until it is loaded anew. */
+  readonly onFailure?: (ref: VersionRef, error: HeadraceError) => void
+}
+
+export interface OnnxBackends {
+  /** A BackendFactory. Rejects with the ONNX_ codes of errors.ts. */
+  load(artifact: VersionArtifact, options: BackendOptions): Promise<OnnxBackend>
+  /** Lets loads and runs under way finish, closes every backend and ends the threads. */
+  close(): Promise<void>
+}
+
+/** Starts nothing, and does not load ONNX Runtime, before the first version is loaded. */
+export function createOnnxBackends(options: OnnxBackendsOptions = {}): OnnxBackends {
+  const open = new Map<SessionBackend, { readonly ref: VersionRef; readonly thread: OnnxThread | undefined }>()
+  const threads = new OnnxThreads(options.threads ?? Math.max(2, availableParallelism()), onDeath)
+  let isClosed = false
+
+  function onDeath(dead: OnnxThread, failure: OnnxFailure): void {
+    for (const [backend, { ref, thread }] of open) {
+      if (thread !== dead) continue
+      const error = onnxError(failure, versionKey(ref))
+      backend.fail(error)
+      options.onFailure?.(ref, error)
+    }
+  }
+
+  async function createBackend({ ref }: VersionArtifact, placed: Placed): Promise<SessionBackend> {
+    const { signature, labels, notBatchedBecause, layout, memoryBytes, ...measured } = placed.loaded
+    const { createMs, batch1Ms, largestBatchMs } = measured
+    const session =
+      placed.kind === 'inline'
+        ? await OnnxSession.create({ ...layout, bytes: placed.bytes })
+        : new ThreadSession(placed.thread, placed.session, () => threads.release(placed.thread, placed.session))
+    const backend = new SessionBackend({
+      model: versionKey(ref),
+      session,
+      onClosed: () => void open.delete(backend),
+      signature,
+      labels,
+      isolation: placed.kind,
+      warmUp: { createMs, batch1Ms, largestBatchMs },
+      notBatchedBecause,
+      memoryBytes,
+    })
+    open.set(backend, { ref, thread: placed.kind === 'thread' ? placed.thread : undefined })
+    return backend
+  }
+
+  async function load(artifact: VersionArtifact, { platform }: BackendOptions): Promise<OnnxBackend> {
+    const { ref, manifest } = artifact
+    try {
+      const placed = await threads.load(loadRequest(artifact), manifest.isolation, platform)
+      const backend = await createBackend(artifact, placed)
+      // The thread may have died, or everything been closed, while the backend was made.
+      const reason = placed.kind === 'thread' ? placed.thread.failure : undefined
+      if (reason || isClosed) {
+        await backend.close()
+        throw reason ?? fail('CLOSED', {})
+      }
+      return backend
+    } catch (error) {
+      throw onnxError(error, versionKey(ref))
+    }
+  }
+
+  async function close(): Promise<void> {
+    isClosed = true
+    await Promise.all([threads.close(), ...[...open.keys()].map((backend) => backend.close())])
+  }
+
+  return { load, close }
+}
+
+function loadRequest({ file, digest, manifest }: VersionArtifact): LoadRequest {
+  const { batching, features, outputs, warmup } = manifest
+  return {
+    kind: 'load',
+    file,
+    digest,
+    maxBatchSize: batching.enabled ? batching.maxBatchSize : 1,
+    features,
+    outputs,
+    warmup: warmup.map(({ inputs }) => inputs),
+  }
+}

@@ -1,0 +1,167 @@
+// A session thread: loads, runs and releases sessions as the main thread asks. It is never terminated, because that would abort
+// the whole process if a run were under way; it ends by itself when it is told to, between runs.
+import { createHash } from 'node:crypto'
+import { readFile, stat } from 'node:fs/promises'
+import { dirname, isAbsolute, join, normalize } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { parentPort } from 'node:worker_threads'
+import { fail, OnnxFailure, reasonOf } from './failure.js'
+import type { Answer, Envelope, LoadedModel, LoadRequest, Reply, Request } from './messages.js'
+import { INLINE_CREATE_MS } from './placement.js'
+import { OnnxSession, type SessionOptions } from './session.js'
+import { transferable } from './transfer.js'
+
+const port = parentPort!
+const sessions = new Map<number, OnnxSession>()
+/** What sessions were opened from, while their place is not settled. */
+const bytesOf = new Map<number, Uint8Array>()
+let lastSession = 0
+
+port.on('message', ({ id, request }: Envelope) => {
+  handle(request).then(
+    (answer) => {
+      const transfer: ArrayBuffer[] = []
+      if (answer.tensors) answer.tensors = transferable(answer.tensors, transfer)
+      if (answer.bytes) transfer.push(answer.bytes.buffer as ArrayBuffer)
+      reply({ id, answer, failure: undefined }, transfer)
+    },
+    (error: unknown) => reply({ id, answer: undefined, failure: asFailure(error).failure }),
+  )
+})
+
+function reply(message: Reply, transfer: ArrayBuffer[] = []): void {
+  port.postMessage(message, transfer)
+}
+
+async function handle(request: Request): Promise<Answer> {
+  switch (request.kind) {
+    case 'run':
+      return { tensors: await session(request.session).run(request.inputs, request.outputs) }
+    case 'load':
+      return { loaded: await load(request) }
+    case 'settle':
+      return settle(request.session, request.stays)
+    case 'open':
+      return { session: add(await OnnxSession.create(request.options)) }
+    case 'release':
+      await release(request.session)
+      return {}
+    case 'close':
+      for (const number of [...sessions.keys()]) await release(number)
+      // Nothing else holds the thread: it ends once the reply is sent.
+      setImmediate(() => port.close())
+      return {}
+  }
+}
+
+async function load(request: LoadRequest): Promise<LoadedModel> {
+  const file = await read(request.file)
+  verify(file, request.digest)
+  // Only threads that load need this, and it takes 60 ms to import.
+  const { prepareModel } = await import('./prepare-model.js')
+  const { probe } = await import('./probe.js')
+  const model = prepareModel(file)
+  const folder = dirname(request.file)
+  let weightBytes = file.length - model.treeBytes
+  for (const location of model.externalFiles) weightBytes += await sideFileBytes(folder, location)
+
+  const layout = {
+    folder,
+    inputs: model.values.inputs.map(({ sessionName, datatype }) => ({ sessionName, datatype })),
+    outputs: model.values.outputs.map(({ sessionName, datatype }) => ({ sessionName, datatype })),
+  }
+  const { created, createMs } = await create({ ...layout, bytes: model.bytes })
+  try {
+    const probed = await probe(created, model, request)
+    const number = add(created)
+    bytesOf.set(number, model.bytes)
+    const memoryBytes = estimateMemoryBytes(weightBytes, model.treeBytes)
+    return { session: number, layout, labels: model.labels, createMs, memoryBytes, ...probed }
+  } catch (error) {
+    await created.release()
+    throw error
+  }
+}
+
+async function read(file: string): Promise<Uint8Array> {
+  try {
+    const content = await readFile(file)
+    // A Buffer may share its memory with others and could then not be handed over.
+    const isAlone = content.byteLength === content.buffer.byteLength
+    return isAlone ? new Uint8Array(content.buffer) : new Uint8Array(content)
+  } catch (error) {
+    throw fail('FILE_UNREADABLE', { file, reason: reasonOf(error) })
+  }
+}
+
+function verify(file: Uint8Array, expected: string): void {
+  const actual = `sha256:${createHash('sha256').update(file).digest('hex')}`
+  if (actual !== expected) throw fail('DIGEST_MISMATCH', { expected, actual, sizeBytes: file.length })
+}
+
+/** The size of a side file with weights. A model must not make the server read files outside its own folder. */
+async function sideFileBytes(folder: string, location: string): Promise<number> {
+  const path = normalize(location)
+  if (location === '' || isAbsolute(path) || path === '..' || /^\.\.[\\/]/.test(path)) {
+    throw fail('EXTERNAL_DATA_INVALID', { location, reason: 'that path does not lie in the folder of the model file' })
+  }
+  try {
+    return (await stat(join(folder, path))).size
+  } catch (error) {
+    throw fail('EXTERNAL_DATA_INVALID', { location, reason: reasonOf(error) })
+  }
+}
+
+/**
+ * The resident memory of a session, which the process cannot tell apart from everything else's. Measured on Linux x64
+ * (2026-11-22): 1.1 to 2 times the weights (1, 10 and 100 MB), 10 to 12 times the tree ensembles (6 and 60 MB), 0.5 MB at least.
+ */
+function estimateMemoryBytes(weightBytes: number, treeBytes: number): number {
+  return Math.round(500_000 + 1.5 * weightBytes + 11 * treeBytes)
+}
+
+/**
+ * The first session of a process pays 90 ms for the runtime's own start (2026-11-22), which says nothing about the model: a
+ * small one that seems slow is created twice.
+ */
+async function create(options: SessionOptions): Promise<{ created: OnnxSession; createMs: number }> {
+  const first = await timed(options)
+  if (first.createMs <= INLINE_CREATE_MS || options.bytes.length > 1_000_000) return first
+  await first.created.release()
+  return timed(options)
+}
+
+async function timed(options: SessionOptions): Promise<{ created: OnnxSession; createMs: number }> {
+  const start = performance.now()
+  const created = await OnnxSession.create(options)
+  return { created, createMs: performance.now() - start }
+}
+
+async function settle(number: number, stays: boolean): Promise<Answer> {
+  const bytes = bytesOf.get(number)
+  bytesOf.delete(number)
+  if (stays) return {}
+  await release(number)
+  return bytes ? { bytes } : {}
+}
+
+function add(created: OnnxSession): number {
+  sessions.set(++lastSession, created)
+  return lastSession
+}
+
+function session(number: number): OnnxSession {
+  const found = sessions.get(number)
+  if (!found) throw new Error(`no session ${number} in this thread`)
+  return found
+}
+
+async function release(number: number): Promise<void> {
+  const found = session(number)
+  sessions.delete(number)
+  await found.release()
+}
+
+function asFailure(error: unknown): OnnxFailure {
+  return error instanceof OnnxFailure ? error : fail('RUN_FAILED', { reason: reasonOf(error) })
+}

@@ -1,0 +1,161 @@
+// One ONNX Runtime session, the same in a thread and on the main thread: raw tensors in, raw tensors out.
+// Everything odd about the Node binding's tensors stays in this file.
+import type { InferenceSession, Tensor } from 'onnxruntime-node'
+import type { DataType, TensorData } from '../../tensor/index.js'
+import { narrowToBf16, widenBf16 } from './bf16.js'
+import { ORT_TYPE } from './datatypes.js'
+import { fail, reasonOf } from './failure.js'
+
+type Runtime = typeof import('onnxruntime-node')
+
+/** A tensor on its way to or from a session; BYTES are strings here, because that is what crosses threads well. */
+export interface RawTensor {
+  readonly shape: readonly number[]
+  readonly data: RawData
+}
+export type RawData = Exclude<TensorData, Buffer[]> | string[]
+
+/** A value at the boundary, as the session sees it. */
+export interface SessionValue {
+  readonly sessionName: string
+  readonly datatype: DataType
+}
+
+export interface SessionOptions {
+  readonly bytes: Uint8Array
+  readonly inputs: readonly SessionValue[]
+  readonly outputs: readonly SessionValue[]
+  /** Where the model file lies: its side files are looked for there. */
+  readonly folder: string
+}
+
+export class OnnxSession {
+  private constructor(
+    private readonly runtime: Runtime,
+    private readonly session: InferenceSession,
+    private readonly inputs: readonly SessionValue[],
+    private readonly outputs: readonly SessionValue[],
+  ) {}
+
+  /** Blocks its thread. Throws RUNTIME_MISSING, MODEL_REFUSED. */
+  static async create({ bytes, inputs, outputs, folder }: SessionOptions): Promise<OnnxSession> {
+    const runtime = await loadRuntime()
+    try {
+      const session = await runtime.InferenceSession.create(bytes, {
+        intraOpNumThreads: 1,
+        interOpNumThreads: 1,
+        executionMode: 'sequential',
+        logSeverityLevel: SILENT,
+        extra: {
+          session: {
+            intra_op: { allow_spinning: '0' },
+            model_external_initializers_file_folder_path: folder,
+          },
+        },
+      })
+      return new OnnxSession(runtime, session, inputs, outputs)
+    } catch (error) {
+      throw fail('MODEL_REFUSED', { reason: reasonOf(error) })
+    }
+  }
+
+  /** Inputs in the order of `inputs`; `wanted` are indices of outputs. Throws INPUT_REFUSED, VALUES_REFUSED, RUN_FAILED. */
+  async run(tensors: readonly RawTensor[], wanted?: readonly number[]): Promise<RawTensor[]> {
+    const feeds: Record<string, Tensor> = {}
+    const fetches: string[] = []
+    for (let i = 0; i < tensors.length; i++) {
+      const { sessionName, datatype } = this.inputs[i]!
+      feeds[sessionName] = this.#toOrt(datatype, tensors[i]!)
+    }
+    const count = wanted?.length ?? this.outputs.length
+    for (let i = 0; i < count; i++) fetches.push(this.outputs[wanted?.[i] ?? i]!.sessionName)
+
+    let results: InferenceSession.ReturnType
+    try {
+      results = await this.session.run(feeds, fetches, RUN_OPTIONS)
+    } catch (error) {
+      throw runFailure(error)
+    }
+    const outputs: RawTensor[] = []
+    for (let i = 0; i < count; i++) {
+      const { sessionName, datatype } = this.outputs[wanted?.[i] ?? i]!
+      outputs.push(fromOrt(datatype, results[sessionName] as Tensor))
+    }
+    return outputs
+  }
+
+  /** Only between runs. */
+  release(): Promise<void> {
+    return this.session.release()
+  }
+
+  #toOrt(datatype: DataType, { shape, data }: RawTensor): Tensor {
+    let values: RawData = data
+    if (datatype === 'BF16') values = widenBf16(data as Uint16Array)
+    else if (datatype === 'FP16' && Float16) {
+      const bits = data as Uint16Array
+      values = new Float16(bits.buffer, bits.byteOffset, bits.length)
+    }
+    return new this.runtime.Tensor(ORT_TYPE[datatype], values as never, shape)
+  }
+}
+
+/** The runtime writes to stderr by itself below this level (fatal); every failure reaches us as an exception anyway. */
+const SILENT = 4
+const RUN_OPTIONS: InferenceSession.RunOptions = { logSeverityLevel: SILENT }
+
+/** From Node 24 on, where Float16Array exists, the binding takes and gives that for float16 and refuses Uint16Array. */
+const Float16 = (
+  globalThis as { Float16Array?: new (buffer: ArrayBufferLike, offset: number, length: number) => Uint16Array }
+).Float16Array
+
+function fromOrt(datatype: DataType, tensor: Tensor): RawTensor {
+  const data = tensor.data as RawData
+  if (datatype === 'BF16') return { shape: tensor.dims, data: narrowToBf16(data as Float32Array) }
+  if (datatype === 'FP16' && Float16) {
+    const half = data as Uint16Array
+    return { shape: tensor.dims, data: new Uint16Array(half.buffer, half.byteOffset, half.length) }
+  }
+  return { shape: tensor.dims, data }
+}
+
+let loading: Promise<Runtime> | undefined
+
+/** Loaded when first needed: it costs 80 ms and 30 MB. */
+export function loadRuntime(): Promise<Runtime> {
+  loading ??= import('onnxruntime-node').then(
+    (runtime) => {
+      runtime.env.logLevel = 'fatal'
+      return runtime
+    },
+    (error: unknown) => {
+      throw fail('RUNTIME_MISSING', { platform: `${process.platform}/${process.arch}`, reason: reasonOf(error) })
+    },
+  )
+  return loading
+}
+
+/**
+ * The binding reports a failed run as text only. Before any operator ran, the runtime has compared the inputs with the
+ * graph: that is the caller's mistake (400). An operator that complains about indices, sizes or a division by zero was given
+ * values it cannot take (422: perhaps the caller's, perhaps the model's). Anything else is ours (500).
+ */
+export function runFailure(error: unknown): Error {
+  const reason = reasonOf(error)
+  if (/^(Got invalid dimensions|Invalid rank|Unexpected input data type)/.test(reason)) {
+    return fail('INPUT_REFUSED', { reason: reason.replace(' Please fix either the inputs/outputs or the model', '') })
+  }
+  const inOperator = /^Non-zero status code returned while running (\S+) node\..*?Status Message: (.*)$/.exec(reason)
+  if (inOperator && VALUES_AT_FAULT.test(inOperator[2]!) && !OUT_OF_MEMORY.test(inOperator[2]!)) {
+    return fail('VALUES_REFUSED', { operator: inOperator[1]!, reason: withoutSource(inOperator[2]!) })
+  }
+  return fail('RUN_FAILED', { reason })
+}
+
+const VALUES_AT_FAULT = /bounds|range|dimension|shape|size|broadcast|\baxis\b|\brank\b|by zero|categor|invalid/i
+const OUT_OF_MEMORY = /allocat|memory/i
+
+/** Leaves out the runtime's source file, line and function, which say nothing to a reader. */
+function withoutSource(reason: string): string {
+  return reason.replace(/^\S*\.(?:h|cc|cpp):\d+ /, '').replace(/^[\w:]+\([^)]*\) /, '')
+}
