@@ -284,7 +284,7 @@ describe('the batcher, whatever happens', () => {
         await world.finishAll()
         world.expectRightAnswers()
       }),
-      { numRuns: 300 },
+      { numRuns: 120 },
     )
   })
 
@@ -315,7 +315,7 @@ describe('the batcher, whatever happens', () => {
         await world.finishAll()
         world.expectRightAnswers()
       }),
-      { numRuns: 300 },
+      { numRuns: 120 },
     )
   })
 
@@ -331,7 +331,7 @@ describe('the batcher, whatever happens', () => {
           expect(world.calls.filter((call) => call.answers === 0 && !running.has(call))).toEqual([])
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     )
   })
 
@@ -344,7 +344,7 @@ describe('the batcher, whatever happens', () => {
         // A single row in, a single row out: nothing can be told from that, and nothing needs to be.
         world.expectRightAnswers()
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     )
   })
 
@@ -381,7 +381,7 @@ describe('the batcher, whatever happens', () => {
           world.readiness.map((_, i) => i % 2 === 1),
         )
       }),
-      { numRuns: 150 },
+      { numRuns: 120 },
     )
   })
 })

@@ -433,6 +433,21 @@ describe('a model that cannot be batched although its signature says so', () => 
     expect(list).toEqual(['Model fraud/2 runs each call alone from now on.'])
   })
 
+  it('runs a large request whole once its first part gave the model away', async () => {
+    const compute = (batch: TensorMap) => {
+      const total = values(batch, 'x').reduce((a, b) => a + b, 0)
+      const one = { datatype: 'FP32' as const, shape: [1], data: Float32Array.of(total) }
+      return tensors({ name: 'double', ...one }, { name: 'sum', ...one })
+    }
+    const { backend, metrics, call, turn } = setUp({ compute, runMs: 0, batching: { maxBatchSize: 2 } })
+    const large = call(doublerInput([[1], [2], [3], [4], [5], [6]]))
+    await turn()
+    // The second part started while the answer to the first was not looked at yet; there is no third.
+    expect(backend.runs.map((run) => run.rows)).toEqual([2, 2, 6])
+    expect(values(large.result?.outputs, 'sum')).toEqual([21])
+    expect(await metrics.expose()).toContain('ml_queue_rows{model="fraud",version="2"} 0')
+  })
+
   it('is found out when batches fail twice whose calls then all succeed alone', async () => {
     const { list, logger } = warnings()
     const compute = (batch: TensorMap) => {

@@ -36,7 +36,7 @@ export interface Inquest {
 /** Hands out its parts one at a time: the next one queues behind whoever arrived while the last one waited. */
 export class Whole {
   readonly #results: LeafResult[] = []
-  readonly #live = new Set<Member>()
+  readonly #parts: Member[] = []
   #handedRows = 0
   #answeredRows = 0
 
@@ -47,11 +47,6 @@ export class Whole {
 
   get isComplete(): boolean {
     return this.#answeredRows === this.member.rows
-  }
-
-  /** Rows in no part yet. */
-  get unhandedRows(): number {
-    return this.member.rows - this.#handedRows
   }
 
   nextPart(): Member | undefined {
@@ -68,17 +63,14 @@ export class Whole {
       this.#answeredRows += rows
     }
     const part = new Member(member.input, tensors, rows, member.deadline, member.arrivedMs, settle, member.reject, this)
-    this.#live.add(part)
+    this.#parts.push(part)
     return part
   }
 
   /** Nothing of this request is to run any more: its parts, wherever they are, count as answered. Returns the rows in no part. */
   end(): number {
-    const { unhandedRows } = this
-    this.#handedRows = this.member.rows
-    for (const part of this.#live) part.isAnswered = true
-    this.#live.clear()
-    return unhandedRows
+    for (const part of this.#parts) part.isAnswered = true
+    return this.member.rows - this.#handedRows
   }
 
   /** The parts' outputs joined in order; undefined when they do not fit together. */
@@ -96,7 +88,7 @@ export class Whole {
       outputs,
       queueMs,
       computeMs: nowMs - this.member.arrivedMs - queueMs,
-      batchRows: Math.max(...results.map((result) => result.batchRows)),
+      batchRows: results.reduce((most, result) => Math.max(most, result.batchRows), 0),
     }
   }
 }
