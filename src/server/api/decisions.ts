@@ -1,0 +1,84 @@
+// Decisions: the history of what was changed, why and by whom, and taking a change back.
+import Type from 'typebox'
+import type { DecisionId } from '../../core/index.js'
+import type { ServerContext } from '../context.js'
+import { ActorHeaders, actorOf } from './actor.js'
+import type { Api } from './route.js'
+import { Decision, Explanation, NameParam } from './schemas.js'
+
+const TAGS = ['Decisions'] as const
+const Params = Type.Object({ id: NameParam('Id of a decision') })
+
+export function decisionRoutes(api: Api, { app }: ServerContext): void {
+  api.get(
+    '/api/v1/decisions',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Decisions, newest first',
+        querystring: Type.Object(
+          {
+            limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Default 50' })),
+            before: Type.Optional(
+              Type.Integer({ minimum: 1, description: 'The last number of the page before: goes on with older ones' }),
+            ),
+            subject: Type.Optional(Type.String({ examples: ['fraud@champion'] })),
+            kind: Type.Optional(Type.String({ examples: ['alias.set'] })),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 200: Type.Object({ decisions: Type.Array(Decision) }) },
+      },
+    },
+    async (request) => ({ decisions: await app.decisions.list(request.query) }),
+  )
+
+  api.get(
+    '/api/v1/decisions/verify',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Recompute the whole chain of hashes',
+        response: {
+          200: Type.Union([
+            Type.Object({ ok: Type.Literal(true), count: Type.Integer(), head: Type.String() }),
+            Type.Object({
+              ok: Type.Literal(false),
+              number: Type.Integer({ description: 'The first row that is not as it was written' }),
+              reason: Type.String(),
+            }),
+          ]),
+        },
+      },
+    },
+    () => app.decisions.verify(),
+  )
+
+  api.get(
+    '/api/v1/decisions/:id',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'A decision: what it changed, why, and whether it can be undone',
+        params: Params,
+        response: { 200: Explanation },
+      },
+    },
+    (request) => app.decisions.explain(request.params.id as DecisionId),
+  )
+
+  api.post(
+    '/api/v1/decisions/:id/undo',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Put back what a decision replaced',
+        description: 'Makes a new decision. Undoing an undo does the change again.',
+        params: Params,
+        headers: ActorHeaders,
+        response: { 200: Decision },
+      },
+    },
+    (request) => app.undo(request.params.id as DecisionId, actorOf(request.headers)),
+  )
+}

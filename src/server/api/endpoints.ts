@@ -1,0 +1,72 @@
+// Endpoints: what there is, and pointing one at another version.
+import Type from 'typebox'
+import { endpointViews } from '../../app/index.js'
+import type { ServerContext } from '../context.js'
+import { ActorHeaders, actorOf } from './actor.js'
+import { evidence } from './models.js'
+import type { Api } from './route.js'
+import { Decision, EndpointView, NameParam, Reason, VersionNumber } from './schemas.js'
+
+const TAGS = ['Endpoints'] as const
+const Params = Type.Object({ name: NameParam('Endpoint') })
+
+export function endpointRoutes(api: Api, { app }: ServerContext): void {
+  api.get(
+    '/api/v1/endpoints',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Every endpoint with its features and outputs',
+        response: { 200: Type.Object({ endpoints: Type.Array(EndpointView) }) },
+      },
+    },
+    async () => ({ endpoints: endpointViews(app) }),
+  )
+
+  api.get(
+    '/api/v1/endpoints/:name',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'One endpoint with its features and outputs',
+        params: Params,
+        response: { 200: EndpointView },
+      },
+    },
+    async (request) => {
+      const { name } = app.endpoints.get(request.params.name)
+      return endpointViews(app).find((view) => view.name === name)
+    },
+  )
+
+  api.put(
+    '/api/v1/endpoints/:name/route',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Point an endpoint at a version, at the latest one, or at an alias',
+        description: 'An endpoint that does not exist yet is made. Undo the decision to go back.',
+        params: Params,
+        headers: ActorHeaders,
+        body: Type.Object(
+          {
+            model: NameParam('Model'),
+            version: Type.Union([
+              VersionNumber,
+              Type.Literal('latest'),
+              Type.Object({ alias: NameParam('Alias of the model') }, { additionalProperties: false }),
+            ]),
+            reason: Type.Optional(Reason),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 200: Decision },
+      },
+    },
+    ({ params: { name }, body: { model, version, reason }, headers }) => {
+      const selected = typeof version === 'object' ? { alias: version.alias } : { version }
+      const detail = { endpoint: name, model, ...selected }
+      return app.decide({ kind: 'endpoint.point', subject: name, detail }, evidence(reason), actorOf(headers))
+    },
+  )
+}

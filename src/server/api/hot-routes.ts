@@ -1,0 +1,147 @@
+// The routes that the HTTP server answers without Fastify, described here so that OpenAPI and 405 know of them.
+import Type, { type TSchema } from 'typebox'
+import type { DescribedRoute, Method } from './catalogue.js'
+import type { RouteSchema } from './route.js'
+import { NameParam } from './schemas.js'
+
+const Values = Type.Array(Type.Unknown(), { description: 'Row-major: nested as the shape, or flat' })
+const Parameters = Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean()]))
+
+const InferTensor = Type.Object({
+  name: Type.String(),
+  datatype: Type.String({ examples: ['FP32'] }),
+  shape: Type.Array(Type.Integer({ minimum: 0 })),
+  data: Values,
+})
+
+export const RequestedOutputs = Type.Array(Type.Object({ name: Type.String() }), {
+  description: 'Outputs wanted, in order; default all',
+})
+
+export const InferParameters = Type.Intersect([
+  Parameters,
+  Type.Object({
+    unit: Type.Optional(Type.String({ description: 'What the assignment is sticky to: a user or session id' })),
+    timeout: Type.Optional(Type.Integer({ description: 'Microseconds' })),
+  }),
+])
+
+export const InferResponse = Type.Object({
+  model_name: Type.String(),
+  model_version: Type.String(),
+  id: Type.Optional(Type.String()),
+  parameters: Type.Optional(Parameters),
+  outputs: Type.Array(InferTensor),
+})
+
+const InferRequest = Type.Object({
+  id: Type.Optional(Type.String({ description: 'Echoed' })),
+  parameters: Type.Optional(InferParameters),
+  inputs: Type.Array(InferTensor),
+  outputs: Type.Optional(RequestedOutputs),
+})
+
+const V1Request = Type.Union([
+  Type.Object({ instances: Type.Array(Type.Unknown(), { description: 'Rows' }) }),
+  Type.Object({ inputs: Type.Unknown({ description: 'Columns' }) }),
+])
+
+const V1Response = Type.Union([
+  Type.Object({ predictions: Type.Array(Type.Unknown()) }),
+  Type.Object({ outputs: Type.Unknown() }),
+])
+
+export const Unit = Type.String({ description: 'What the assignment is sticky to: a user or session id' })
+export const Entities = Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]), {
+  description: 'Entity keys, for feature look-ups',
+})
+
+const Row = Type.Record(Type.String(), Type.Unknown(), { description: 'Value by feature name' })
+
+const NativeRequest = Type.Object({
+  inputs: Type.Union([Row, Type.Array(Row)], { description: 'One row, or a list: each is a prediction of its own' }),
+  unit: Type.Optional(Unit),
+  entities: Type.Optional(Entities),
+  outputs: Type.Optional(Type.Array(Type.String(), { description: 'Outputs of the graph to compute; default all' })),
+})
+
+/** A native reply whose `outputs` are of this shape: one prediction for one row, a list for a list. */
+export function nativeResponse(outputs: TSchema): TSchema {
+  const Prediction = Type.Object({
+    id: Type.String(),
+    endpoint: Type.String(),
+    model: Type.String(),
+    version: Type.Integer(),
+    outputs,
+    timings: Type.Record(Type.String(), Type.Number(), { description: 'Milliseconds by stage' }),
+    flags: Type.Array(Type.String()),
+  })
+  return Type.Union([Prediction, Type.Object({ predictions: Type.Array(Prediction) })])
+}
+
+const ModelParams = Type.Object({ model: NameParam('Endpoint or model') })
+const VersionParams = Type.Object({
+  model: NameParam('Endpoint or model'),
+  version: Type.String({ pattern: '^[1-9]\\d{0,14}$', description: 'Pins the version: the route is not asked' }),
+})
+const UnitHeader = Type.Object({ 'headrace-unit': Type.Optional(Unit) })
+
+const INFER = {
+  tags: ['Open Inference Protocol'],
+  headers: UnitHeader,
+  body: InferRequest,
+  response: { 200: InferResponse },
+} as const
+const PREDICT = {
+  tags: ['KServe v1'],
+  headers: UnitHeader,
+  body: V1Request,
+  response: { 200: V1Response },
+} as const
+const PROBE = { tags: ['Probes'] } as const
+const Live = Type.Object({ live: Type.Boolean() })
+const Ready = Type.Object({ ready: Type.Boolean() })
+const READY = {
+  ...PROBE,
+  summary: 'Whether it takes predictions',
+  description: 'False until every version found at start was warmed up or refused, and again while the server closes.',
+  response: { 200: Ready, 503: Ready },
+} as const
+
+export const hotRoutes: readonly DescribedRoute[] = [
+  route('POST', '/v2/models/{model}/infer', { ...INFER, summary: 'Predict', params: ModelParams }),
+  route('POST', '/v2/models/{model}/versions/{version}/infer', {
+    ...INFER,
+    summary: 'Predict with one version',
+    params: VersionParams,
+  }),
+  route('POST', '/v1/models/{model}:predict', { ...PREDICT, summary: 'Predict', params: ModelParams }),
+  route('POST', '/v1/models/{model}/versions/{version}:predict', {
+    ...PREDICT,
+    summary: 'Predict with one version',
+    params: VersionParams,
+  }),
+  route('POST', '/api/v1/predict/{endpoint}', {
+    tags: ['Predictions'],
+    summary: 'Predict from named features',
+    description: 'Each live endpoint is listed below with its own features.',
+    params: Type.Object({ endpoint: NameParam('Endpoint or model') }),
+    headers: UnitHeader,
+    body: NativeRequest,
+    response: { 200: nativeResponse(Type.Record(Type.String(), Type.Unknown())) },
+  }),
+  route('GET', '/livez', { ...PROBE, summary: 'Whether the process lives', response: { 200: Live } }),
+  route('GET', '/readyz', READY),
+  route('GET', '/v2/health/live', { ...PROBE, summary: 'Whether the process lives', response: { 200: Live } }),
+  route('GET', '/v2/health/ready', READY),
+  route('GET', '/metrics', {
+    ...PROBE,
+    summary: 'Prometheus metrics',
+    produces: 'text/plain',
+    response: { 200: Type.String() },
+  }),
+]
+
+function route(method: Method, path: string, schema: RouteSchema): DescribedRoute {
+  return { method, path, schema }
+}

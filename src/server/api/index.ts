@@ -1,0 +1,72 @@
+// The API: Fastify for everything that is not the hot path. It has no listener of its own; the HTTP server hands it requests.
+import { fastify } from 'fastify'
+import type { TSchema } from 'typebox'
+import type { ServerContext } from '../context.js'
+import { JSON_TYPE } from '../reply.js'
+import { readJsonBodies } from './bodies.js'
+import { createCatalogue, type Method, openApiPath } from './catalogue.js'
+import { decisionRoutes } from './decisions.js'
+import { docsRoutes } from './docs.js'
+import { endpointRoutes } from './endpoints.js'
+import { answerFailure, noSuchRoute } from './failures.js'
+import { hotRoutes } from './hot-routes.js'
+import { kserveV1Routes } from './kserve-v1.js'
+import { logRoutes } from './log.js'
+import { modelRoutes } from './models.js'
+import { oipRoutes } from './oip.js'
+import { predictionRoutes } from './predictions.js'
+import type { Api, Area, RouteSchema } from './route.js'
+import { statusRoutes } from './status.js'
+import { typesRoutes } from './types.js'
+import { uploadRoutes } from './uploads.js'
+import { compileValidator } from './validation.js'
+
+const AREAS: readonly Area[] = [
+  oipRoutes,
+  kserveV1Routes,
+  statusRoutes,
+  modelRoutes,
+  uploadRoutes,
+  endpointRoutes,
+  predictionRoutes,
+  logRoutes,
+  decisionRoutes,
+  typesRoutes,
+]
+
+/** Longer paths do not fit into Node's limit for headers. */
+const MAX_PARAM_LENGTH = 16 * 1024
+
+/** Ready to be asked: `api.routing(request, response)` answers, `api.close()` ends it. */
+export async function createApi(context: ServerContext): Promise<Api> {
+  const catalogue = createCatalogue()
+  for (const route of hotRoutes) catalogue.add(route)
+
+  const api: Api = fastify({
+    logger: false,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    ajv: { customOptions: { coerceTypes: false } },
+    frameworkErrors: (error, request, reply) => answerFailure(context, error, request, reply),
+  })
+  api.setValidatorCompiler(({ schema, httpPart }) => compileValidator(schema as TSchema, httpPart as never))
+  // Replies are plain data; Fastify's own serializer would drop what a schema leaves out.
+  api.setSerializerCompiler(() => JSON.stringify)
+  api.setErrorHandler((error, request, reply) => answerFailure(context, error as never, request, reply))
+  // Before the body is read: what is wrong with the path comes before what is wrong with the body.
+  api.addHook('onRequest', async (request) => {
+    if (request.is404) throw noSuchRoute(catalogue, request)
+  })
+  // Fastify adds a charset, and KServe's client reads only exactly this.
+  api.addHook('onSend', async (_request, reply) => {
+    if (reply.getHeader('content-type') === 'application/json; charset=utf-8') reply.type(JSON_TYPE)
+  })
+  api.addHook('onRoute', ({ method, url, schema }) => {
+    if (method === 'HEAD') return
+    catalogue.add({ method: method as Method, path: openApiPath(url), schema: schema as unknown as RouteSchema })
+  })
+  readJsonBodies(api, context.bodyLimitBytes)
+  for (const area of AREAS) api.register(async (scope) => area(scope, context))
+  api.register(async (scope) => docsRoutes(scope, context, catalogue))
+  await api.ready()
+  return api
+}

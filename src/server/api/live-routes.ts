@@ -1,0 +1,151 @@
+// Each live endpoint as routes of its own for the OpenAPI document: its features by name, its tensors, and a row to try.
+import Type, { type TSchema } from 'typebox'
+import { rowSchema } from '../../app/index.js'
+import { type Endpoint, referenceVersion, type Versions } from '../../path/index.js'
+import type { ServedVersion } from '../../serving/index.js'
+import {
+  type FeatureRow,
+  type FeatureSpec,
+  type OutputSpec,
+  type RowSchema,
+  rowsToTensors,
+  type TensorSpec,
+  tensorToJson,
+} from '../../tensor/index.js'
+import type { DescribedRoute } from './catalogue.js'
+import { Entities, InferParameters, InferResponse, nativeResponse, RequestedOutputs, Unit } from './hot-routes.js'
+
+/** Two routes for each endpoint that answers now. */
+export function liveRoutes(endpoints: readonly Endpoint[], versions: Versions): DescribedRoute[] {
+  return endpoints.flatMap((endpoint) => {
+    const served = servedNow(endpoint, versions)
+    return served ? [nativeRoute(endpoint.name, served), inferRoute(endpoint.name, served)] : []
+  })
+}
+
+/** Changes when an endpoint appears, goes or is answered by another version. */
+export function liveKey(endpoints: readonly Endpoint[], versions: Versions): string {
+  return endpoints
+    .map((endpoint) => {
+      const served = servedNow(endpoint, versions)
+      return `${endpoint.name} ${served?.ref.model} ${served?.ref.version} ${served?.digest}`
+    })
+    .join('\n')
+}
+
+function servedNow(endpoint: Endpoint, versions: Versions): ServedVersion | undefined {
+  try {
+    return referenceVersion(endpoint, versions)
+  } catch {
+    // Not loaded, or not any more: the document has what answers now.
+    return undefined
+  }
+}
+
+function nativeRoute(name: string, served: ServedVersion): DescribedRoute {
+  const schema = rowSchema(served)
+  const example = served.manifest.warmup[0]?.inputs
+  const Row = Type.Object(
+    Object.fromEntries(schema.features.map((feature) => [feature.name, featureSchema(feature)])),
+    { additionalProperties: false, ...(example && { examples: [example] }) },
+  )
+  const body = Type.Object(
+    {
+      inputs: Type.Union([Row, Type.Array(Row, { minItems: 1 })], {
+        description: 'One row, or a list: each is a prediction of its own',
+      }),
+      unit: Type.Optional(Unit),
+      entities: Type.Optional(Entities),
+      outputs: Type.Optional(
+        Type.Array(Type.Enum(served.signature.outputs.map((output) => output.name)), {
+          description: 'Outputs of the graph to compute; default all',
+        }),
+      ),
+    },
+    { ...(example && { examples: [{ inputs: example }] }) },
+  )
+  const outputs = Type.Object(
+    Object.fromEntries(schema.outputs.map((output) => [output.name, Type.Optional(outputSchema(output, schema))])),
+  )
+  return {
+    method: 'POST',
+    path: `/api/v1/predict/${name}`,
+    schema: { ...about('Predictions', name, served), body, response: { 200: nativeResponse(outputs) } },
+  }
+}
+
+function inferRoute(name: string, served: ServedVersion): DescribedRoute {
+  const { inputs } = served.signature
+  const example = exampleTensors(served)
+  const body = Type.Object(
+    {
+      id: Type.Optional(Type.String({ description: 'Echoed' })),
+      parameters: Type.Optional(InferParameters),
+      inputs: Type.Array(Type.Union(inputs.map(tensorSchema)), { minItems: inputs.length, maxItems: inputs.length }),
+      outputs: Type.Optional(RequestedOutputs),
+    },
+    { ...(example && { examples: [{ inputs: example }] }) },
+  )
+  return {
+    method: 'POST',
+    path: `/v2/models/${name}/infer`,
+    schema: { ...about('Open Inference Protocol', name, served), body, response: { 200: InferResponse } },
+  }
+}
+
+function about(tag: string, name: string, { ref, manifest }: ServedVersion) {
+  return {
+    tags: [tag],
+    summary: `Predict with ${name}`,
+    description: `${manifest.description} Answered by version ${ref.version} of ${ref.model}.`.trimStart(),
+  } as const
+}
+
+function featureSchema({ type, datatype, shape, size }: FeatureSpec): TSchema {
+  let schema: TSchema
+  if (type === 'number')
+    schema = Type.Union([Type.Number(), Type.Null()], { description: `${datatype}; null is missing` })
+  else if (type === 'boolean') schema = Type.Boolean({ description: datatype })
+  else if (type === 'string') schema = Type.String({ description: datatype })
+  else schema = integerSchema(datatype)
+  if (size === 1) return schema
+  for (const length of [...shape].reverse())
+    schema = Type.Array(schema, length === -1 ? {} : { minItems: length, maxItems: length })
+  return schema
+}
+
+function integerSchema(datatype: string): TSchema {
+  const bits = Number(/\d+$/.exec(datatype)?.[0])
+  const description = datatype
+  // JSON numbers are exact to 2^53 only.
+  if (bits === 64) return Type.Union([Type.Integer(), Type.String({ pattern: '^-?\\d{1,20}$' })], { description })
+  const [minimum, maximum] = datatype.startsWith('U') ? [0, 2 ** bits - 1] : [-(2 ** (bits - 1)), 2 ** (bits - 1) - 1]
+  return Type.Integer({ minimum, maximum, description })
+}
+
+function outputSchema({ meaning }: OutputSpec, { labels }: RowSchema): TSchema {
+  if (labels === undefined || meaning === 'value') return Type.Unknown()
+  if (meaning === 'label') return Type.Enum([...labels], { description: 'The class' })
+  const probability = Type.Union([Type.Number({ minimum: 0, maximum: 1 }), Type.Null()])
+  return Type.Object(Object.fromEntries(labels.map((label) => [label, probability])), {
+    description: 'Probability by class',
+  })
+}
+
+function tensorSchema({ name, datatype, shape }: TensorSpec): TSchema {
+  const size = (axis: number) => (axis === -1 ? Type.Integer({ minimum: 0 }) : Type.Literal(axis))
+  return Type.Object({
+    name: Type.Literal(name),
+    datatype: Type.Literal(datatype),
+    shape: Type.Tuple(shape.map(size), { description: `[${shape.join(', ')}], where -1 is any size` }),
+    data: Type.Array(Type.Unknown(), { description: 'Row-major: nested as the shape, or flat' }),
+  })
+}
+
+/** The first warm-up row as the protocol writes it. */
+function exampleTensors(served: ServedVersion): unknown[] | undefined {
+  const row: FeatureRow | undefined = served.manifest.warmup[0]?.inputs
+  if (row === undefined) return undefined
+  const tensors = rowsToTensors([row], rowSchema(served))
+  return [...tensors.values()].map((tensor) => JSON.parse(tensorToJson(tensor)))
+}

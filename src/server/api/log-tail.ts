@@ -1,0 +1,33 @@
+// Streams the log to one client, no faster than the client reads, until it goes away, has enough, or the server closes.
+import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import type { FileLog, LogPosition, StoredRecord } from '../../log/index.js'
+
+export function followLog(
+  log: FileLog,
+  from: LogPosition,
+  limit: number,
+  response: ServerResponse,
+  closing: AbortSignal,
+): void {
+  let left = limit
+  // Headers at once: a client that follows from now may wait long for its first record.
+  response.writeHead(200, { 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-store' }).flushHeaders()
+
+  async function send(records: StoredRecord[]): Promise<void> {
+    if (response.writableEnded || response.destroyed) return
+    const wanted = records.slice(0, left)
+    left -= wanted.length
+    const hasRoom = response.write(wanted.map((record) => `${JSON.stringify(record)}\n`).join(''))
+    if (left === 0) response.end()
+    else if (!hasRoom) await Promise.race([once(response, 'drain'), once(response, 'close')])
+  }
+
+  const stop = log.subscribe(from, send)
+  const end = () => response.end()
+  closing.addEventListener('abort', end, { once: true })
+  response.once('close', () => {
+    stop()
+    closing.removeEventListener('abort', end)
+  })
+}

@@ -1,0 +1,84 @@
+// Models and their versions: what there is, pushing a new version, and moving aliases.
+import Type from 'typebox'
+import { type ModelView as Model, modelViews } from '../../app/index.js'
+import { ServingErrors } from '../../serving/index.js'
+import type { ServerContext } from '../context.js'
+import { ActorHeaders, actorOf } from './actor.js'
+import type { Api } from './route.js'
+import { Decision, ModelView, NameParam, Reason, VersionNumber } from './schemas.js'
+
+const TAGS = ['Models'] as const
+const AliasParams = Type.Object({ name: NameParam('Model'), alias: NameParam('Alias: champion, challenger, …') })
+
+export function modelRoutes(api: Api, { app }: ServerContext): void {
+  api.get(
+    '/api/v1/models',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Every model with its versions and aliases',
+        response: { 200: Type.Object({ models: Type.Array(ModelView) }) },
+      },
+    },
+    async () => ({ models: await modelViews(app) }),
+  )
+
+  api.get(
+    '/api/v1/models/:name',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'One model with its versions and aliases',
+        params: Type.Object({ name: NameParam('Model') }),
+        response: { 200: ModelView },
+      },
+    },
+    async (request) => findModel(await modelViews(app), request.params.name),
+  )
+
+  api.put(
+    '/api/v1/models/:name/aliases/:alias',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Point an alias at a version',
+        params: AliasParams,
+        headers: ActorHeaders,
+        body: Type.Object({ version: VersionNumber, reason: Type.Optional(Reason) }, { additionalProperties: false }),
+        response: { 200: Decision },
+      },
+    },
+    ({ params: { name, alias }, body: { version, reason }, headers }) =>
+      app.decide(aliasSet(name, alias, version), evidence(reason), actorOf(headers)),
+  )
+
+  api.delete(
+    '/api/v1/models/:name/aliases/:alias',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Remove an alias',
+        params: AliasParams,
+        headers: ActorHeaders,
+        body: Type.Object({ reason: Type.Optional(Reason) }, { additionalProperties: false }),
+        response: { 200: Decision },
+      },
+    },
+    ({ params: { name, alias }, body: { reason }, headers }) =>
+      app.decide(aliasSet(name, alias, null), evidence(reason), actorOf(headers)),
+  )
+}
+
+function findModel(models: readonly Model[], name: string): Model {
+  const model = models.find((candidate) => candidate.name === name)
+  if (model) return model
+  throw ServingErrors.MODEL_NOT_FOUND({ model: name, known: models.map((known) => known.name) })
+}
+
+function aliasSet(model: string, alias: string, version: number | null) {
+  return { kind: 'alias.set', subject: `${model}@${alias}`, detail: { model, alias, version } }
+}
+
+export function evidence(reason: string | undefined): Readonly<Record<string, string>> {
+  return reason === undefined ? {} : { reason }
+}

@@ -1,0 +1,210 @@
+// The Open Inference Protocol beside inference: what the server and its models are, and which are ready.
+import type { FastifyReply } from 'fastify'
+import Type from 'typebox'
+import { modelViews } from '../../app/index.js'
+import { type HeadraceError, toHeadraceError } from '../../core/index.js'
+import type { VersionState } from '../../serving/index.js'
+import type { ServerContext } from '../context.js'
+import {
+  encodeModelList,
+  encodeModelMetadata,
+  encodeRepositoryIndex,
+  encodeServerMetadata,
+  type RepositoryEntry,
+  type RepositoryState,
+} from '../oip/index.js'
+import { destination } from '../predict/request.js'
+import { JSON_TYPE } from '../reply.js'
+import { packageVersion } from './package-version.js'
+import type { Api } from './route.js'
+import { NameParam } from './schemas.js'
+import { parseVersion } from './version-param.js'
+
+const TAGS = ['Open Inference Protocol'] as const
+const ModelParams = Type.Object({ model: NameParam('Endpoint or model') })
+const VersionParams = Type.Object({
+  model: NameParam('Endpoint or model'),
+  version: Type.String({ description: 'Number of a version' }),
+})
+const ModelReady = Type.Object({ name: Type.String(), ready: Type.Boolean() })
+const TensorMetadata = Type.Object({
+  name: Type.String(),
+  datatype: Type.String(),
+  shape: Type.Array(Type.Integer()),
+})
+const Metadata = Type.Object({
+  name: Type.String(),
+  versions: Type.Array(Type.String()),
+  platform: Type.String(),
+  inputs: Type.Array(TensorMetadata),
+  outputs: Type.Array(TensorMetadata),
+})
+
+export function oipRoutes(api: Api, context: ServerContext): void {
+  const { app } = context
+
+  function metadata(name: string, version: number | undefined): string {
+    const { reference } = destination(context, { protocol: 'oip', name, version })
+    const { model } = reference.ref
+    const versions = app.pool
+      .statuses()
+      .filter(({ ref, state }) => ref.model === model && state === 'ready')
+      .map(({ ref }) => ref.version)
+    return encodeModelMetadata({ name, versions, platform: 'onnxruntime_onnx', signature: reference.signature })
+  }
+
+  api.get(
+    '/v2',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'What the server is',
+        response: {
+          200: Type.Object({
+            name: Type.String(),
+            version: Type.String(),
+            extensions: Type.Array(Type.String()),
+          }),
+        },
+      },
+    },
+    (_request, reply) => sendText(reply, encodeServerMetadata({ version: packageVersion, extensions: [] })),
+  )
+
+  api.get(
+    '/v2/models',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Names of the endpoints',
+        response: { 200: Type.Object({ models: Type.Array(Type.String()) }) },
+      },
+    },
+    (_request, reply) => sendText(reply, encodeModelList(app.endpoints.list().map(({ name }) => name))),
+  )
+
+  api.get(
+    '/v2/models/:model',
+    { schema: { tags: TAGS, summary: 'Inputs and outputs', params: ModelParams, response: { 200: Metadata } } },
+    (request, reply) => sendText(reply, metadata(request.params.model, undefined)),
+  )
+
+  api.get(
+    '/v2/models/:model/versions/:version',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Inputs and outputs of one version',
+        params: VersionParams,
+        response: { 200: Metadata },
+      },
+    },
+    (request, reply) => sendText(reply, metadata(request.params.model, parseVersion(request))),
+  )
+
+  api.get(
+    '/v2/models/:model/ready',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Whether it answers',
+        description: '503 with `"ready": false` and the reason when it does not.',
+        params: ModelParams,
+        response: { 200: ModelReady },
+      },
+    },
+    (request, reply) => sendModelReady(reply, context, request.params.model, undefined),
+  )
+
+  api.get(
+    '/v2/models/:model/versions/:version/ready',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Whether a version answers',
+        description: '503 with `"ready": false` and the reason when it does not.',
+        params: VersionParams,
+        response: { 200: ModelReady },
+      },
+    },
+    (request, reply) => sendModelReady(reply, context, request.params.model, parseVersion(request)),
+  )
+
+  api.post(
+    '/v2/repository/index',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Every version and its state',
+        body: Type.Object({
+          ready: Type.Optional(Type.Boolean({ description: 'Only those that are ready' })),
+          repository_name: Type.Optional(Type.String({ description: 'Ignored: there is one repository' })),
+        }),
+        response: {
+          200: Type.Array(
+            Type.Object({
+              name: Type.String(),
+              version: Type.Optional(Type.String()),
+              state: Type.Enum(['UNKNOWN', 'READY', 'UNAVAILABLE', 'LOADING', 'UNLOADING']),
+              reason: Type.Optional(Type.String()),
+            }),
+          ),
+        },
+      },
+    },
+    async (request, reply) => {
+      const entries = await repositoryIndex(context)
+      const wanted = request.body.ready === true ? entries.filter(({ state }) => state === 'READY') : entries
+      return sendText(reply, encodeRepositoryIndex(wanted))
+    },
+  )
+}
+
+/** Clients of Triton look at the status, KServe's at `ready` or at `error`: the body has both. */
+export function sendModelReady(
+  reply: FastifyReply,
+  context: ServerContext,
+  name: string,
+  version: number | undefined,
+): FastifyReply {
+  const failure = unreadiness(context, name, version)
+  if (failure?.status === 404) throw failure
+  if (!failure) return sendText(reply, JSON.stringify({ name, ready: true }))
+  const body = { name, ready: false, error: failure.message, code: failure.code }
+  return sendText(reply.code(503).header('Retry-After', '1'), JSON.stringify(body))
+}
+
+/** Why a name, or a version of it, does not answer now; undefined when it does. */
+function unreadiness(context: ServerContext, name: string, version: number | undefined): HeadraceError | undefined {
+  try {
+    destination(context, { protocol: 'oip', name, version })
+    return undefined
+  } catch (error) {
+    return toHeadraceError(error)
+  }
+}
+
+export function sendText(reply: FastifyReply, json: string): FastifyReply {
+  return reply.type(JSON_TYPE).send(json)
+}
+
+const STATES: Readonly<Record<VersionState, RepositoryState>> = {
+  loading: 'LOADING',
+  ready: 'READY',
+  unready: 'UNAVAILABLE',
+  failed: 'UNAVAILABLE',
+  unloading: 'UNLOADING',
+  unloaded: 'UNAVAILABLE',
+}
+
+async function repositoryIndex({ app }: ServerContext): Promise<RepositoryEntry[]> {
+  const models = await modelViews(app)
+  return models.flatMap(({ name, versions }) =>
+    versions.map(({ version, state, reason }) => ({
+      name,
+      version: String(version),
+      state: STATES[state],
+      reason: reason ?? (state === 'unloaded' ? 'unloaded' : undefined),
+    })),
+  )
+}

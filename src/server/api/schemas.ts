@@ -1,0 +1,119 @@
+// The shapes that several routes take or answer, as typebox schemas. The views they describe are made by the domains; a test
+// compares what the server really answers with them.
+import Type from 'typebox'
+
+const Text = (description: string) => Type.String({ description })
+const TextOrNull = (description: string) => Type.Union([Type.String(), Type.Null()], { description })
+const Facts = (description: string) => Type.Record(Type.String(), Type.Unknown(), { description })
+
+export const ErrorReply = Type.Object(
+  {
+    error: Text('What was wrong, what arrived, what to do'),
+    code: Type.String({
+      description: 'The contract: match this and not the text',
+      examples: ['PATH_ENDPOINT_NOT_FOUND'],
+    }),
+  },
+  { description: 'What every route answers when it fails' },
+)
+
+export const NameParam = (description: string) => Type.String({ minLength: 1, description })
+export const VersionNumber = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: '1, 2, …' })
+
+const TensorSpec = Type.Object({
+  name: Type.String(),
+  datatype: Type.String({ examples: ['FP32'] }),
+  shape: Type.Array(Type.Integer(), { description: '-1 accepts any size' }),
+})
+
+const Signature = Type.Object({
+  inputs: Type.Array(TensorSpec),
+  outputs: Type.Array(TensorSpec),
+  batchAxis: Type.Union([Type.Literal(0), Type.Null()], {
+    description: '0 when the first axis is the batch; null when runs cannot be joined',
+  }),
+})
+
+const Labels = Type.Union([Type.Array(Type.String()), Type.Null()], { description: 'Class names' })
+
+export const VersionView = Type.Object({
+  version: VersionNumber,
+  state: Type.Enum(['loading', 'ready', 'unready', 'failed', 'unloading', 'unloaded']),
+  reason: TextOrNull('Why it is not ready'),
+  code: TextOrNull('Error code of a load that failed'),
+  digest: TextOrNull('SHA-256 of the model file: sha256:…'),
+  isolation: Type.Union([Type.Literal('inline'), Type.Literal('thread'), Type.Null()]),
+  signature: Type.Union([Signature, Type.Null()]),
+  labels: Labels,
+  description: TextOrNull('From model.json'),
+  trained: Type.Union([Facts('From model.json'), Type.Null()]),
+})
+
+export const ModelView = Type.Object({
+  name: Type.String(),
+  aliases: Type.Record(Type.String(), VersionNumber, { description: 'Version by alias' }),
+  versions: Type.Array(VersionView),
+})
+
+export const EndpointView = Type.Object({
+  name: Type.String(),
+  origin: Type.Enum(['declared', 'pointed', 'implicit'], {
+    description: 'Declared in the configuration, pointed by a decision, or implied by the name of a model',
+  }),
+  ready: Type.Boolean(),
+  reason: TextOrNull('Why it is not ready'),
+  model: TextOrNull('The model that answers now'),
+  version: Type.Union([VersionNumber, Type.Null()], { description: 'Its version that answers now' }),
+  description: TextOrNull('From model.json'),
+  signature: Type.Union([Signature, Type.Null()]),
+  features: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      datatype: Type.String(),
+      type: Type.Enum(['number', 'integer', 'string', 'boolean']),
+      shape: Type.Array(Type.Integer(), { description: 'Of one row; [] for a single value' }),
+      size: Type.Integer({ description: 'Values in one row; -1 when it varies' }),
+    }),
+  ),
+  outputs: Type.Array(
+    Type.Object({
+      tensor: Text('Output of the graph'),
+      name: Text('Key in the reply of the native call'),
+      meaning: Type.Enum(['label', 'probabilities', 'value']),
+    }),
+  ),
+  labels: Labels,
+  deadlineMs: Type.Number(),
+})
+
+export const Decision = Type.Object({
+  id: Type.String(),
+  number: Type.Integer({ minimum: 1, description: 'Position in the chain' }),
+  timeMs: Type.Number({ description: 'Milliseconds since the Unix epoch' }),
+  change: Type.Object({
+    kind: Type.String({ examples: ['alias.set'] }),
+    subject: Type.String({ examples: ['fraud@champion'] }),
+    detail: Facts('What the change is made of'),
+  }),
+  before: Type.Union([Facts('What it replaced'), Type.Null()]),
+  evidence: Facts('Why'),
+  by: Type.Object({ kind: Type.Enum(['person', 'rule', 'system']), name: Type.String() }),
+  undoes: TextOrNull('The decision this one undoes'),
+  undoneBy: TextOrNull('The decision that undid this one'),
+  hash: Type.String(),
+  previousHash: Type.String(),
+})
+
+export const Explanation = Type.Object({
+  decision: Decision,
+  summary: Text('One sentence'),
+  canUndo: Type.Boolean(),
+  reason: Type.Optional(Text('Why it cannot be undone')),
+  related: Type.Array(Decision, { description: 'Other decisions on the same subject' }),
+})
+
+export const Reason = Type.String({
+  minLength: 1,
+  maxLength: 1000,
+  description: 'Why: kept as evidence, shown by explain',
+})
