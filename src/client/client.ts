@@ -1,4 +1,6 @@
-// A typed caller for the native HTTP interface: global fetch only, so it runs in Node and browsers alike.
+// A typed caller of the public HTTP interface: global fetch only, so it runs in Node and in browsers alike.
+import { Caller } from './caller.js'
+import { HeadraceClientError } from './errors.js'
 
 /** What one endpoint takes and returns; `headrace types` writes one per endpoint. */
 export interface EndpointTypes {
@@ -6,47 +8,55 @@ export interface EndpointTypes {
   readonly outputs: object
 }
 
+/** A project type: endpoints by name. Written so that interfaces fit, which have no index signature. */
+export type ProjectTypes<Project> = { readonly [E in keyof Project]: EndpointTypes }
+
 /** Used when no project type is given: any endpoint, any features. */
 export type AnyProject = Record<string, { inputs: Record<string, unknown>; outputs: Record<string, unknown> }>
 
 export interface ClientOptions {
   /** Default `http://127.0.0.1:8080`. */
   readonly baseUrl?: string
+  /** Sent as `Authorization: Bearer …`. */
+  readonly key?: string
+  /** Sent with every call. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** For a whole call, its retries included; default 10,000. */
+  readonly timeoutMs?: number
+  /** Further attempts when the server is busy or cannot be reached; default 2. They share the timeout. */
+  readonly retries?: number
   /** Default: the global one. */
   readonly fetch?: typeof globalThis.fetch
-  /** Whole call, retries included; default 10,000. */
-  readonly timeoutMs?: number
-  /** Further attempts after a failure that the server says can be retried, or without an answer; default 2. */
-  readonly retries?: number
-  readonly headers?: Readonly<Record<string, string>>
-  /** Sent as `Authorization: Bearer`. */
-  readonly key?: string
 }
 
 export interface CallOptions {
+  /** Ends the call; it then rejects with the signal's reason. */
   readonly signal?: AbortSignal
   /** Replaces the client's. */
   readonly timeoutMs?: number
 }
 
 export interface PredictOptions extends CallOptions {
-  /** What the assignment is sticky to: a user or session id. */
+  /** What an A/B assignment is sticky to: a user or session id. */
   readonly unit?: string
-  /** Entity keys for feature look-ups. */
-  readonly entities?: Readonly<Record<string, string | number>>
+  /** Entity keys by name, for features that the server looks up. */
+  readonly entities?: Readonly<Record<string, string>>
 }
 
 export interface Prediction<Outputs = Record<string, unknown>> {
+  /** Names the prediction when its outcome is reported. */
   readonly id: string
   readonly endpoint: string
   readonly model: string
   readonly version: number
   readonly outputs: Outputs
+  /** Milliseconds; of the whole call, for a list. */
   readonly timings: Readonly<Record<string, number>>
+  /** `cached`, `fallback`, …: how the answer came about when it was not the plain way. */
   readonly flags: readonly string[]
 }
 
-export interface Client<Project extends { [E in keyof Project]: EndpointTypes }> {
+export interface Client<Project extends ProjectTypes<Project>> {
   /** A list of rows gives a list of predictions in the same order. */
   predict<E extends keyof Project & string>(
     endpoint: E,
@@ -58,14 +68,56 @@ export interface Client<Project extends { [E in keyof Project]: EndpointTypes }>
     inputs: Project[E]['inputs'],
     options?: PredictOptions,
   ): Promise<Prediction<Project[E]['outputs']>>
+  /** A call in the Open Inference Protocol, as it is: `POST /v2/models/{endpoint}/infer`. */
+  infer(endpoint: keyof Project & string, request: object, options?: CallOptions): Promise<Record<string, unknown>>
   /** What `GET /api/v1/models` answers. */
   models(options?: CallOptions): Promise<unknown>
-  /** Whether the server answers that it is ready; false when it cannot be reached. */
+  /** Whether the server can be reached and its models are ready. */
   ready(options?: CallOptions): Promise<boolean>
-  /** A raw Open Inference Protocol call: `POST /v2/models/{endpoint}/infer`. */
-  infer(endpoint: keyof Project & string, request: object, options?: CallOptions): Promise<unknown>
 }
 
-export declare function createClient<Project extends { [E in keyof Project]: EndpointTypes } = AnyProject>(
-  options?: ClientOptions,
-): Client<Project>
+/**
+ * Makes a client. Give it the Project that `headrace types` writes, and endpoints, features and outputs are checked as you type.
+ * Calls reject with a HeadraceClientError.
+ *
+ * @example
+ * const client = createClient<Project>({ baseUrl: 'http://127.0.0.1:8080' })
+ * const { outputs } = await client.predict('fraud', { amount: 12.5, country: 'DE' }, { unit: userId })
+ */
+export function createClient<Project extends ProjectTypes<Project> = AnyProject>(
+  options: ClientOptions = {},
+): Client<Project> {
+  const caller = new Caller(options)
+  const predict = async (endpoint: string, inputs: object, { unit, entities, ...call }: PredictOptions = {}) => {
+    const body = JSON.stringify({ inputs, unit, entities })
+    const path = `/api/v1/predict/${encodeURIComponent(endpoint)}`
+    const reply = (await caller.send({ ...call, path, body })) as Prediction | PredictionList
+    if (!('predictions' in reply)) return reply
+    return reply.predictions.map((row) => ({ ...row, endpoint: reply.endpoint, timings: reply.timings }))
+  }
+  return {
+    // The overloads say which of the two forms of the reply each form of the inputs gets.
+    predict: predict as Client<Project>['predict'],
+    infer: (endpoint, request, call) => {
+      const path = `/v2/models/${encodeURIComponent(endpoint)}/infer`
+      return caller.send({ ...call, path, body: JSON.stringify(request) }) as Promise<Record<string, unknown>>
+    },
+    models: (call) => caller.send({ ...call, path: '/api/v1/models' }),
+    async ready(call) {
+      try {
+        await caller.send({ ...call, path: '/readyz', retries: 0 })
+        return true
+      } catch (error) {
+        if (error instanceof HeadraceClientError) return false
+        throw error
+      }
+    },
+  }
+}
+
+/** What the server answers to a list. */
+interface PredictionList {
+  readonly endpoint: string
+  readonly predictions: readonly Omit<Prediction, 'endpoint' | 'timings'>[]
+  readonly timings: Prediction['timings']
+}

@@ -9,6 +9,7 @@ export {
   type EndpointTypes,
   type Prediction,
   type PredictOptions,
+  type ProjectTypes,
 } from './client.js'
 export { HeadraceClientError } from './errors.js'
-export { generateTypes, type TypedEndpoint, type TypedFeature } from './generate-types.js'
+export { generateTypes, type TypedEndpoint, type TypedFeature, type TypedOutput } from './generate-types.js'

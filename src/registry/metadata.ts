@@ -3,7 +3,7 @@
 import type { Digest, ModelName, VersionRef } from '../core/index.js'
 import type { Migration, Sql } from '../store/index.js'
 
-export interface RegistryTables {
+export type RegistryTables = {
   registry_versions: { model: string; version: number; digest: string }
   registry_aliases: { model: string; alias: string; version: number }
   /** `selector` is the JSON of a number, `"latest"` or `{"alias": …}`. */
