@@ -49,7 +49,8 @@ export class Prediction implements LeafInput {
   readonly timeoutMs: number | undefined
   readonly arrivedMs: number
   readonly shaper: Shaper
-  readonly wire: unknown
+  /** The face's own; it may keep its part of the reply here. */
+  wire: unknown
 
   /** Set by admit. */
   rows = 1
@@ -65,7 +66,7 @@ export class Prediction implements LeafInput {
   computeMs = 0
   /** Reply body, and the JSON of its outputs for the log when the shaper has it anyway. */
   reply: string | Uint8Array | undefined = undefined
-  rawOutputs: string | undefined = undefined
+  rawOutputs: Uint8Array | string | undefined = undefined
   error: HeadraceError | undefined = undefined
   admitMs = 0
   featuresMs = 0

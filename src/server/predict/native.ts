@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { rowSchema } from '../../app/index.js'
 import type { HeadraceError } from '../../core/index.js'
 import { flagsOf, Prediction } from '../../path/index.js'
-import { sliceRows, tensorsToNamedOutputs } from '../../tensor/index.js'
+import { sliceRows, type Tensor, type TensorMap, tensorsToNamedOutputs } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
 import { encodeNativeResponse, type NativePrediction, type NativeRequest } from '../native/index.js'
 import { type Destination, predictionRequest } from './request.js'
@@ -64,7 +64,7 @@ function rowPrediction(
   native: NativeRequest,
   row: number,
 ): Prediction {
-  const tensors = native.rows === 1 ? native.inputs : sliceRows(native.inputs, row, row + 1)
+  const tensors = native.rows === 1 ? native.inputs : rowOf(native.inputs, row)
   return new Prediction(
     predictionRequest(context, request, arrivedMs, destination, {
       protocol: 'native',
@@ -77,6 +77,12 @@ function rowPrediction(
       wire: undefined,
     }),
   )
+}
+
+function rowOf(inputs: TensorMap, row: number): TensorMap {
+  const tensors = new Map<string, Tensor>()
+  for (const [name, tensor] of inputs) tensors.set(name, sliceRows(tensor, row, 1))
+  return tensors
 }
 
 /** A row's part of the reply; the rows are joined when all of them are there. */
