@@ -36,6 +36,11 @@ export const Byte = {
   CLOSE_OBJECT: 0x7d,
 } as const
 
+export interface ReaderMark {
+  readonly position: number
+  readonly depth: number
+}
+
 /** Triton's limit too. */
 const MAX_DEPTH = 100
 
@@ -46,7 +51,7 @@ const MAX_DEPTH = 100
  * kind; `take…` is for a caller that has looked with `peek` or `isNumberNext`.
  */
 export class JsonReader {
-  /** Index of the next byte. Setting it back to where a value began reads that value again. */
+  /** Index of the next byte. At one depth it may be set back to where a value began, to read that value again. */
   position = 0
   /** Whether a bare NaN or Infinity went by: the text is then no strict JSON. */
   sawNonFinite = false
@@ -76,6 +81,16 @@ export class JsonReader {
     }
     this.position = at
     return 0
+  }
+
+  /** For looking ahead: where the reader is and how deep. */
+  mark(): ReaderMark {
+    return { position: this.position, depth: this.#depth }
+  }
+
+  reset(mark: ReaderMark): void {
+    this.position = mark.position
+    this.#depth = mark.depth
   }
 
   /** Where the next token begins. */

@@ -1,0 +1,176 @@
+// A native call from its bytes. Strict, because it is our own format: an unknown member is more likely a typing error than an extension.
+import {
+  Byte,
+  didYouMean,
+  type FeatureValue,
+  JsonReader,
+  type JsonValue,
+  RowBuilder,
+  type RowSchema,
+  TensorErrors,
+  type TensorMap,
+} from '../../tensor/index.js'
+import { NativeErrors } from './errors.js'
+import type { NativeRequest } from './types.js'
+
+/** Rows of one call: each becomes a prediction with an id and a record of its own. */
+export const MAX_ROWS = 10_000
+
+type Entities = Readonly<Record<string, string>>
+const NO_ENTITIES: Entities = {}
+
+/**
+ * `{"inputs": {…} or [{…}, …], "unit"?, "entities"?, "outputs"?}`. `unit` (a string) and `entities` (an object of strings) hold for
+ * every row, or are lists with one (or null) for each. null as a whole member counts as left out.
+ *
+ * Throws NATIVE_MEMBER_UNKNOWN, NATIVE_ROWS_MISMATCH, TENSOR_ROWS_TOO_MANY, TENSOR_JSON_…, TENSOR_MEMBER_…, and what
+ * `rowsToTensors` throws; all are the caller's fault.
+ */
+export function parseNativeRequest(body: Uint8Array, schema: RowSchema): NativeRequest {
+  const reader = new JsonReader(body, 'strict')
+  let single = false
+  let rows = 0
+  let inputs: TensorMap | undefined
+  let units: (string | undefined)[] | string | undefined
+  let entities: Entities[] | Entities | undefined
+  let outputs: string[] | undefined
+  if (reader.readObject('The request'))
+    do {
+      const offset = reader.start()
+      const key = reader.readKey()
+      if (reader.takeNull()) continue
+      switch (key) {
+        case 'inputs': {
+          if (inputs !== undefined) throw duplicate(key, offset)
+          single = reader.peek() === Byte.OPEN_OBJECT
+          const builder = new RowBuilder(schema, 1)
+          if (single) readRow(reader, builder)
+          else readRows(reader, builder)
+          rows = builder.rows
+          inputs = builder.finish()
+          break
+        }
+        case 'unit':
+          if (units !== undefined) throw duplicate(key, offset)
+          units = reader.peek() === Byte.OPEN_LIST ? readList(reader, '"unit"', readUnitOrNull) : readUnit(reader)
+          break
+        case 'entities':
+          if (entities !== undefined) throw duplicate(key, offset)
+          entities =
+            reader.peek() === Byte.OPEN_LIST ? readList(reader, '"entities"', readEntitiesOrNull) : readEntities(reader)
+          break
+        case 'outputs':
+          if (outputs !== undefined) throw duplicate(key, offset)
+          outputs = readList(reader, '"outputs"', readOutput)
+          break
+        default:
+          throw NativeErrors.MEMBER_UNKNOWN({ member: key.slice(0, 100), suggestion: didYouMean(key, MEMBERS) })
+      }
+    } while (reader.moreMembers())
+  reader.finish()
+  if (inputs === undefined) throw TensorErrors.MEMBER_MISSING({ member: '"inputs"', of: 'The request' })
+  return {
+    single,
+    rows,
+    inputs,
+    units: perRow(units, rows, 'unit'),
+    entities: perRow(entities ?? NO_ENTITIES, rows, 'entities'),
+    outputs: outputs?.length === 0 ? undefined : outputs,
+  }
+}
+
+const MEMBERS = ['inputs', 'unit', 'entities', 'outputs']
+
+function duplicate(member: string, offset: number): Error {
+  return TensorErrors.MEMBER_DUPLICATE({ member: `"${member}"`, offset })
+}
+
+function readRows(reader: JsonReader, builder: RowBuilder): void {
+  if (!reader.readList('"inputs", if not one row,')) return
+  do {
+    if (builder.rows === MAX_ROWS) throw TensorErrors.ROWS_TOO_MANY({ limit: MAX_ROWS })
+    readRow(reader, builder)
+  } while (reader.moreElements())
+}
+
+function readRow(reader: JsonReader, builder: RowBuilder): void {
+  if (reader.readObject('A row of "inputs"'))
+    do {
+      const name = reader.readKey()
+      builder.put(name, readFeature(reader, name))
+    } while (reader.moreMembers())
+  builder.endRow()
+}
+
+function readFeature(reader: JsonReader, name: string): FeatureValue {
+  if (reader.peek() === Byte.OPEN_OBJECT) throw reader.unexpected(`Feature "${name.slice(0, 100)}"`, FEATURE)
+  const offset = reader.position
+  const value = reader.readValue()
+  if (isFeature(value)) return value
+  throw TensorErrors.JSON_UNEXPECTED({
+    member: `Feature "${name.slice(0, 100)}"`,
+    expected: FEATURE,
+    offset,
+    near: reader.near(offset, reader.position),
+  })
+}
+
+const FEATURE = 'a value or a list of values'
+
+function isFeature(value: JsonValue): value is JsonValue & FeatureValue {
+  if (typeof value !== 'object' || value === null) return true
+  return Array.isArray(value) && value.every(isFeature)
+}
+
+function readList<T>(reader: JsonReader, member: string, read: (reader: JsonReader) => T): T[] {
+  const list: T[] = []
+  if (reader.readList(member))
+    do {
+      if (list.length === MAX_ROWS) throw TensorErrors.ROWS_TOO_MANY({ limit: MAX_ROWS })
+      list.push(read(reader))
+    } while (reader.moreElements())
+  return list
+}
+
+function readUnit(reader: JsonReader): string {
+  return reader.readString('A "unit"')
+}
+
+function readUnitOrNull(reader: JsonReader): string | undefined {
+  return reader.takeNull() ? undefined : readUnit(reader)
+}
+
+function readEntities(reader: JsonReader): Entities {
+  const entities: Record<string, string> = {}
+  if (reader.readObject('"entities"'))
+    do {
+      const offset = reader.start()
+      const key = reader.readKey()
+      if (Object.hasOwn(entities, key)) throw duplicate(key.slice(0, 100), offset)
+      entities[key] = reader.readString('A key in "entities"')
+    } while (reader.moreMembers())
+  return entities
+}
+
+function readEntitiesOrNull(reader: JsonReader): Entities {
+  return reader.takeNull() ? NO_ENTITIES : readEntities(reader)
+}
+
+function readOutput(reader: JsonReader): string {
+  return reader.readString('An output in "outputs"')
+}
+
+/** One for each row, from a list of them or one for all. */
+function perRow<T extends string | object | undefined>(
+  given: T | readonly T[],
+  rows: number,
+  member: string,
+): readonly T[] {
+  if (!isList(given)) return new Array<T>(rows).fill(given)
+  if (given.length !== rows) throw NativeErrors.ROWS_MISMATCH({ member, rows, arrived: given.length })
+  return given
+}
+
+function isList<T>(given: T | readonly T[]): given is readonly T[] {
+  return Array.isArray(given)
+}

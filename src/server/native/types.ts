@@ -1,0 +1,39 @@
+// What crosses between the native call's JSON and the server: plain, cloneable data.
+import type { HeadraceError, SerializedError } from '../../core/index.js'
+import type { NamedOutputs, TensorMap } from '../../tensor/index.js'
+
+export interface NativeRequest {
+  /** True when `inputs` was one row and not a list: the reply is then one prediction and not a list. */
+  readonly single: boolean
+  readonly rows: number
+  /** All rows together; each row is its own prediction. */
+  readonly inputs: TensorMap
+  /** Per row. */
+  readonly units: readonly (string | undefined)[]
+  /** Per row. */
+  readonly entities: readonly Readonly<Record<string, string>>[]
+  /** Graph outputs to compute; undefined means all. */
+  readonly outputs: readonly string[] | undefined
+}
+
+export interface NativePrediction {
+  readonly id: string
+  readonly model: string
+  readonly version: number
+  readonly outputs: NamedOutputs
+  readonly flags: readonly string[]
+}
+
+/** A row of a list that got no answer while others did. */
+export interface NativeFailure {
+  readonly id: string
+  readonly error: HeadraceError | SerializedError
+}
+
+export interface NativeResponse {
+  readonly endpoint: string
+  readonly single: boolean
+  readonly predictions: readonly (NativePrediction | NativeFailure)[]
+  /** Milliseconds by stage. */
+  readonly timings: Readonly<Record<string, number>>
+}
