@@ -26,11 +26,6 @@ const RULES: readonly Rule[] = [
     pattern: /\b(?:registry\.(?:npmjs|yarnpkg|npmmirror)|(?:test\.)?pypi|files\.pythonhosted|deb\.debian)\.\w+/,
     problem: 'is the host of a registry: which one is used is a setting of the machine',
   },
-  {
-    applies: (file) => file === 'package-lock.json',
-    pattern: /"resolved": "https?:.*/,
-    problem: 'is the address of a registry: run "npm install" with the .npmrc of the repository',
-  },
 ]
 
 /** Problems of one file, as `file:line "what" problem`. */

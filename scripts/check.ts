@@ -14,6 +14,7 @@ const CHECKS: readonly { readonly name: string; readonly command: string }[] = [
   { name: 'build', command: 'tsc -b tsconfig.build.json' },
   { name: 'types', command: 'tsc -p tsconfig.json' },
   { name: 'lint', command: 'biome check --error-on-warnings .' },
+  { name: 'lock', command: 'jiti scripts/check-lock.ts' },
   { name: 'hygiene', command: 'jiti scripts/check-hygiene.ts' },
   { name: 'package', command: 'tsx scripts/check-package.ts' },
   { name: 'docs', command: 'tsx scripts/check-docs.ts' },
