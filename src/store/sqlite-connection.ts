@@ -19,6 +19,7 @@ export class SqliteConnection implements DatabaseConnection {
   #nextId = OPENED
   #deathCause: unknown
   #isDead = false
+  #isEnding = false
 
   private constructor(
     private readonly file: string,
@@ -75,13 +76,17 @@ export class SqliteConnection implements DatabaseConnection {
     }
   }
 
-  /** Runs one statement without parameters that returns no rows. */
-  async execute(sql: string): Promise<void> {
-    await this.#ask({ id: this.#nextId++, kind: 'query', sql, parameters: [] }, sql)
+  async begin(): Promise<void> {
+    // IMMEDIATE, because a transaction that reads first and then writes could otherwise fail in the middle.
+    await this.#ask({ id: this.#nextId++, kind: 'query', sql: 'BEGIN IMMEDIATE', parameters: [] }, 'BEGIN IMMEDIATE')
+  }
+
+  async commit(): Promise<void> {
+    await this.#end({ id: this.#nextId++, kind: 'query', sql: 'COMMIT', parameters: [] })
   }
 
   async rollback(): Promise<void> {
-    await this.#ask({ id: this.#nextId++, kind: 'rollback' }, undefined)
+    await this.#end({ id: this.#nextId++, kind: 'rollback' })
   }
 
   /** Moves everything into the one file and ends the thread. */
@@ -93,12 +98,23 @@ export class SqliteConnection implements DatabaseConnection {
     }
   }
 
-  /** Ends the thread as it is; SQLite undoes an open transaction. */
+  /** Ends an idle thread; SQLite undoes its open transaction. In mid-statement it would abort the process (libsql 0.5). */
   async terminate(): Promise<void> {
     await this.#worker.terminate()
   }
 
+  /** What is sent while a transaction ends would run after it, on its own, and stay: work that was not awaited. */
+  async #end(message: ToThread): Promise<void> {
+    this.#isEnding = true
+    try {
+      await this.#ask(message, message.kind === 'query' ? message.sql : undefined)
+    } finally {
+      this.#isEnding = false
+    }
+  }
+
   #start(query: CompiledQuery): { id: number; answer: Promise<Page> } {
+    if (this.#isEnding) throw StoreErrors.QUERY_FAILED({ reason: 'it was sent while its transaction was ending' })
     const id = this.#nextId++
     const parameters = toSqlValues(query.parameters)
     return { id, answer: this.#ask({ id, kind: 'query', sql: query.sql, parameters }, query.sql) }

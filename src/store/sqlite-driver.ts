@@ -19,6 +19,7 @@ export class SqliteDriver implements Driver {
     private readonly file: string,
     private readonly clock: Clock,
     private readonly logger: Logger,
+    private readonly busyMs = BUSY_MS,
   ) {}
 
   async init(): Promise<void> {}
@@ -29,7 +30,7 @@ export class SqliteDriver implements Driver {
     try {
       if (!this.#connection || this.#connection.isDead) {
         if (this.#connection) this.logger.error({ file: this.file }, 'the SQLite thread died; starting a new one')
-        this.#connection = await SqliteConnection.open(this.file, BUSY_MS)
+        this.#connection = await SqliteConnection.open(this.file, this.busyMs)
       }
       return this.#connection
     } catch (error) {
@@ -43,12 +44,11 @@ export class SqliteDriver implements Driver {
   }
 
   async beginTransaction(connection: DatabaseConnection): Promise<void> {
-    // IMMEDIATE, because a transaction that reads first and then writes could otherwise fail in the middle.
-    await (connection as SqliteConnection).execute('BEGIN IMMEDIATE')
+    await (connection as SqliteConnection).begin()
   }
 
   async commitTransaction(connection: DatabaseConnection): Promise<void> {
-    await (connection as SqliteConnection).execute('COMMIT')
+    await (connection as SqliteConnection).commit()
   }
 
   /** Never rejects: the caller must see why the transaction failed, not that undoing it failed too. */
