@@ -1,0 +1,16 @@
+// Prints `N passed, N failed, N skipped` from Vitest's JSON report. A file that failed before its first test (it does not
+// load), a run that failed outside any test, and a run without a report each count as one failure.
+import { existsSync, readFileSync } from 'node:fs'
+
+const [file, status] = process.argv.slice(2)
+const counts = { passed: 0, failed: 0, skipped: 0 }
+if (existsSync(file)) {
+  for (const { status: fileStatus, assertionResults } of JSON.parse(readFileSync(file, 'utf8')).testResults) {
+    for (const { status: result } of assertionResults)
+      counts[result === 'passed' || result === 'failed' ? result : 'skipped'] += 1
+    if (fileStatus === 'failed' && !assertionResults.some(({ status: result }) => result === 'failed'))
+      counts.failed += 1
+  }
+}
+if (counts.failed === 0 && status !== '0') counts.failed = 1
+process.stdout.write(`${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped\n`)
