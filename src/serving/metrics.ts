@@ -23,6 +23,7 @@ export interface ServingMetrics {
   forget(ref: VersionRef): void
 }
 
+const UNCOUNTED: Counter = { inc() {} }
 const LABELS = ['model', 'version'] as const
 const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 
@@ -74,6 +75,8 @@ export function createServingMetrics(metrics: Metrics): ServingMetrics {
         ended(status) {
           let counter = bound.get(status)
           if (counter === undefined) {
+            // A call that was on its way to a version unloaded meanwhile must not bring its series back.
+            if (statuses.get(key) !== bound) return UNCOUNTED
             counter = calls.with(model, number, status)
             bound.set(status, counter)
           }

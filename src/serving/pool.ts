@@ -12,7 +12,7 @@ import { warmUp } from './warmup.js'
 /** A version and all that belongs to it, from the start of its load to the end of its unload. */
 interface Entry {
   readonly ref: VersionRef
-  readonly digest: string
+  readonly artifact: VersionArtifact
   readonly metrics: VersionMetrics
   state: VersionState
   reason: string | undefined
@@ -60,10 +60,11 @@ export function createPool(options: PoolOptions): Pool {
     return [...(models.get(model)?.values() ?? [])].sort((a, b) => a.ref.version - b.ref.version)
   }
 
-  function createEntry({ ref, digest }: VersionArtifact): Entry {
+  function createEntry(artifact: VersionArtifact): Entry {
+    const { ref } = artifact
     const entry: Entry = {
       ref,
-      digest,
+      artifact,
       metrics: metrics.bind(ref),
       state: 'loading',
       reason: undefined,
@@ -85,8 +86,8 @@ export function createPool(options: PoolOptions): Pool {
     metrics.forget(ref)
   }
 
-  async function bringUp(entry: Entry, artifact: VersionArtifact): Promise<void> {
-    const { ref } = entry
+  async function bringUp(entry: Entry): Promise<void> {
+    const { ref, artifact } = entry
     const { manifest } = artifact
     try {
       const factory = factories.get(artifact.backend)
@@ -96,6 +97,7 @@ export function createPool(options: PoolOptions): Pool {
       entry.backend = backend
       const { signature, isolation } = backend
       const onReadiness = (reason: string | undefined): void => {
+        if (entry.leaf !== leaf) return
         if (entry.state === 'ready' && reason !== undefined) change(entry, 'unready', undefined, reason)
         else if (entry.state === 'unready' && reason === undefined) change(entry, 'ready')
       }
@@ -156,8 +158,8 @@ export function createPool(options: PoolOptions): Pool {
   async function load(artifact: VersionArtifact): Promise<VersionStatus> {
     const { ref } = artifact
     for (let entry = find(ref); entry !== undefined && !isClosed; entry = find(ref)) {
-      if (entry.digest !== artifact.digest && entry.state !== 'failed') {
-        const error = ServingErrors.VERSION_CHANGED({ ...ref, served: entry.digest, arrived: artifact.digest })
+      if (entry.artifact.digest !== artifact.digest && entry.state !== 'failed') {
+        const error = ServingErrors.VERSION_CHANGED({ ...ref, served: entry.artifact.digest, arrived: artifact.digest })
         logger.warn({ err: error, ...ref }, error.message)
         return { ref, state: entry.state, reason: error.message, error }
       }
@@ -172,9 +174,17 @@ export function createPool(options: PoolOptions): Pool {
     if (isClosed) return { ref, state: 'failed', reason: 'the server is shutting down', error: undefined }
     const entry = createEntry(artifact)
     change(entry, 'loading')
-    entry.work = bringUp(entry, artifact)
+    entry.work = bringUp(entry)
     await entry.work
     return statusOf(entry)
+  }
+
+  async function restart(ref: VersionRef, error: HeadraceError): Promise<void> {
+    const entry = find(ref)
+    if (entry?.state !== 'ready' && entry?.state !== 'unready') return
+    change(entry, 'loading', error, `it is being loaded again: ${error.message}`)
+    entry.work = closeBackend(entry).then(() => bringUp(entry))
+    await entry.work
   }
 
   async function unload(ref: VersionRef): Promise<void> {
@@ -201,6 +211,7 @@ export function createPool(options: PoolOptions): Pool {
   return {
     load,
     unload,
+    restart,
     get,
     latest: (model) => latest.get(model),
     resolve(model, version) {

@@ -7,6 +7,8 @@ export interface RunContext {
   readonly deadline: Deadline
   /** Output names to compute; undefined means all. */
   readonly outputs: readonly string[] | undefined
+  /** Nobody reads the batch's arrays after the call, so their memory may be handed to another thread. Default false: they are copied. */
+  readonly ownsBatch?: boolean
 }
 
 /** Runs one version. It is called with validated tensors and never by two batches at once unless it says so. */
@@ -90,6 +92,8 @@ export interface Pool {
   load(artifact: VersionArtifact): Promise<VersionStatus>
   /** Takes a version out of `get` and `latest` at once, lets its calls finish, then frees it. Unknown versions are ignored. */
   unload(ref: VersionRef): Promise<void>
+  /** Loads a version anew whose backend was lost, to a dead thread for instance; until then it counts as loading. */
+  restart(ref: VersionRef, error: HeadraceError): Promise<void>
   /** A version that is ready, or unready (its leaf then refuses with SERVING_MODEL_UNREADY). */
   get(ref: VersionRef): ServedVersion | undefined
   /** The highest ready number of a model. */
