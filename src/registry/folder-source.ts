@@ -2,16 +2,14 @@
 // is announced only when it is complete: (1) nothing in its folder changed for the settle time, by two looks or by the file
 // system's own times (so that start-up does not wait for old files), and (2) the ONNX file is whole and the files it names are
 // there. Rename a finished folder into place, or use pushVersion, and a watcher can never see half of it.
-import { stat } from 'node:fs/promises'
-import { dirname, join, sep } from 'node:path'
+import { join, sep } from 'node:path'
 import { type Platform, type Stop, type VersionRef, versionKey } from '../core/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
 import { type Content, contentDifference, loadArtifact, readContent, type VersionFiles } from './artifact.js'
+import { completenessOf } from './completeness.js'
 import { RegistryErrors } from './errors.js'
 import { type FolderLook, lookAtFolder, type VersionLook } from './folder-look.js'
 import { createFolderWatch, type FolderWatch } from './folder-watch.js'
-import { foreignFormat } from './foreign-format.js'
-import { readOnnxOutline } from './onnx-file.js'
 import type { FolderSource, PendingVersion, SourceEvent } from './types.js'
 
 export interface FolderSourceOptions {
@@ -73,7 +71,8 @@ class ModelsFolder implements FolderSource {
   }
 
   async list(): Promise<VersionRef[]> {
-    await this.#look()
+    // While somebody watches, what is known is current; a look for each question would cost more and could fail.
+    await (this.#watchers.size > 0 ? this.#last : this.#look())
     return this.#refs((version) => version.isAnnounced)
   }
 
@@ -110,7 +109,7 @@ class ModelsFolder implements FolderSource {
   watch(change: (event: SourceEvent) => void): Stop {
     this.#watchers.add(change)
     this.#watch ??= createFolderWatch(() => this.#lookIn(GATHER_MS), this.#platform.logger)
-    this.#lookIn(0)
+    this.#lookUnasked()
     return () => {
       this.#watchers.delete(change)
       if (this.#watchers.size > 0) return
@@ -120,9 +119,10 @@ class ModelsFolder implements FolderSource {
       this.#timer = undefined
     }
   }
+
   #refs(which: (version: Tracked) => boolean): VersionRef[] {
     const refs = [...this.#tracked.values()].filter(which).map((version) => version.ref)
-    return refs.sort((a, b) => (a.model < b.model ? -1 : a.model > b.model ? 1 : a.version - b.version))
+    return refs.sort(compareRefs)
   }
 
   /** Asks for a look within `delayMs`, if anybody watches. */
@@ -136,12 +136,16 @@ class ModelsFolder implements FolderSource {
     }
     const timer = clock.after(delayMs, () => {
       this.#timer = undefined
-      // A folder that cannot be read keeps its versions: they are served from memory, and an unmounted disk comes back.
-      this.#look().catch((error: unknown) => {
-        this.#warnOnce(this.#folder, { err: error }, 'the models folder cannot be read; what is loaded stays')
-      })
+      this.#lookUnasked()
     })
     this.#timer = { atMs, cancel: () => timer.cancel() }
+  }
+
+  #lookUnasked(): void {
+    // A folder that cannot be read keeps its versions: they are served from memory, and an unmounted disk comes back.
+    this.#look().catch((error: unknown) => {
+      this.#warnOnce(this.#folder, { err: error }, 'looking at the models folder failed; what is loaded stays')
+    })
   }
 
   #look(): Promise<void> {
@@ -151,6 +155,8 @@ class ModelsFolder implements FolderSource {
   }
 
   async #lookNow(): Promise<void> {
+    const { clock } = this.#platform
+    const startMs = clock.monotonicMs()
     const events: SourceEvent[] = []
     let isSettling = false
     try {
@@ -164,9 +170,12 @@ class ModelsFolder implements FolderSource {
       for (const found of look.versions.values()) isSettling = (await this.#meet(found, events)) || isSettling
       isSettling = this.#miss(look, events) || isSettling
     } finally {
+      // Of thousands of versions a look takes a tenth of a second: looking is not to take more than 2 % of the time.
+      const pollMs = Math.max(this.#pollMs, 50 * (clock.monotonicMs() - startMs))
       // One more millisecond, because a timer may run a fraction early.
-      this.#lookIn(isSettling ? Math.min(this.#settleMs + 1, this.#pollMs) : this.#pollMs)
+      this.#lookIn(isSettling ? Math.min(this.#settleMs + 1, pollMs) : pollMs)
     }
+    events.sort((a, b) => compareRefs(a.ref, b.ref))
     for (const event of events) for (const change of this.#watchers) change(event)
   }
 
@@ -227,10 +236,7 @@ class ModelsFolder implements FolderSource {
     let isSettling = false
     for (const [key, version] of this.#tracked) {
       const found = look.versions.get(key)
-      const isUnknown = [...look.unreadable.keys()].some((folder) =>
-        `${version.folder}${sep}`.startsWith(`${folder}${sep}`),
-      )
-      if (found?.hasModel || isUnknown) continue
+      if (found?.hasModel || isUnreadable(version.folder, look)) continue
       if (!version.isAnnounced) {
         if (found) version.reason = NO_MODEL
         else this.#tracked.delete(key)
@@ -264,6 +270,14 @@ class ModelsFolder implements FolderSource {
   }
 }
 
+function isUnreadable(versionFolder: string, { unreadable }: FolderLook): boolean {
+  return [...unreadable.keys()].some((folder) => `${versionFolder}${sep}`.startsWith(`${folder}${sep}`))
+}
+
+function compareRefs(a: VersionRef, b: VersionRef): number {
+  return a.model < b.model ? -1 : a.model > b.model ? 1 : a.version - b.version
+}
+
 const NO_MODEL = 'it has no model.onnx'
 
 function newlyTracked(found: VersionLook, nowMs: number): Tracked {
@@ -280,24 +294,4 @@ function newlyTracked(found: VersionLook, nowMs: number): Tracked {
     content: undefined,
     refused: undefined,
   }
-}
-
-/** The external files of a whole model, or why it is not whole. */
-async function completenessOf(model: string): Promise<{ external: string[] } | string> {
-  const foreign = await foreignFormat(model)
-  if (foreign) return `model.onnx is ${foreign.found}. ${foreign.remedy}`
-  const outline = await readOnnxOutline(model)
-  if (outline.kind === 'broken') return `model.onnx is not a whole ONNX file: ${outline.reason}`
-  const external: string[] = []
-  for (const { location, leastBytes } of outline.externalFiles) {
-    const file = join(dirname(model), location)
-    const size = await stat(file).then(
-      ({ size }) => size,
-      () => -1,
-    )
-    if (size < 0) return `model.onnx keeps tensors in "${location}", which is not there`
-    if (size < leastBytes) return `"${location}" has ${size} bytes, and model.onnx needs ${leastBytes} of it`
-    external.push(file)
-  }
-  return { external }
 }

@@ -10,7 +10,7 @@ export type SourceEvent =
   | { readonly kind: 'changed'; readonly ref: VersionRef; readonly reason: string }
 
 export interface ModelSource {
-  /** Complete versions, by model and number. */
+  /** Complete versions, by model and number; while watched, those that were reported. */
   list(): Promise<VersionRef[]>
   /** Throws REGISTRY_VERSION_NOT_FOUND, REGISTRY_MANIFEST_INVALID, REGISTRY_DIGEST_CHANGED, REGISTRY_SOURCE_CHANGED. */
   get(ref: VersionRef): Promise<VersionArtifact>
