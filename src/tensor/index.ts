@@ -16,7 +16,15 @@ export { MAX_DIMENSIONS, shapeText, TensorErrors } from './errors.js'
 export { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from './half.js'
 export { Byte, type JsonDialect, JsonReader, type JsonValue } from './json-reader.js'
 export { decodeBase64, inferShape, MAX_STRINGS, readTensorData, type TensorDataOptions } from './json-scan.js'
-export { dataToJson, elementToJson, isStrictJson, quoteJson, tensorToJson, writeTensorJson } from './json-write.js'
+export {
+  dataToJson,
+  elementToJson,
+  estimateJsonBytes,
+  isStrictJson,
+  quoteJson,
+  tensorToJson,
+  writeTensorJson,
+} from './json-write.js'
 export type {
   BatchingOptions,
   FeatureRow,
@@ -36,4 +44,5 @@ export {
 } from './row-schema.js'
 export { type FeatureValue, RowBuilder, rowsToTensors } from './rows.js'
 export { elementCount, type Signature, type Tensor, type TensorMap, type TensorSpec } from './tensor.js'
+export { TextBuffer } from './text-buffer.js'
 export { tensorMap, validateInputs, validateOutputNames } from './validate.js'

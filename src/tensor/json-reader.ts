@@ -232,6 +232,12 @@ export class JsonReader {
     return this.bytes.toString('latin1', start, this.position)
   }
 
+  /** Whether the number at `start` was NaN or Infinity by name, and not a literal that is too large. */
+  isTokenAt(start: number): boolean {
+    const byte = this.bytes[this.bytes[start] === Byte.MINUS ? start + 1 : start]
+    return byte === Byte.N || byte === Byte.I
+  }
+
   /** The next value as plain data. Two members of one name in an object are refused. */
   readValue(): JsonValue {
     switch (this.peek()) {
@@ -266,9 +272,13 @@ export class JsonReader {
         if (!this.isNumberNext()) throw this.invalid('a value was expected')
         const start = this.position
         const value = this.takeNumber()
+        if (!Number.isFinite(value)) {
+          if (this.isTokenAt(start)) return value
+          throw this.invalid('a number is beyond the range of FP64', start)
+        }
         if (!Number.isInteger(value) || Number.isSafeInteger(value)) return value
         const literal = this.literalSince(start)
-        return isInteger(literal) ? BigInt(literal) : value
+        return isWhole(literal) ? BigInt(literal) : value
       }
     }
   }
@@ -506,7 +516,7 @@ export class JsonReader {
 }
 
 /** Whether a number's literal has neither fraction nor exponent. */
-export function isInteger(literal: string): boolean {
+export function isWhole(literal: string): boolean {
   return !/[.eE]/.test(literal)
 }
 

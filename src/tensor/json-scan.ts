@@ -3,7 +3,7 @@
 import { allocate, type DataType, type TensorData } from './datatype.js'
 import { MAX_DIMENSIONS, TensorErrors } from './errors.js'
 import { numberToBfloat16, numberToFloat16 } from './half.js'
-import { Byte, isInteger, type JsonReader } from './json-reader.js'
+import { Byte, isWhole, type JsonReader } from './json-reader.js'
 import { elementCount } from './tensor.js'
 
 /** Each string is an object of its own on the event loop's heap, some 200 bytes however short it is. */
@@ -270,7 +270,7 @@ function readInteger64(reader: JsonReader, target: Target, index: number, min: b
     const value = reader.takeNumber()
     if (Number.isSafeInteger(value) && (value >= 0 || min !== 0n)) return BigInt(value)
     const literal = reader.literalSince(start)
-    if (Number.isFinite(value) && isInteger(literal)) {
+    if (Number.isFinite(value) && isWhole(literal)) {
       const exact = BigInt(literal)
       if (exact >= min && exact <= max) return exact
     }
@@ -320,7 +320,7 @@ function readNonFiniteString(reader: JsonReader, target: Target, index: number, 
 
 /** An infinity is right where the token says so, and wrong where a number was too large. */
 function checkNonFinite(reader: JsonReader, target: Target, index: number, start: number, expected: string): void {
-  if (/^-?[NI]/.test(reader.literalSince(start))) return
+  if (reader.isTokenAt(start)) return
   reader.position = start
   throw invalidElement(reader, target, index, expected)
 }

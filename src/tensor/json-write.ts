@@ -1,6 +1,7 @@
 // Tensors as JSON text: always flat, NaN and infinities as bare tokens (as Triton writes them, and Python's json reads them), 64-bit
 // integers exact. FP32 and the half types are printed as the double they are, which reads back to the same pattern.
 import { isUtf8 } from 'node:buffer'
+import type { DataType } from './datatype.js'
 import { TensorErrors } from './errors.js'
 import { bfloat16ToNumber, float16ToNumber } from './half.js'
 import type { Tensor } from './tensor.js'
@@ -59,6 +60,15 @@ export function elementToJson(tensor: Tensor, index: number): string {
   }
 }
 
+/** Roughly what `tensorToJson` gives, on the high side, without writing it. */
+export function estimateJsonBytes(tensor: Tensor): number {
+  const { data, datatype } = tensor
+  if (datatype !== 'BYTES') return 100 + data.length * ELEMENT_JSON_BYTES[datatype]
+  let bytes = 100
+  for (let i = 0; i < data.length; i++) bytes += (data[i] as Buffer).length + 3
+  return bytes
+}
+
 /** Whether the tensor's JSON has neither NaN nor infinities and so reads everywhere. */
 export function isStrictJson(tensor: Tensor): boolean {
   switch (tensor.datatype) {
@@ -77,6 +87,23 @@ export function isStrictJson(tensor: Tensor): boolean {
 /** A JSON string. Text that needs no escapes, which is nearly all of it, costs a third of JSON.stringify. */
 export function quoteJson(text: string): string {
   return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
+}
+
+/** The longest usual form of an element, with its comma. */
+const ELEMENT_JSON_BYTES: { readonly [D in Exclude<DataType, 'BYTES'>]: number } = {
+  BOOL: 6,
+  UINT8: 4,
+  UINT16: 6,
+  UINT32: 11,
+  UINT64: 21,
+  INT8: 5,
+  INT16: 7,
+  INT32: 12,
+  INT64: 21,
+  FP16: 20,
+  BF16: 22,
+  FP32: 22,
+  FP64: 22,
 }
 
 const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/

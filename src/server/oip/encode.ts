@@ -8,10 +8,12 @@ import {
   type Tensor,
   type TensorMap,
   type TensorSpec,
+  TextBuffer,
   tensorToJson,
+  writeTensorJson,
 } from '../../tensor/index.js'
 import { OipErrors } from './errors.js'
-import type { EncodedInferResponse, InferResponse, RepositoryEntry } from './types.js'
+import type { EncodedInferBytes, EncodedInferResponse, InferResponse, RepositoryEntry } from './types.js'
 
 /** The outputs in the order asked for; all, in the signature's order, when undefined. Throws OIP_OUTPUT_MISSING. */
 export function orderOutputs(
@@ -45,8 +47,26 @@ export function encodeInferResponse(response: InferResponse): EncodedInferRespon
   return { text: `${inferResponseHead(response)}${raw}}`, rawOutputs: isStrict ? raw : undefined }
 }
 
-/** A reply up to its outputs array; the array and `}` follow. */
-export function inferResponseHead(response: InferResponse): string {
+/** The same text as bytes, for the parse worker: written in pieces, so that no string holds all of a large reply. */
+export function encodeInferResponseBytes(response: InferResponse): EncodedInferBytes {
+  const { outputs } = response
+  const text = new TextBuffer()
+  const write = (piece: string): void => text.add(piece)
+  text.add(`${inferResponseHead(response)}[`)
+  const start = text.sizeBytes - 1
+  for (let i = 0; i < outputs.length; i++) {
+    if (i > 0) text.add(',')
+    writeTensorJson(outputs[i]!, write)
+  }
+  text.add(']')
+  const end = text.sizeBytes
+  text.add('}')
+  const body = text.toBytes()
+  return { body, rawOutputs: outputs.every(isStrictJson) ? body.subarray(start, end) : undefined }
+}
+
+/** A reply up to its outputs array. */
+function inferResponseHead(response: InferResponse): string {
   const { modelName, modelVersion, id, parameters } = response
   return `{"model_name":${quoteJson(modelName)},"model_version":${quoteJson(modelVersion)}${
     id === undefined ? '' : `,"id":${quoteJson(id)}`

@@ -4,6 +4,7 @@
 export {
   encodeError,
   encodeInferResponse,
+  encodeInferResponseBytes,
   encodeLive,
   encodeModelList,
   encodeModelMetadata,
@@ -11,12 +12,12 @@ export {
   encodeReady,
   encodeRepositoryIndex,
   encodeServerMetadata,
-  inferResponseHead,
   orderOutputs,
 } from './encode.js'
 export { OipErrors } from './errors.js'
 export { identityOf, parseInferRequest, parseRepositoryIndexRequest } from './parse.js'
 export type {
+  EncodedInferBytes,
   EncodedInferResponse,
   Identity,
   InferRequest,

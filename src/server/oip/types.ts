@@ -37,6 +37,12 @@ export interface EncodedInferResponse {
   readonly rawOutputs: string | undefined
 }
 
+export interface EncodedInferBytes {
+  readonly body: Uint8Array<ArrayBuffer>
+  /** The view of `body` that is the outputs array; undefined when it holds bare NaN or Infinity. */
+  readonly rawOutputs: Uint8Array | undefined
+}
+
 export type RepositoryState = 'UNKNOWN' | 'READY' | 'UNAVAILABLE' | 'LOADING' | 'UNLOADING'
 
 export interface RepositoryEntry {
