@@ -86,6 +86,19 @@ describe('predict', () => {
     expect(JSON.parse(received[0]!.body)).toEqual({ inputs: [{ amount: 1 }, { amount: 2 }] })
   })
 
+  it('sends a unit and entities for each row, and tells the rows that failed', async () => {
+    const failed = { id: 'p2', error: { code: 'SERVING_RUN_FAILED', message: 'no' } }
+    const { baseUrl, received } = await server((response) =>
+      json(response, 200, { endpoint: 'fraud', predictions: [row, failed], timings }),
+    )
+    const rows = [{ amount: 1 }, { amount: 2 }]
+    const options = { unit: ['a', null], entities: [{ user: '1' }, null] }
+    const [first, second] = await createClient({ baseUrl }).predict('fraud', rows, options)
+    expect(first?.error).toBeUndefined()
+    expect(second).toEqual({ ...failed, endpoint: 'fraud' })
+    expect(JSON.parse(received[0]!.body)).toEqual({ inputs: rows, ...options })
+  })
+
   it('escapes the name of the endpoint', async () => {
     const { baseUrl, received } = await server((response) => json(response, 200, row))
     await createClient({ baseUrl }).predict('a/../b ?', {})
@@ -103,8 +116,9 @@ describe('the other calls', () => {
   })
 
   it('models asks for the models', async () => {
-    const { baseUrl, received } = await server((response) => json(response, 200, { models: [] }))
-    expect(await createClient({ baseUrl }).models()).toEqual({ models: [] })
+    const models = [{ name: 'fraud', aliases: { champion: 1 }, versions: [] }]
+    const { baseUrl, received } = await server((response) => json(response, 200, { models }))
+    expect(await createClient({ baseUrl }).models()).toEqual(models)
     expect(received[0]).toMatchObject({ method: 'GET', url: '/api/v1/models', body: '' })
     expect(received[0]?.headers['content-type']).toBeUndefined()
   })

@@ -36,11 +36,19 @@ export interface CallOptions {
   readonly timeoutMs?: number
 }
 
+/** Entity keys by name, for features that the server looks up. */
+export type Entities = Readonly<Record<string, string>>
+
 export interface PredictOptions extends CallOptions {
   /** What an A/B assignment is sticky to: a user or session id. */
   readonly unit?: string
-  /** Entity keys by name, for features that the server looks up. */
-  readonly entities?: Readonly<Record<string, string>>
+  readonly entities?: Entities
+}
+
+/** Each is for every row, or a list with one (or null) for each. */
+export interface PredictListOptions extends CallOptions {
+  readonly unit?: string | readonly (string | null)[]
+  readonly entities?: Entities | readonly (Entities | null)[]
 }
 
 export interface Prediction<Outputs = Record<string, unknown>> {
@@ -54,15 +62,39 @@ export interface Prediction<Outputs = Record<string, unknown>> {
   readonly timings: Readonly<Record<string, number>>
   /** `cached`, `fallback`, …: how the answer came about when it was not the plain way. */
   readonly flags: readonly string[]
+  /** Never there; it tells a prediction from a FailedPrediction. */
+  readonly error?: undefined
+}
+
+/** A row of a list that got no answer while others did. */
+export interface FailedPrediction {
+  readonly id: string
+  readonly endpoint: string
+  readonly error: { readonly code: string; readonly message: string }
+}
+
+/** A model as `GET /api/v1/models` describes it; the server's answer has more. */
+export interface ModelSummary {
+  readonly name: string
+  readonly aliases: Readonly<Record<string, number>>
+  /** By number. */
+  readonly versions: readonly {
+    readonly version: number
+    readonly state: string
+    /** Why it is not ready. */
+    readonly reason: string | null
+    readonly digest: string | null
+    readonly description: string | null
+  }[]
 }
 
 export interface Client<Project extends ProjectTypes<Project>> {
-  /** A list of rows gives a list of predictions in the same order. */
+  /** A list of rows gives a list of predictions in the same order; it rejects only when every row failed. */
   predict<E extends keyof Project & string>(
     endpoint: E,
     inputs: readonly Project[E]['inputs'][],
-    options?: PredictOptions,
-  ): Promise<Prediction<Project[E]['outputs']>[]>
+    options?: PredictListOptions,
+  ): Promise<(Prediction<Project[E]['outputs']> | FailedPrediction)[]>
   predict<E extends keyof Project & string>(
     endpoint: E,
     inputs: Project[E]['inputs'],
@@ -70,8 +102,7 @@ export interface Client<Project extends ProjectTypes<Project>> {
   ): Promise<Prediction<Project[E]['outputs']>>
   /** A call in the Open Inference Protocol, as it is: `POST /v2/models/{endpoint}/infer`. */
   infer(endpoint: keyof Project & string, request: object, options?: CallOptions): Promise<Record<string, unknown>>
-  /** What `GET /api/v1/models` answers. */
-  models(options?: CallOptions): Promise<unknown>
+  models(options?: CallOptions): Promise<readonly ModelSummary[]>
   /** Whether the server can be reached and its models are ready. */
   ready(options?: CallOptions): Promise<boolean>
 }
@@ -88,12 +119,13 @@ export function createClient<Project extends ProjectTypes<Project> = AnyProject>
   options: ClientOptions = {},
 ): Client<Project> {
   const caller = new Caller(options)
-  const predict = async (endpoint: string, inputs: object, { unit, entities, ...call }: PredictOptions = {}) => {
+  const predict = async (endpoint: string, inputs: object, { unit, entities, ...call }: PredictListOptions = {}) => {
     const body = JSON.stringify({ inputs, unit, entities })
     const path = `/api/v1/predict/${encodeURIComponent(endpoint)}`
     const reply = (await caller.send({ ...call, path, body })) as Prediction | PredictionList
     if (!('predictions' in reply)) return reply
-    return reply.predictions.map((row) => ({ ...row, endpoint: reply.endpoint, timings: reply.timings }))
+    const { predictions, ...shared } = reply
+    return predictions.map((row) => ('error' in row ? { ...row, endpoint: shared.endpoint } : { ...row, ...shared }))
   }
   return {
     // The overloads say which of the two forms of the reply each form of the inputs gets.
@@ -102,7 +134,10 @@ export function createClient<Project extends ProjectTypes<Project> = AnyProject>
       const path = `/v2/models/${encodeURIComponent(endpoint)}/infer`
       return caller.send({ ...call, path, body: JSON.stringify(request) }) as Promise<Record<string, unknown>>
     },
-    models: (call) => caller.send({ ...call, path: '/api/v1/models' }),
+    async models(call) {
+      const reply = (await caller.send({ ...call, path: '/api/v1/models' })) as { models: ModelSummary[] }
+      return reply.models
+    },
     async ready(call) {
       try {
         await caller.send({ ...call, path: '/readyz', retries: 0 })
@@ -115,9 +150,9 @@ export function createClient<Project extends ProjectTypes<Project> = AnyProject>
   }
 }
 
-/** What the server answers to a list. */
+/** What the server answers to a list: what the rows share stands there once. */
 interface PredictionList {
   readonly endpoint: string
-  readonly predictions: readonly Omit<Prediction, 'endpoint' | 'timings'>[]
+  readonly predictions: readonly (Omit<Prediction, 'endpoint' | 'timings'> | Omit<FailedPrediction, 'endpoint'>)[]
   readonly timings: Prediction['timings']
 }

@@ -7,7 +7,11 @@ export {
   type ClientOptions,
   createClient,
   type EndpointTypes,
+  type Entities,
+  type FailedPrediction,
+  type ModelSummary,
   type Prediction,
+  type PredictListOptions,
   type PredictOptions,
   type ProjectTypes,
 } from './client.js'

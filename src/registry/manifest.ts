@@ -1,8 +1,7 @@
 // model.json: what a person may say about a version beside its graph. Every key is optional; an unknown one is an
 // error, because a misspelt "labels" would otherwise go unnoticed until the answers are read.
 import { z } from 'zod'
-import type { ModelManifest } from '../tensor/index.js'
-import { didYouMean } from './did-you-mean.js'
+import { didYouMean, type ModelManifest } from '../tensor/index.js'
 import { RegistryErrors } from './errors.js'
 
 const wholeNumber = (least: number, unit: string) => {

@@ -21,8 +21,11 @@ export async function mustCompile(): Promise<void> {
   const probability: number = one.outputs.probabilities.fraud
   const label: 'legitimate' | 'fraud' = one.outputs.label
 
-  const many: Prediction<Project['fraud']['outputs']>[] = await client.predict('fraud', [row, { ...row, amount: null }])
-  const second: 'legitimate' | 'fraud' | undefined = many[1]?.outputs.label
+  const rows = [row, { ...row, amount: null }]
+  const many = await client.predict('fraud', rows, { unit: ['a', null], entities: { user: '1' } })
+  const labels: ('legitimate' | 'fraud' | undefined)[] = many.map((each) => {
+    return each.error === undefined ? each.outputs.label : undefined
+  })
 
   await client.predict('breast-cancer', { 'mean radius': 3 }, { unit: 'u', entities: { user: '1' }, timeoutMs: 50 })
   await client.predict('fraud', row, { signal: AbortSignal.timeout(100) })
@@ -30,7 +33,7 @@ export async function mustCompile(): Promise<void> {
 
   const loose = createClient()
   const anything: unknown = (await loose.predict('whatever', { any: ['thing'] })).outputs['label']
-  void [probability, label, second, anything]
+  void [probability, label, labels, anything]
 }
 
 export async function mustNotCompile(): Promise<void> {
@@ -56,6 +59,10 @@ export async function mustNotCompile(): Promise<void> {
   outputs.probabilities.fraudulent
   // @ts-expect-error never this label
   outputs.label === 'benign'
+  // @ts-expect-error a row of a list may have failed
+  ;(await client.predict('fraud', [row])).map((each) => each.outputs.label)
+  // @ts-expect-error one row has one unit
+  await client.predict('fraud', row, { unit: ['u'] })
   // @ts-expect-error a list of rows gives a list of predictions
   const single: Prediction = await client.predict('fraud', [row])
   // @ts-expect-error one row gives one prediction
