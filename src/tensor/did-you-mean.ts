@@ -1,9 +1,9 @@
 // The name a caller probably meant, for messages.
 
-/** The candidate nearest to `name`, by at most a third of its letters; undefined when none is near. */
+/** The candidate nearest to `name`, by at most a third of its letters (or one); undefined when none is near. */
 export function didYouMean(name: string, candidates: readonly string[]): string | undefined {
   let best: string | undefined
-  let bestEdits = Math.floor(Math.min(name.length, MAX_LETTERS) / 3) + 1
+  let bestEdits = Math.max(1, Math.floor(Math.min(name.length, MAX_LETTERS) / 3)) + 1
   for (const candidate of candidates.slice(0, MAX_CANDIDATES)) {
     const edits = distance(name.slice(0, MAX_LETTERS).toLowerCase(), candidate.slice(0, MAX_LETTERS).toLowerCase())
     if (edits < bestEdits) {

@@ -144,7 +144,10 @@ function countLeaves(reader: JsonReader): number {
 }
 
 function inferAxis(reader: JsonReader, shape: number[], axis: number): void {
-  if (reader.peek() !== Byte.OPEN_LIST) return
+  if (reader.peek() !== Byte.OPEN_LIST) {
+    reader.skipValue()
+    return
+  }
   let size = 0
   shape.push(0)
   if (reader.takeList())
