@@ -16,9 +16,9 @@ export function canonicalJson(value: Json): string {
 const MAX_DEPTH = 32
 
 /**
- * Any facts as JSON that can be kept, so that odd evidence never stops a decision: members that are undefined are left
- * out, what has `toJSON` uses it, NaN, infinities and bigints become text, half a surrogate pair becomes U+FFFD.
- * Throws a plain Error, with the path, for functions, symbols, bytes and cycles.
+ * Any facts as JSON that can be kept, so that odd evidence never stops a decision: what JSON.stringify leaves out is left
+ * out, what has `toJSON` uses it, NaN, infinities and bigints become text, typed arrays lists, half a surrogate pair
+ * U+FFFD. Throws a plain Error with the path for a cycle.
  */
 export function toJson(value: unknown, path = '', depth = 0): Json {
   if (depth > MAX_DEPTH) throw new Error(`${path.slice(0, 100)} is nested more than ${MAX_DEPTH} deep`)
@@ -32,20 +32,22 @@ export function toJson(value: unknown, path = '', depth = 0): Json {
     case 'bigint':
       return String(value)
     case 'object':
-      break
+      return value === null ? null : objectToJson(value, path, depth)
     default:
-      throw new Error(`${path || 'it'} is of type ${typeof value}`)
+      return null
   }
-  if (value === null) return null
-  if (Array.isArray(value)) {
-    return value.map((item, i) => (item === undefined ? null : toJson(item, `${path}[${i}]`, depth + 1)))
+}
+
+function objectToJson(value: object, path: string, depth: number): Json {
+  if (Array.isArray(value) || ArrayBuffer.isView(value)) {
+    return Array.from(value as ArrayLike<unknown>, (item, i) => toJson(item, `${path}[${i}]`, depth + 1))
   }
-  if (ArrayBuffer.isView(value)) throw new Error(`${path || 'it'} holds bytes or a typed array`)
   if ('toJSON' in value && typeof value.toJSON === 'function') return toJson(value.toJSON(), path, depth + 1)
   // Without a prototype, so that a member named __proto__ is a member like others.
   const members: { [member: string]: Json } = Object.create(null)
   for (const [name, member] of Object.entries(value)) {
-    if (member !== undefined) members[wellFormed(name)] = toJson(member, path ? `${path}.${name}` : name, depth + 1)
+    if (member === undefined || typeof member === 'function' || typeof member === 'symbol') continue
+    members[wellFormed(name)] = toJson(member, path ? `${path}.${name}` : name, depth + 1)
   }
   return members
 }
