@@ -3,11 +3,10 @@ import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import type { Digest, VersionRef } from '../core/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
+import { completenessOf } from './completeness.js'
 import { fileDigest } from './digest.js'
 import { RegistryErrors } from './errors.js'
-import { foreignFormat } from './foreign-format.js'
 import { defaultManifest, readManifest } from './manifest.js'
-import { type ExternalFile, readOnnxOutline } from './onnx-file.js'
 
 /** The paths that make up a version. */
 export interface VersionFiles {
@@ -79,28 +78,37 @@ async function stampOf(path: string): Promise<string> {
  * `<base>.json` or `model.json` beside it. Throws REGISTRY_FILE_NOT_FOUND and REGISTRY_NOT_ONNX.
  */
 export async function findFiles(model: string, manifest?: string): Promise<VersionFiles> {
-  if (!(await exists(model))) throw RegistryErrors.FILE_NOT_FOUND({ file: model })
-  const external = (await externalFilesOf(model)).map(({ location }) => join(dirname(model), location))
-  for (const file of external) if (!(await exists(file))) throw RegistryErrors.FILE_NOT_FOUND({ file })
-  if (manifest !== undefined) {
-    if (!(await exists(manifest))) throw RegistryErrors.FILE_NOT_FOUND({ file: manifest })
-    return { model, manifest, external }
-  }
-  const base = basename(model, extname(model))
-  for (const name of [`${base}.json`, 'model.json']) {
-    const beside = join(dirname(model), name)
-    if (await exists(beside)) return { model, manifest: beside, external }
-  }
-  return { model, manifest: undefined, external }
+  await expectFile(model)
+  if (manifest !== undefined) await expectFile(manifest)
+  return { model, manifest: manifest ?? (await manifestBeside(model)), external: await externalFilesOf(model) }
 }
 
-async function externalFilesOf(file: string): Promise<readonly ExternalFile[]> {
-  const foreign = await foreignFormat(file)
-  if (foreign) throw RegistryErrors.NOT_ONNX({ file, ...foreign })
-  const outline = await readOnnxOutline(file)
-  if (outline.kind === 'whole') return outline.externalFiles
-  const found = `not a whole one (${outline.reason})`
-  throw RegistryErrors.NOT_ONNX({ file, found, remedy: 'Copy or export it again.' })
+async function manifestBeside(model: string): Promise<string | undefined> {
+  for (const name of [`${basename(model, extname(model))}.json`, 'model.json']) {
+    const file = join(dirname(model), name)
+    if (await exists(file)) return file
+  }
+  return undefined
+}
+
+async function externalFilesOf(model: string): Promise<readonly string[]> {
+  const completeness = await completenessOf(model)
+  switch (completeness.kind) {
+    case 'complete':
+      return completeness.external
+    case 'foreign':
+      throw RegistryErrors.NOT_ONNX({ file: model, found: completeness.found, remedy: completeness.remedy })
+    case 'broken': {
+      const found = `not a whole one (${completeness.reason})`
+      throw RegistryErrors.NOT_ONNX({ file: model, found, remedy: 'Copy or export it again.' })
+    }
+    case 'missing':
+      throw RegistryErrors.FILE_NOT_FOUND({ file: completeness.file })
+  }
+}
+
+async function expectFile(file: string): Promise<void> {
+  if (!(await exists(file))) throw RegistryErrors.FILE_NOT_FOUND({ file })
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,15 +1,23 @@
-// Whether a version's files are all there, as far as they themselves can tell.
+// Whether a model's files are all there, as far as they themselves can tell.
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { foreignFormat } from './foreign-format.js'
+import { type ForeignFormat, foreignFormat } from './foreign-format.js'
 import { readOnnxOutline } from './onnx-file.js'
 
-/** The files that hold the model's large tensors, or a text that says what is missing or wrong. */
-export async function completenessOf(model: string): Promise<{ readonly external: readonly string[] } | string> {
+export type Completeness =
+  /** `external` are the paths of the files that hold its large tensors. */
+  | { readonly kind: 'complete'; readonly external: readonly string[] }
+  | ({ readonly kind: 'foreign' } & ForeignFormat)
+  | { readonly kind: 'broken'; readonly reason: string }
+  /** A file with tensors is not there. */
+  | { readonly kind: 'missing'; readonly file: string }
+
+/** Rejects with the file system's error when `model` itself cannot be read. */
+export async function completenessOf(model: string): Promise<Completeness> {
   const foreign = await foreignFormat(model)
-  if (foreign) return `model.onnx is ${foreign.found}. ${foreign.remedy}`
+  if (foreign) return { kind: 'foreign', found: foreign.found, remedy: foreign.remedy }
   const outline = await readOnnxOutline(model)
-  if (outline.kind === 'broken') return `model.onnx is not a whole ONNX file: ${outline.reason}`
+  if (outline.kind === 'broken') return outline
   const external: string[] = []
   for (const { location, leastBytes } of outline.externalFiles) {
     const file = join(dirname(model), location)
@@ -17,9 +25,14 @@ export async function completenessOf(model: string): Promise<{ readonly external
       ({ size }) => size,
       () => undefined,
     )
-    if (sizeBytes === undefined) return `model.onnx keeps tensors in "${location}", which is not there`
-    if (sizeBytes < leastBytes) return `"${location}" has ${sizeBytes} bytes, and model.onnx needs ${leastBytes} of it`
+    if (sizeBytes === undefined) return { kind: 'missing', file }
+    if (sizeBytes < leastBytes) {
+      return {
+        kind: 'broken',
+        reason: `its tensors in "${location}" need ${leastBytes} bytes, and it has ${sizeBytes}`,
+      }
+    }
     external.push(file)
   }
-  return { external }
+  return { kind: 'complete', external }
 }

@@ -2,11 +2,11 @@
 // is announced only when it is complete: (1) nothing in its folder changed for the settle time, by two looks or by the file
 // system's own times (so that start-up does not wait for old files), and (2) the ONNX file is whole and the files it names are
 // there. Rename a finished folder into place, or use pushVersion, and a watcher can never see half of it.
-import { join, sep } from 'node:path'
+import { join, relative, sep } from 'node:path'
 import { type Platform, type Stop, type VersionRef, versionKey } from '../core/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
 import { type Content, contentDifference, loadArtifact, readContent, type VersionFiles } from './artifact.js'
-import { completenessOf } from './completeness.js'
+import { type Completeness, completenessOf } from './completeness.js'
 import { RegistryErrors } from './errors.js'
 import { type FolderLook, lookAtFolder, type VersionLook } from './folder-look.js'
 import { createFolderWatch, type FolderWatch } from './folder-watch.js'
@@ -216,13 +216,14 @@ class ModelsFolder implements FolderSource {
     if (version.content !== undefined) {
       const difference = contentDifference(version.content, await readContent(version.files))
       if (difference !== undefined && difference !== version.refused) {
-        events.push({ kind: 'changed', ref: version.ref, reason: difference })
+        const { message } = RegistryErrors.DIGEST_CHANGED({ ...version.ref, difference })
+        events.push({ kind: 'changed', ref: version.ref, reason: message })
       }
       version.refused = difference
       return undefined
     }
     const completeness = await completenessOf(version.files.model)
-    if (typeof completeness === 'string') return completeness
+    if (completeness.kind !== 'complete') return incompleteness(completeness, version.folder)
     version.files = { ...version.files, external: completeness.external }
     version.isAnnounced = true
     // Announced again when its files were replaced before anybody got them: to everyone they are new.
@@ -267,6 +268,17 @@ class ModelsFolder implements FolderSource {
     if (this.#warned.has(subject)) return
     this.#warned.add(subject)
     this.#platform.logger.warn(fields, message)
+  }
+}
+
+function incompleteness(found: Exclude<Completeness, { kind: 'complete' }>, folder: string): string {
+  switch (found.kind) {
+    case 'foreign':
+      return `model.onnx is ${found.found}. ${found.remedy}`
+    case 'broken':
+      return `model.onnx is not whole: ${found.reason}`
+    case 'missing':
+      return `model.onnx keeps tensors in "${relative(folder, found.file)}", which is not there`
   }
 }
 

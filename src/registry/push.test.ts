@@ -86,7 +86,10 @@ describe('pushVersion', () => {
       dims: [2n],
       dataType: 1,
       dataLocation: TensorProto_DataLocation.EXTERNAL,
-      externalData: [{ key: 'location', value: 'parts/weights.bin' }],
+      externalData: [
+        { key: 'location', value: 'parts/weights.bin' },
+        { key: 'length', value: '8' },
+      ],
     })
     const parts = { inputs: [value('x', 'FP32', [2])], outputs: [value('y', 'FP32', [2])] }
     const model = buildModel({ ...parts, nodes: [node('Add', ['x', 'w'], ['y'])], initializers: [tensor] })
@@ -96,6 +99,11 @@ describe('pushVersion', () => {
       message: expect.stringContaining('weights.bin'),
     })
     mkdirSync(join(from, 'parts'))
+    writeFileSync(join(from, 'parts', 'weights.bin'), 'weig')
+    await expect(pushVersion({ folder: from, model: 'm', file: join(from, 'net.onnx') })).rejects.toMatchObject({
+      code: 'REGISTRY_NOT_ONNX',
+      message: expect.stringContaining('need 8 bytes, and it has 4'),
+    })
     writeFileSync(join(from, 'parts', 'weights.bin'), 'weights!')
     const { folder } = await pushVersion({ folder: tempFolder(), model: 'm', file: join(from, 'net.onnx') })
     expect(readFileSync(join(folder, 'parts', 'weights.bin'), 'utf8')).toBe('weights!')

@@ -3,10 +3,13 @@ import type { Stop, VersionRef } from '../core/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
 
 export type SourceEvent =
-  /** A complete version is there for the first time. */
+  /** A complete version is there for the first time, or its files were replaced before anybody got them. */
   | { readonly kind: 'added'; readonly ref: VersionRef }
   | { readonly kind: 'removed'; readonly ref: VersionRef }
-  /** The files of a version that was already announced changed: versions are immutable, so this one is refused. */
+  /**
+   * The files of a version that was already given out changed: versions are immutable, so they are refused, and what is loaded
+   * goes on. `reason` is the message of REGISTRY_DIGEST_CHANGED.
+   */
   | { readonly kind: 'changed'; readonly ref: VersionRef; readonly reason: string }
 
 export interface ModelSource {
