@@ -1,0 +1,169 @@
+// `headrace doctor`: is this machine and this project fit to serve? Each finding says what to do about it.
+import { mkdir, rm, statfs, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { availableParallelism, totalmem } from 'node:os'
+import path from 'node:path'
+import process from 'node:process'
+import type { Command } from 'commander'
+import type { LoadedProject, ModelView } from '../app/index.js'
+import { toHeadraceError } from '../core/index.js'
+import { type Faces, type GlobalOptions, projectOf, withApi } from './context.js'
+import { globalOptions } from './options.js'
+import { EXIT, print, printJson, table } from './output.js'
+import { findServer, type ServerFile } from './server-file.js'
+
+interface Finding {
+  readonly check: string
+  readonly state: 'ok' | 'warn' | 'fail'
+  readonly found: string
+  /** What to do, when it is not ok. */
+  readonly remedy?: string
+}
+
+const MIN_FREE_BYTES = 1024 ** 3
+const MIN_MEMORY_BYTES = 2 * 1024 ** 3
+
+export function addDoctor(program: Command, faces: Faces): void {
+  program
+    .command('doctor')
+    .description('check the machine, versions, ports, folders and every model')
+    .addHelpText('after', '\nExample:\n  headrace doctor --json\n')
+    .action(async (_: unknown, command: Command) => {
+      const options = globalOptions(command)
+      const findings = await examine(faces, options)
+      if (options.json) printJson({ findings })
+      else {
+        print(
+          table(
+            ['', 'check', 'found'],
+            findings.map(({ state, check, found }) => [state, check, found]),
+          ),
+        )
+        for (const { check, remedy } of findings) if (remedy !== undefined) print(`\n${check}: ${remedy}`)
+      }
+      if (findings.some(({ state }) => state === 'fail')) process.exitCode = EXIT.failed
+    })
+}
+
+async function examine(faces: Faces, options: GlobalOptions): Promise<Finding[]> {
+  const findings: Finding[] = [node(), machine(), await onnxRuntime()]
+  let project: LoadedProject
+  try {
+    project = await projectOf(options)
+    findings.push({ check: 'configuration', state: 'ok', found: project.file ?? 'defaults, no configuration file' })
+  } catch (error) {
+    const { message } = toHeadraceError(error)
+    return [
+      ...findings,
+      { check: 'configuration', state: 'fail', found: message, remedy: 'Correct it, or give --project.' },
+    ]
+  }
+  const running = await findServer(project.dataDir)
+  const { host, port } = project.config.server
+  findings.push(
+    await dataFolder(project.dataDir),
+    await diskSpace(project.dataDir),
+    await portFree(host, port, running),
+  )
+  return [...findings, ...(await models(faces, options))]
+}
+
+function node(): Finding {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  const fits = major > 20 || (major === 20 && minor >= 19)
+  const found = `${process.version} on ${process.platform} ${process.arch}`
+  return {
+    check: 'Node.js',
+    state: fits ? 'ok' : 'fail',
+    found,
+    ...(fits ? {} : { remedy: 'Install Node.js 20.19 or newer.' }),
+  }
+}
+
+function machine(): Finding {
+  const gib = totalmem() / 1024 ** 3
+  const found = `${availableParallelism()} cores, ${gib.toFixed(1)} GiB of memory`
+  if (totalmem() >= MIN_MEMORY_BYTES) return { check: 'machine', state: 'ok', found }
+  return { check: 'machine', state: 'warn', found, remedy: 'Serve small models only, or give it 2 GiB or more.' }
+}
+
+async function onnxRuntime(): Promise<Finding> {
+  try {
+    const { default: ort } = await import('onnxruntime-node')
+    return { check: 'ONNX Runtime', state: 'ok', found: `${ort.env.versions.node ?? 'loaded'}, CPU` }
+  } catch (error) {
+    const remedy = `Its native library does not load here. Reinstall with "npm ci"; on Alpine use a glibc image.`
+    return { check: 'ONNX Runtime', state: 'fail', found: (error as Error).message, remedy }
+  }
+}
+
+async function dataFolder(folder: string): Promise<Finding> {
+  const probe = path.join(folder, `.doctor-${process.pid}`)
+  try {
+    await mkdir(folder, { recursive: true })
+    await writeFile(probe, '')
+    await rm(probe)
+    return { check: 'data folder', state: 'ok', found: `${folder} can be written` }
+  } catch (error) {
+    const remedy = 'Give the user who runs Headrace write access, or choose another with --data-dir.'
+    return { check: 'data folder', state: 'fail', found: (error as Error).message, remedy }
+  }
+}
+
+async function diskSpace(folder: string): Promise<Finding> {
+  const { bavail, bsize } = await statfs(folder)
+  const found = `${((bavail * bsize) / 1024 ** 3).toFixed(1)} GiB free`
+  if (bavail * bsize >= MIN_FREE_BYTES) return { check: 'disk', state: 'ok', found }
+  return {
+    check: 'disk',
+    state: 'warn',
+    found,
+    remedy: 'Free space or shorten log.retentionDays: a full disk drops log records.',
+  }
+}
+
+function portFree(host: string, port: number, running: ServerFile | undefined): Promise<Finding> {
+  const check = `port ${port}`
+  if (running)
+    return Promise.resolve({
+      check,
+      state: 'ok',
+      found: `this project's server runs at ${running.url} (process ${running.pid})`,
+    })
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      resolve({
+        check,
+        state: 'fail',
+        found: `${error.code} on ${host}`,
+        remedy: 'Stop what listens there, or choose another with --port.',
+      }),
+    )
+    server.listen(port, host, () => server.close(() => resolve({ check, state: 'ok', found: `free on ${host}` })))
+  })
+}
+
+/** Loads every version as the server would: digest, graph, session and test prediction. */
+async function models(faces: Faces, options: GlobalOptions): Promise<Finding[]> {
+  try {
+    const answer = await withApi(faces, options, { loads: true }, (api) =>
+      api.json<{ models: ModelView[] }>('GET', '/api/v1/models'),
+    )
+    if (answer.models.length === 0) {
+      const remedy = 'Push one with "headrace models push <name> <file.onnx>".'
+      return [{ check: 'models', state: 'warn', found: 'none', remedy }]
+    }
+    return answer.models.flatMap(({ name, versions }) =>
+      versions.map((version): Finding => {
+        const check = `model ${name}/${version.version}`
+        if (version.state === 'ready') return { check, state: 'ok', found: `answers; runs ${version.isolation}` }
+        const remedy = 'Export the model again, or remove this version; older ones keep serving.'
+        return { check, state: 'fail', found: version.reason ?? version.state, remedy }
+      }),
+    )
+  } catch (error) {
+    const { code, message } = toHeadraceError(error)
+    return [{ check: 'models', state: 'fail', found: code, remedy: message }]
+  }
+}

@@ -1,0 +1,89 @@
+// `headrace endpoints`: what callers can name, and pointing one at another version.
+import type { Command } from 'commander'
+import type { EndpointView } from '../app/index.js'
+import type { Decision } from '../decisions/index.js'
+import { type Faces, withApi } from './context.js'
+import { decisionLine } from './decision-line.js'
+import { globalOptions } from './options.js'
+import { print, printJson, table } from './output.js'
+
+export function addEndpoints(program: Command, faces: Faces): void {
+  const endpoints = program.command('endpoints').description('list endpoints and point them at versions')
+
+  endpoints
+    .command('list')
+    .description('every endpoint and the version that answers')
+    .addHelpText('after', '\nExample:\n  headrace endpoints list\n')
+    .action(async (_: unknown, command: Command) => {
+      const options = globalOptions(command)
+      const answer = await withApi(faces, options, { loads: true }, (api) =>
+        api.json<{ endpoints: EndpointView[] }>('GET', '/api/v1/endpoints'),
+      )
+      if (options.json) return printJson(answer)
+      const rows = answer.endpoints.map(({ name, origin, ready, model, version, reason }) => [
+        name,
+        origin,
+        ready ? `${model}/${version}` : 'not ready',
+        reason ?? '',
+      ])
+      print(table(['endpoint', 'origin', 'answers', ''], rows))
+    })
+
+  endpoints
+    .command('show')
+    .argument('<endpoint>')
+    .description('one endpoint: its features and outputs')
+    .addHelpText('after', '\nExample:\n  headrace endpoints show fraud\n')
+    .action(async (name: string, _: unknown, command: Command) => {
+      const options = globalOptions(command)
+      const view = await withApi(faces, options, { loads: true }, (api) =>
+        api.json<EndpointView>('GET', `/api/v1/endpoints/${encodeURIComponent(name)}`),
+      )
+      if (options.json) return printJson(view)
+      print(`${view.name} (${view.origin}): ${view.ready ? `answers with ${view.model}/${view.version}` : view.reason}`)
+      print(
+        table(
+          ['feature', 'type'],
+          view.features.map((feature) => [feature.name, feature.type]),
+        ),
+      )
+      print(
+        table(
+          ['output', 'meaning'],
+          view.outputs.map((output) => [output.name, output.meaning]),
+        ),
+      )
+      if (view.labels !== null) print(`labels: ${view.labels.join(', ')}`)
+    })
+
+  endpoints
+    .command('point')
+    .argument('<endpoint>')
+    .argument('<model>')
+    .argument('<version>', 'a number, "latest" or "@alias"')
+    .option('--reason <text>', 'kept with the decision')
+    .description('point an endpoint at a version')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  headrace endpoints point fraud fraud 2\n  headrace endpoints point fraud fraud @champion\n',
+    )
+    .action(
+      async (endpoint: string, model: string, version: string, { reason }: { reason?: string }, command: Command) => {
+        const options = globalOptions(command)
+        const selected = version.startsWith('@')
+          ? { alias: version.slice(1) }
+          : /^\d+$/.test(version)
+            ? Number(version)
+            : version
+        const decision = await withApi(faces, options, { loads: true }, (api) =>
+          api.json<Decision>('PUT', `/api/v1/endpoints/${encodeURIComponent(endpoint)}/route`, {
+            model,
+            version: selected,
+            ...(reason === undefined ? {} : { reason }),
+          }),
+        )
+        if (options.json) printJson(decision)
+        else print(decisionLine(decision))
+      },
+    )
+}

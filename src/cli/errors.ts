@@ -1,0 +1,30 @@
+import { defineErrors } from '../core/index.js'
+
+export const CliErrors = defineErrors('CLI', {
+  USAGE: {
+    status: 400,
+    retry: false,
+    level: 'error',
+    message: (p: { problem: string; help: string }) => `${p.problem} See "${p.help}".`,
+  },
+  SERVER_UNREACHABLE: {
+    status: 503,
+    retry: true,
+    level: 'error',
+    message: (p: { url: string; reason: string }) =>
+      `No server answers at ${p.url} (${p.reason}). Start one with "headrace serve", or leave --server out to open the data folder itself.`,
+  },
+  FILE_UNREADABLE: {
+    status: 400,
+    retry: false,
+    level: 'error',
+    message: (p: { file: string; reason: string }) => `${p.file} cannot be read: ${p.reason}.`,
+  },
+  NOT_EMPTY: {
+    status: 409,
+    retry: false,
+    level: 'error',
+    message: (p: { folder: string; found: string }) =>
+      `${p.folder} already has ${p.found}. Choose another folder; nothing is overwritten.`,
+  },
+})

@@ -1,0 +1,143 @@
+// `headrace models`: what is there, pushing a version, moving aliases.
+import { readFile } from 'node:fs/promises'
+import type { Command } from 'commander'
+import type { ModelView } from '../app/index.js'
+import type { Decision } from '../decisions/index.js'
+import { type Faces, withApi } from './context.js'
+import { decisionLine } from './decision-line.js'
+import { CliErrors } from './errors.js'
+import { globalOptions } from './options.js'
+import { print, printJson, table } from './output.js'
+
+export function addModels(program: Command, faces: Faces, integer: (text: string) => number): void {
+  const models = program.command('models').description('list, push and name model versions')
+
+  models
+    .command('list')
+    .description('every model with its versions and aliases')
+    .addHelpText('after', '\nExample:\n  headrace models list --json\n')
+    .action(async (_: unknown, command: Command) => {
+      const options = globalOptions(command)
+      const answer = await withApi(faces, options, { loads: true }, (api) =>
+        api.json<{ models: ModelView[] }>('GET', '/api/v1/models'),
+      )
+      if (options.json) return printJson(answer)
+      if (answer.models.length === 0)
+        return print('No models. Push one with "headrace models push <name> <file.onnx>".')
+      const rows = answer.models.flatMap((model) =>
+        model.versions.map(({ version, state, isolation, digest, reason }) => [
+          model.name,
+          version,
+          Object.entries(model.aliases)
+            .filter(([, number]) => number === version)
+            .map(([alias]) => alias)
+            .join(', '),
+          state,
+          isolation ?? '',
+          digest?.slice(0, 19) ?? '',
+          reason ?? '',
+        ]),
+      )
+      print(table(['model', 'version', 'aliases', 'state', 'runs', 'digest', ''], rows))
+    })
+
+  models
+    .command('show')
+    .argument('<model>')
+    .description('one model: signatures, labels, training facts')
+    .addHelpText('after', '\nExample:\n  headrace models show fraud\n')
+    .action(async (name: string, _: unknown, command: Command) => {
+      const options = globalOptions(command)
+      const model = await withApi(faces, options, { loads: true }, (api) =>
+        api.json<ModelView>('GET', `/api/v1/models/${encodeURIComponent(name)}`),
+      )
+      if (options.json) printJson(model)
+      else print(describeModel(model))
+    })
+
+  models
+    .command('push')
+    .argument('<model>')
+    .argument('<file>', 'the .onnx file')
+    .option('--manifest <file>', 'its model.json')
+    .description('add a version to the models folder; it is served once it is warm')
+    .addHelpText('after', '\nExample:\n  headrace models push fraud ./model.onnx --manifest ./model.json\n')
+    .action(async (name: string, file: string, { manifest }: { manifest?: string }, command: Command) => {
+      const options = globalOptions(command)
+      const [model, text] = await Promise.all([read(file), manifest === undefined ? Buffer.alloc(0) : read(manifest)])
+      const answer = await withApi(faces, options, { loads: true }, async (api) => {
+        const response = await api.request('POST', `/api/v1/models/${encodeURIComponent(name)}/versions`, {
+          body: Buffer.concat([text, model]),
+          headers: { 'Content-Type': 'application/octet-stream', 'Headrace-Manifest-Length': String(text.length) },
+        })
+        return (await response.json()) as { model: string; version: number; digest: string }
+      })
+      if (options.json) printJson(answer)
+      else print(`Pushed ${answer.model}/${answer.version} (${answer.digest}).`)
+    })
+
+  models
+    .command('alias')
+    .argument('<model>')
+    .argument('<alias>', 'champion, challenger, …')
+    .argument('<version>', 'version number', integer)
+    .option('--reason <text>', 'kept with the decision')
+    .description('point an alias at a version')
+    .addHelpText('after', '\nExample:\n  headrace models alias fraud champion 2 --reason "better held-out AUC"\n')
+    .action(
+      async (model: string, alias: string, version: number, { reason }: { reason?: string }, command: Command) => {
+        const options = globalOptions(command)
+        const decision = await withApi(faces, options, { loads: true }, (api) =>
+          api.json<Decision>('PUT', aliasPath(model, alias), { version, ...(reason === undefined ? {} : { reason }) }),
+        )
+        if (options.json) printJson(decision)
+        else print(decisionLine(decision))
+      },
+    )
+
+  models
+    .command('unalias')
+    .argument('<model>')
+    .argument('<alias>')
+    .option('--reason <text>', 'kept with the decision')
+    .description('remove an alias')
+    .addHelpText('after', '\nExample:\n  headrace models unalias fraud challenger\n')
+    .action(async (model: string, alias: string, { reason }: { reason?: string }, command: Command) => {
+      const options = globalOptions(command)
+      const decision = await withApi(faces, options, { loads: false }, (api) =>
+        api.json<Decision>('DELETE', aliasPath(model, alias), reason === undefined ? {} : { reason }),
+      )
+      if (options.json) printJson(decision)
+      else print(decisionLine(decision))
+    })
+}
+
+function aliasPath(model: string, alias: string): string {
+  return `/api/v1/models/${encodeURIComponent(model)}/aliases/${encodeURIComponent(alias)}`
+}
+
+function read(file: string): Promise<Buffer> {
+  return readFile(file).catch((error: Error) => {
+    throw CliErrors.FILE_UNREADABLE({ file, reason: error.message }, error)
+  })
+}
+
+function describeModel({ name, aliases, versions }: ModelView): string {
+  const lines = [name]
+  for (const [alias, version] of Object.entries(aliases)) lines.push(`  ${alias} → version ${version}`)
+  for (const { version, state, reason, digest, description, signature, labels, trained } of versions) {
+    lines.push('', `version ${version}: ${state}${reason === null ? '' : `, ${reason}`}`)
+    if (description !== null) lines.push(`  ${description}`)
+    if (digest !== null) lines.push(`  ${digest}`)
+    for (const [title, specs] of [
+      ['inputs', signature?.inputs],
+      ['outputs', signature?.outputs],
+    ] as const) {
+      for (const { name: tensor, datatype, shape } of specs ?? [])
+        lines.push(`  ${title.padEnd(8)}${tensor}  ${datatype} [${shape.join(', ')}]`)
+    }
+    if (labels !== null) lines.push(`  labels  ${labels.join(', ')}`)
+    if (trained !== null) lines.push(`  trained ${JSON.stringify(trained)}`)
+  }
+  return lines.join('\n')
+}

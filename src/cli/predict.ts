@@ -1,0 +1,97 @@
+// `headrace predict`: one native call, with features from the command line or a file.
+import { readFile } from 'node:fs/promises'
+import type { Command } from 'commander'
+import { type Faces, withApi } from './context.js'
+import { CliErrors } from './errors.js'
+import { globalOptions } from './options.js'
+import { print, printJson } from './output.js'
+
+interface PredictOptions {
+  readonly input?: string
+  readonly file?: string
+  readonly unit?: string
+}
+
+interface NativeAnswer {
+  readonly id: string
+  readonly model: string
+  readonly version: number
+  readonly outputs: Readonly<Record<string, unknown>>
+  readonly error?: string
+}
+
+export function addPredict(program: Command, faces: Faces): void {
+  program
+    .command('predict')
+    .argument('<endpoint>')
+    .argument('[features...]', 'name=value pairs')
+    .option('--input <json>', 'a row of features, or a list of rows, as JSON')
+    .option('--file <file>', 'a file with that JSON; "rows" of a sample file are taken too')
+    .option('--unit <unit>', 'who the prediction is about (user, session, …)')
+    .description('ask an endpoint for a prediction')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  headrace predict fraud --file samples/fraud.json\n  headrace predict fraud --input \'{"amount": 12.5, "country": "DE"}\'\n  headrace predict fraud amount=12.5 country=DE\n',
+    )
+    .action(async (endpoint: string, pairs: string[], own: PredictOptions, command: Command) => {
+      const options = globalOptions(command)
+      const inputs = await inputsOf(pairs, own)
+      const body = { inputs, ...(own.unit === undefined ? {} : { unit: own.unit }) }
+      const answer = await withApi(faces, options, { loads: true }, (api) =>
+        api.json<NativeAnswer | { predictions: NativeAnswer[] }>(
+          'POST',
+          `/api/v1/predict/${encodeURIComponent(endpoint)}`,
+          body,
+        ),
+      )
+      if (options.json) return printJson(answer)
+      for (const prediction of 'predictions' in answer ? answer.predictions : [answer]) print(describe(prediction))
+    })
+}
+
+function describe({ id, model, version, outputs, error }: NativeAnswer): string {
+  if (error !== undefined) return `${id}  failed: ${error}`
+  const values = Object.entries(outputs).map(
+    ([name, value]) => `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`,
+  )
+  return `${values.join('  ')}  (${model}/${version}, id ${id})`
+}
+
+async function inputsOf(pairs: readonly string[], { input, file }: PredictOptions): Promise<unknown> {
+  const given = [pairs.length > 0, input !== undefined, file !== undefined].filter(Boolean).length
+  const help = 'headrace predict --help'
+  if (given !== 1)
+    throw CliErrors.USAGE({
+      problem: 'Give the features as name=value pairs, with --input or with --file, one of them.',
+      help,
+    })
+  if (input !== undefined) return parseJson(input, '--input')
+  if (file !== undefined) {
+    const text = await readFile(file, 'utf8').catch((error: Error) => {
+      throw CliErrors.FILE_UNREADABLE({ file, reason: error.message }, error)
+    })
+    const value = parseJson(text, file)
+    return typeof value === 'object' && value !== null && 'rows' in value ? value.rows : value
+  }
+  return Object.fromEntries(pairs.map(pair))
+}
+
+function pair(text: string): [string, unknown] {
+  const at = text.indexOf('=')
+  if (at <= 0)
+    throw CliErrors.USAGE({ problem: `"${text}" is not a name=value pair.`, help: 'headrace predict --help' })
+  const value = text.slice(at + 1)
+  // Numbers and booleans as themselves; everything else is text, so that country=DE needs no quotes.
+  return [text.slice(0, at), /^(-?\d+(\.\d+)?([eE][+-]?\d+)?|true|false|null)$/.test(value) ? JSON.parse(value) : value]
+}
+
+function parseJson(text: string, from: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw CliErrors.USAGE(
+      { problem: `${from} is not JSON: ${(error as Error).message}.`, help: 'headrace predict --help' },
+      error,
+    )
+  }
+}
