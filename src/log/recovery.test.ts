@@ -48,7 +48,7 @@ describe('opening a log', () => {
     const { bytes, commits } = await writtenSegment()
     const offsets = new Set<number>()
     for (const { end } of commits) for (let near = end - 3; near <= end + 3; near++) offsets.add(near)
-    for (let offset = 0; offset <= bytes.length; offset += 151) offsets.add(offset)
+    for (let offset = 0; offset <= bytes.length; offset += 307) offsets.add(offset)
     for (const offset of [...offsets].filter((at) => at >= 0 && at <= bytes.length)) {
       const survives = commits.filter(({ end }) => end <= offset).at(-1)?.lastSeq ?? 0
       const { before, next, after } = await reopenOver(bytes.subarray(0, offset))
@@ -76,7 +76,7 @@ describe('opening a log', () => {
           expect(withNoise).toEqual(upTo(last!.lastSeq))
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 25 },
     )
   })
 
@@ -97,7 +97,7 @@ describe('opening a log', () => {
           expect(after).toEqual([...survive, commits.at(-1)!.lastSeq + 1])
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 25 },
     )
   })
 

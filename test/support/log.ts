@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { onTestFinished } from 'vitest'
-import { createPlatform, ManualClock, type Platform, testPlatform } from '../../src/core/index.js'
+import { ManualClock, type Platform, type Timer, testPlatform } from '../../src/core/index.js'
 import type { LogFile, LogFiles } from '../../src/log/files.js'
 import { realFiles } from '../../src/log/files.js'
 import type { FileLog, LogOptions } from '../../src/log/index.js'
@@ -16,12 +16,19 @@ export async function temporaryFolder(): Promise<string> {
   return folder
 }
 
+/** Forgets timers of a minute and more, so that retention runs only when a test says so. */
+class ClockWithoutJanitor extends ManualClock {
+  override after(delayMs: number, callback: () => void): Timer {
+    return delayMs < 60_000 ? super.after(delayMs, callback) : { cancel: () => undefined }
+  }
+}
+
 /** A log on virtual time that is closed after the test. */
 export async function openTestLog(
-  options: Partial<LogOptions> = {},
+  options: Partial<LogOptions> & { hasJanitor?: boolean } = {},
 ): Promise<{ log: FileLog; clock: ManualClock; platform: Platform }> {
-  const clock = new ManualClock()
-  const platform = createPlatform({ ...testPlatform(), clock, ...options.platform })
+  const clock = options.hasJanitor ? new ManualClock() : new ClockWithoutJanitor()
+  const platform = testPlatform({ clock, ...options.platform })
   const log = await openLog({ folder: options.folder ?? (await temporaryFolder()), ...options, platform })
   onTestFinished(() => log.close())
   return { log, clock, platform }
