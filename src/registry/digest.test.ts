@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto'
-import { mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { fileDigest } from './digest.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'headrace-digest-'))
+afterAll(() => rmSync(folder, { recursive: true }))
 
 describe('fileDigest', () => {
   it.each([0, 1, 1024 * 1024, 1024 * 1024 + 1, 5_000_001])('is the SHA-256 of a file of %i bytes', async (size) => {

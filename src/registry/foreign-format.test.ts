@@ -1,11 +1,12 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { linearModel } from '../../test/support/onnx-models.js'
 import { foreignFormat } from './foreign-format.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'headrace-foreign-'))
+afterAll(() => rmSync(folder, { recursive: true }))
 
 async function found(name: string, content: string | Uint8Array): Promise<string | undefined> {
   const file = join(folder, name)

@@ -1,15 +1,16 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { create } from '@bufbuild/protobuf'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { buildModel, linearModel, mlpModel, node, value } from '../../test/support/onnx-models.js'
 import { TensorProto_DataLocation, TensorProtoSchema } from '../serving/onnx/generated/onnx_pb.js'
 import { readOnnxOutline } from './onnx-file.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'headrace-onnx-file-'))
+afterAll(() => rmSync(folder, { recursive: true }))
 let files = 0
 function written(bytes: Uint8Array): string {
   const file = join(folder, `${files++}.onnx`)
