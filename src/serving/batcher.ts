@@ -2,8 +2,8 @@
 //
 // It never waits for company. An idle backend gets what is there at the end of this turn of the event loop, so that all requests
 // read in one turn share a run; while the backend is busy calls gather, and when it is free everything waiting goes, up to
-// `maxBatchSize` rows. A backend that is busy all the time therefore runs full batches, and one that is not has rows to spare:
-// holding a call back could only save compute that nobody is waiting for. `maxDelayMs` bounds a wait that is always zero here.
+// `maxBatchSize` rows. A backend that is busy all the time therefore runs full batches, and one that is not has time to spare:
+// holding a call back then would only save compute that nobody is waiting for. `maxDelayMs` bounds a wait that is always zero.
 //
 // Three rules keep calls apart: a call is checked against the signature before it joins anything; outputs are cut by the rows that
 // went in, and a model whose outputs have other rows is never batched again; a batch that fails is run again by halves, so that
@@ -37,6 +37,8 @@ export interface BatcherOptions {
 interface Run {
   readonly members: readonly Member[]
   readonly rows: number
+  /** What the backend was asked for; undefined means everything. */
+  readonly outputs: readonly string[] | undefined
   readonly startedMs: number
   /** It took longer than `timeoutMs`: its members have been answered, and its slot is lost until it returns. */
   isAbandoned: boolean
@@ -178,7 +180,7 @@ export class Batcher implements Leaf {
   #nextBatch(): readonly Member[] | undefined {
     const nowMs = this.#clock.monotonicMs()
     for (let rerun = this.#reruns.pop(); rerun !== undefined; rerun = this.#reruns.pop()) {
-      const members = rerun.filter((member) => !this.#leaves(member, nowMs))
+      const members = rerun.filter((member) => !this.#drops(member, nowMs))
       if (members.length > 0) return members
     }
     for (let group = this.#waiting.oldest(); group !== undefined; group = this.#waiting.oldest()) {
@@ -188,7 +190,7 @@ export class Batcher implements Leaf {
         if (rows > 0 && (!this.#canJoin || rows + group.head.rows > this.#maxBatchRows)) break
         const member = this.#waiting.shift(group)
         this.#leaveQueue(member)
-        if (this.#leaves(member, nowMs)) continue
+        if (this.#drops(member, nowMs)) continue
         members.push(member)
         rows += member.rows
       }
@@ -204,8 +206,8 @@ export class Batcher implements Leaf {
     if (next !== undefined) this.#push(next)
   }
 
-  /** Whether a member is not to run, having been answered now or before. */
-  #leaves(member: Member, nowMs: number): boolean {
+  /** Whether a member is not to run: it was answered before, or is answered here because it is cancelled or late. */
+  #drops(member: Member, nowMs: number): boolean {
     if (member.isAnswered) return true
     if (member.input.cancelled === true)
       this.#fail(member, ServingErrors.CANCELLED({ model: this.version.model }), nowMs)
@@ -225,13 +227,13 @@ export class Batcher implements Leaf {
       this.#metrics.queueSeconds.observe((startedMs - member.arrivedMs) / 1000)
     }
     this.#metrics.batchRows.observe(rows)
-    const run: Run = { members, rows, startedMs, isAbandoned: false }
+    const outputs = unionOutputs(members)
+    const run: Run = { members, rows, outputs, startedMs, isAbandoned: false }
     this.#runs.push(run)
     this.#alarm.by(startedMs + this.#timeoutMs)
     let answer: Promise<TensorMap>
     try {
-      const context = { deadline: latest.atMost(this.#timeoutMs), outputs: unionOutputs(members) }
-      answer = this.#backend.run(joinInputs(members), context)
+      answer = this.#backend.run(joinInputs(members), { deadline: latest.atMost(this.#timeoutMs), outputs })
     } catch (error) {
       answer = Promise.reject(error)
     }
@@ -272,7 +274,7 @@ export class Batcher implements Leaf {
 
   /** At most 2n - 1 runs for n members, each of which ends with its own answer. */
   #rerunByHalves(members: readonly Member[], nowMs: number): void {
-    const live = members.filter((member) => !this.#leaves(member, nowMs))
+    const live = members.filter((member) => !this.#drops(member, nowMs))
     const inquest = live[0]?.inquest ?? { unknown: live.length, guilty: members.length - live.length }
     for (const member of live) member.inquest = inquest
     const half = Math.ceil(live.length / 2)
@@ -299,7 +301,7 @@ export class Batcher implements Leaf {
   #answer(run: Run, outputs: TensorMap, nowMs: number): void {
     const { members, rows, startedMs } = run
     const computeMs = nowMs - startedMs
-    const names = unionOutputs(members) ?? this.#outputNames
+    const names = run.outputs ?? this.#outputNames
     const broken = brokenOutput(outputs, names)
     if (broken !== undefined) throw this.#outputMismatch(broken.output, broken.detail)
     const isAlone = members.length === 1

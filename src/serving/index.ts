@@ -3,7 +3,6 @@
 // Nothing here knows about protocols, endpoints or where versions come from.
 export { type ServingConfig, servingSection } from './config.js'
 export { ServingErrors } from './errors.js'
-export { createLeaf, type PooledLeaf } from './leaf.js'
 export type { OnnxBackend, WarmUpReport } from './onnx/backend.js'
 export { createOnnxBackends, type OnnxBackends, type OnnxBackendsOptions } from './onnx/create-onnx-backends.js'
 export { OnnxErrors } from './onnx/errors.js'
