@@ -35,7 +35,7 @@ export async function serve(faces: Faces, target: string, options: ServeOptions)
   })
   const startedAt = new Date(app.platform.clock.nowMs()).toISOString()
   await writeServerFile(dataDir, { url: server.url, pid: process.pid, startedAt, version: packageVersion })
-  logger.info({ url: server.url, dataDir, pid: process.pid }, 'listening')
+  logger.info({ url: server.url, dataDir }, 'listening')
   await app.start()
   logger.info({ ready: app.isReady() }, 'models loaded')
   if (process.stdout.isTTY) print(await summary(server.url, dataDir))
@@ -106,7 +106,6 @@ export function addServe(program: Command, faces: Faces, integer: (text: string)
     .option('--port <number>', 'HTTP port, 0 takes any free one (default 8080)', integer)
     .option('--grpc-port <number>', 'port kept for gRPC; nothing listens on it yet (default 8081)', integer)
     .option('--host <address>', 'address to listen on (default 127.0.0.1)')
-    .option('--data-dir <folder>', 'where the log and the metadata live (default .headrace in the project)')
     .option('--threads <number>', 'threads for inference (default: the number of cores, at least 2)', integer)
     .option('--insecure', 'listen beyond loopback although callers are not authenticated')
     .option('--log-level <level>', 'debug, info, warn, error or silent (default info)')
@@ -114,7 +113,7 @@ export function addServe(program: Command, faces: Faces, integer: (text: string)
       'after',
       '\nExamples:\n  headrace serve\n  headrace serve ./models --port 9000\n  headrace serve model.onnx\n',
     )
-    .action(async (target: string, options: ServeOptions) => {
-      await untilSignalled(await serve(faces, target, options))
+    .action(async (target: string, _: unknown, command: Command) => {
+      await untilSignalled(await serve(faces, target, command.optsWithGlobals<ServeOptions>()))
     })
 }
