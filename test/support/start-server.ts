@@ -1,0 +1,56 @@
+// The real server on a free port, with the shop's models and a data folder of its own.
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type App, createApp, type LoadedProject, loadProject } from '../../src/app/index.js'
+import { createPlatform, type Platform } from '../../src/core/index.js'
+import { startServer } from '../../src/server/index.js'
+
+export interface TestServer {
+  readonly url: string
+  readonly port: number
+  readonly app: App
+  readonly project: LoadedProject
+  /** Models can be added here. */
+  readonly modelsFolder: string
+  close(): Promise<void>
+}
+
+export interface TestServerOptions {
+  /** An empty folder; it is the caller's to remove. */
+  readonly folder: string
+  /** Models of the shop to serve; default all. */
+  readonly models?: readonly string[]
+  /** Sections of the configuration. */
+  readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  readonly platform?: Partial<Platform>
+  /** Called when the server listens and before the models are loaded. */
+  readonly beforeStart?: (url: string) => Promise<void>
+}
+
+const SHOP_MODELS = join(import.meta.dirname, '../../examples/shop/models')
+
+export async function startTestServer(options: TestServerOptions): Promise<TestServer> {
+  const modelsFolder = join(options.folder, 'models')
+  await cp(SHOP_MODELS, modelsFolder, {
+    recursive: true,
+    filter: (source) =>
+      options.models === undefined ||
+      source === SHOP_MODELS ||
+      options.models.some((model) => `${source}/`.startsWith(`${join(SHOP_MODELS, model)}/`)),
+  })
+  const project = await loadProject(options.folder, {
+    overrides: { ...options.config, server: { port: 0, logLevel: 'silent', ...options.config?.['server'] } },
+  })
+  const app = await createApp(project, createPlatform(options.platform))
+  const server = await startServer(app)
+  await options.beforeStart?.(server.url)
+  await app.start()
+  return {
+    url: server.url,
+    port: Number(new URL(server.url).port),
+    app,
+    project,
+    modelsFolder,
+    close: () => server.close(),
+  }
+}
