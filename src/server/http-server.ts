@@ -1,6 +1,6 @@
 // The HTTP server: our handler for what predicts and for probes, Fastify for everything else.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { checkBind, createLoopbackGuard, isLoopback } from '../access/index.js'
 import type { App } from '../app/index.js'
@@ -36,18 +36,23 @@ export async function startServer(app: App): Promise<RunningServer> {
   const predict = createPredictHandler(context)
   const guard = isLoopback(settings.host) ? createLoopbackGuard() : undefined
 
+  /** The latest response of each open connection. */
+  const responses = new Map<Socket, ServerResponse>()
+
   function handle(request: IncomingMessage, response: ServerResponse): void {
     try {
       guard?.(request.headers.host, request.headers.origin)
     } catch (error) {
-      return sendError(response, toHeadraceError(error))
+      sendError(response, toHeadraceError(error))
+      return
     }
+    responses.set(request.socket, response)
     if (closing.signal.aborted) response.setHeader('Connection', 'close')
-    const url = request.url ?? '/'
+    const url = originForm(request)
     const target = predictTarget(url)
     if (target !== undefined && request.method === 'POST') {
-      if (target === 'bad') return sendError(response, HttpErrors.BAD_PATH({ path: url.slice(0, 200) }))
-      void predict(request, response, target)
+      if (target === 'bad') sendError(response, HttpErrors.BAD_PATH({ path: url.slice(0, 200) }))
+      else void predict(request, response, target)
     } else if (!answerProbe(app, request, response)) {
       api.routing(request, response)
     }
@@ -64,12 +69,15 @@ export async function startServer(app: App): Promise<RunningServer> {
     handle,
   )
   server.on('clientError', refuseMalformed)
+  server.on('connection', (socket: Socket) => socket.once('close', () => responses.delete(socket)))
   await listen(server, settings.host, settings.port)
   const { port } = server.address() as AddressInfo
   let closed: Promise<void> | undefined
 
   async function close(): Promise<void> {
     closing.abort()
+    // Who hears that the connection ends does not send its next request into the void.
+    for (const response of responses.values()) if (!response.headersSent) response.setHeader('Connection', 'close')
     await withinMs(app.platform.clock, settings.drainMs, closeWhenIdle(server))
     server.closeAllConnections()
     await app.close()
@@ -87,6 +95,16 @@ export async function startServer(app: App): Promise<RunningServer> {
   }
 }
 
+/** Proxies may name the whole URL in the request line (RFC 9112, section 3.2.2); from here on everyone sees its path. */
+function originForm(request: IncomingMessage): string {
+  const { url = '/' } = request
+  if (url.charCodeAt(0) === SLASH) return url
+  const path = /^https?:\/\/[^/]*(\/.*)$/i.exec(url)?.[1] ?? '/'
+  request.url = path
+  return path
+}
+
+const SLASH = 47
 const IDLE_CHECK_MS = 20
 
 /** Stops accepting and resolves when every connection has finished what it was doing. */
