@@ -1,6 +1,13 @@
 // The composition root: builds every domain from the configuration and wires those that may not know each other.
 import path from 'node:path'
-import { type DecisionId, type Platform, toHeadraceError, type VersionRef, versionKey } from '../core/index.js'
+import {
+  type DecisionId,
+  type Digest,
+  type Platform,
+  toHeadraceError,
+  type VersionRef,
+  versionKey,
+} from '../core/index.js'
 import {
   type Actor,
   type Change,
@@ -118,7 +125,6 @@ export async function createApp(project: LoadedProject, platform: Platform): Pro
             { file, sizeBytes: artifact.sizeBytes },
             SYSTEM,
           )
-          seen.set(versionKey(ref), artifact.digest)
         }
         await pool.load(artifact)
       } catch (error) {
@@ -141,6 +147,8 @@ export async function createApp(project: LoadedProject, platform: Platform): Pro
 
     await refresh()
     decisions.watch(({ id, timeMs, change, by }) => {
+      // A push has said so already, in the name of whoever pushed.
+      if (change.kind === 'version.seen') seen.set(change.subject, change.detail['digest'] as Digest)
       log.append({
         kind: 'decision',
         id,
