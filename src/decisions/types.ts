@@ -85,7 +85,10 @@ export type Verification =
   | { readonly ok: false; readonly number: number; readonly reason: string }
 
 export interface Decisions {
-  /** Makes the change and its row in one transaction. Throws DECISION_KIND_UNKNOWN and what the kind throws. */
+  /**
+   * Makes the change and its row in one transaction of its own: do not call it inside another one.
+   * Throws DECISION_INVALID, DECISION_KIND_UNKNOWN and what the kind throws.
+   */
   apply(change: Change, evidence: Evidence, by: Actor): Promise<Decision>
   /**
    * A new decision that puts back what this one replaced; undoing an undo does the change again.

@@ -12,7 +12,7 @@ const BUSY_MS = 5_000
 export class SqliteDriver implements Driver {
   readonly #queue: (() => void)[] = []
   #isTaken = false
-  #isClosed = false
+  #closing: Promise<void> | undefined
   #connection: SqliteConnection | undefined
 
   constructor(
@@ -25,7 +25,7 @@ export class SqliteDriver implements Driver {
   async init(): Promise<void> {}
 
   async acquireConnection(): Promise<SqliteConnection> {
-    if (this.#isClosed) throw StoreErrors.CLOSED({ file: this.file })
+    if (this.#closing) throw StoreErrors.CLOSED({ file: this.file })
     await this.#takeTurn(TURN_MS)
     try {
       if (!this.#connection || this.#connection.isDead) {
@@ -66,9 +66,12 @@ export class SqliteDriver implements Driver {
     }
   }
 
-  async destroy(): Promise<void> {
-    if (this.#isClosed) return
-    this.#isClosed = true
+  destroy(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     await this.#takeTurn(Number.POSITIVE_INFINITY)
     try {
       if (this.#connection && !this.#connection.isDead) await this.#connection.close()

@@ -12,7 +12,7 @@ const CONSTRAINTS: Readonly<Record<string, Constraint>> = {
 }
 
 /** The database's condition, not the statement's: the file, its folder, its disk or its permissions. */
-const CONDITIONS = ['IOERR', 'CANTOPEN', 'READONLY', 'PERM', 'NOLFS', 'PROTOCOL', 'NOMEM', 'AUTH']
+const CONDITIONS = ['IOERR', 'CANTOPEN', 'READONLY', 'PERM', 'NOLFS', 'PROTOCOL', 'NOMEM']
 
 export function toStoreError(file: string, busyMs: number, failure: SqliteFailure, sql?: string): HeadraceError {
   const { code = '', message: reason } = failure

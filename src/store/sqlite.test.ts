@@ -28,7 +28,7 @@ const migrations: Readonly<Record<string, Migration>> = {
 
 async function openItems(file: string, platform = testPlatform()): Promise<Sql> {
   const sql = await openSql({ file, platform })
-  onTestFinished(() => sql.close().catch(() => undefined))
+  onTestFinished(() => sql.close())
   await sql.migrate('items', migrations)
   return sql
 }
@@ -202,6 +202,26 @@ describe('SQLite', () => {
       expect(found).toEqual(Array.from({ length: found.length }, (_, id) => id))
     },
   )
+
+  it('lets a process end that has nothing else to do, but not before its statements are answered', async () => {
+    const file = join(tempFolder(), 'metadata.db')
+    const script = `
+      import { openSql, lockFolder } from ${JSON.stringify(new URL('../../dist/store/index.js', import.meta.url).href)}
+      import { createPlatform } from ${JSON.stringify(new URL('../../dist/core/index.js', import.meta.url).href)}
+      await lockFolder(process.argv[1] + '.folder')
+      const sql = await openSql({ file: process.argv[1], platform: createPlatform() })
+      await sql.db().schema.createTable('done').addColumn('id', 'integer').execute()
+      console.log('answered')`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script, file], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    const exited = once(child, 'exit')
+    const lines: string[] = []
+    for await (const line of createInterface(child.stdout)) lines.push(line)
+    expect(await exited).toEqual([0, null])
+    expect(lines).toEqual(['answered'])
+  })
 
   it('does not hold the event loop while it reads many rows', async () => {
     const sql = await openItems(join(tempFolder(), 'metadata.db'))

@@ -36,7 +36,7 @@ export interface Sql {
    * Throws STORE_SCHEMA_NEWER, STORE_MIGRATION_ORDER, STORE_MIGRATION_FAILED.
    */
   migrate(domain: string, migrations: Readonly<Record<string, Migration>>): Promise<void>
-  /** Waits for what is running, then leaves one file. Calling it again does nothing. */
+  /** Waits for what is running and leaves one file. Close before `process.exit`, which aborts in mid-statement (libsql 0.5). */
   close(): Promise<void>
 }
 
@@ -49,7 +49,7 @@ export interface FolderLock {
 export interface KeyValueEntry {
   readonly key: string
   readonly value: Uint8Array
-  /** Milliseconds until it is gone; undefined keeps it. */
+  /** Milliseconds until it is gone; undefined keeps it, zero or less removes it. */
   readonly ttlMs?: number
 }
 
@@ -57,9 +57,12 @@ export interface KeyValueEntry {
 export interface KeyValue {
   getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]>
   setMany(entries: readonly KeyValueEntry[]): Promise<void>
-  /** Writes `next` only if the value is `expected` (undefined: absent); says whether it did. */
+  /** Writes `next`, to stay, only if the value is `expected` (undefined: absent); says whether it did. */
   compareAndSet(key: string, expected: Uint8Array | undefined, next: Uint8Array): Promise<boolean>
-  /** Adds to an integer, starting at 0; the time to live is set when the key is made. Returns the new value. */
+  /**
+   * Adds to an integer, starting at 0; the time to live is set when the key is made. Returns the new value, which
+   * `getMany` reads as decimal text. Rejects with STORE_NOT_INTEGER.
+   */
   increment(key: string, by: number, ttlMs: number): Promise<number>
 }
 
@@ -74,12 +77,16 @@ export interface BlobInfo {
   readonly sizeBytes: number
 }
 
-/** Files by key (`/`-separated). A blob is there whole or not at all. */
+/**
+ * Files by key: `/`-separated parts of letters, digits and `._=@+~-` that do not start with a dot. A blob is there whole or
+ * not at all. Every method rejects another key with STORE_KEY_INVALID.
+ */
 export interface Blobs {
   /** Rejects with STORE_DIGEST_MISMATCH, leaving nothing behind, when the bytes are not the `expected` ones. */
   put(key: string, body: Readable, expected?: Digest): Promise<void>
-  /** Rejects with STORE_BLOB_NOT_FOUND. */
+  /** Rejects with STORE_BLOB_NOT_FOUND, STORE_RANGE_INVALID. Read the stream to its end or destroy it. */
   get(key: string, range?: ByteRange): Promise<Readable>
+  /** Every blob whose key starts so, in no particular order. */
   list(prefix: string): AsyncIterable<BlobInfo>
   /** Removing what is not there does nothing. */
   remove(key: string): Promise<void>

@@ -1,6 +1,6 @@
 // What every Sql engine promises; SQLite runs it now, Postgres will. Tables are made with portable column types only.
 import fc from 'fast-check'
-import type { Transaction } from 'kysely'
+import { sql as raw, type Transaction } from 'kysely'
 import { expect, it, onTestFinished } from 'vitest'
 import type { Migration, Sql } from '../../src/store/index.js'
 
@@ -34,7 +34,7 @@ const migrations: Readonly<Record<string, Migration>> = {
         .addColumn('id', 'integer', (column) => column.primaryKey())
         .addColumn('parent', 'integer', (column) => column.notNull().references('parent.id'))
         .addColumn('size', 'integer')
-        .addCheckConstraint('child_size', (await import('kysely')).sql`size > 0`)
+        .addCheckConstraint('child_size', raw`size > 0`)
         .execute()
     },
   },
