@@ -328,11 +328,13 @@ function checkNonFinite(reader: JsonReader, target: Target, index: number, start
   throw invalidElement(reader, target, index, expected)
 }
 
-/** Reads the element away, so that a broken document is reported as that. */
+/** Passes over the element, so that a broken document is reported as that. */
 function invalidElement(reader: JsonReader, target: Target, index: number, expected: string): Error {
-  const { name, datatype } = target
-  const offset = reader.start()
+  const { name, datatype, shape } = target
+  const isList = reader.peek() === Byte.OPEN_LIST
+  const offset = reader.position
   reader.skipValue()
+  if (isList) return nestingMismatch(target, shape.length, 'a list', offset)
   const near = reader.near(offset, reader.position)
   return TensorErrors.ELEMENT_INVALID({ input: name, index, datatype, expected, offset, near })
 }
