@@ -119,8 +119,10 @@ const write = process.argv.includes('--write')
 const { settings, errors } = await readCode()
 checkSection('docs/configuration.md', 'Configuration', 'settings', () => settingsTables(settings), write)
 checkSection('docs/errors.md', 'Errors', 'errors', (existing) => errorsTable(errors, existing), write)
-for (const [code, sentence] of sentencesOf(existsSync(join(ROOT, 'docs/errors.md')) ? read('docs/errors.md') : '')) {
-  if (sentence === '') problems.push(`docs/errors.md: ${code} has no sentence: say what happened and what to do`)
+const sentences = sentencesOf(existsSync(join(ROOT, 'docs/errors.md')) ? read('docs/errors.md') : '')
+const unexplained = [...sentences].flatMap(([code, sentence]) => (sentence === '' ? [code] : []))
+if (unexplained.length > 0) {
+  problems.push(`docs/errors.md: say what happened and what to do for ${unexplained.join(', ')}`)
 }
 
 if (!write) {
