@@ -1,7 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type DataType, ELEMENT_BYTES, type TensorData } from './datatype.js'
-import { estimateJsonBytes, isStrictJson, quoteJson, tensorToJson, writeTensorJson } from './json-write.js'
+import {
+  dataToJson,
+  elementToJson,
+  estimateJsonBytes,
+  isStrictJson,
+  quoteJson,
+  tensorToJson,
+  writeTensorJson,
+} from './json-write.js'
 import type { Tensor } from './tensor.js'
 
 const tensor = (datatype: DataType, data: TensorData, shape = [data.length]): Tensor => ({
@@ -35,6 +43,20 @@ describe('tensorToJson', () => {
     expect(data(tensor('FP16', Uint16Array.of(0x3c00, 0x8000, 0x7c00)))).toBe('[1,-0.0,Infinity]')
     expect(data(tensor('BF16', Uint16Array.of(0x3f80, 0xff80)))).toBe('[1,-Infinity]')
     expect(data(tensor('BYTES', [Buffer.from('a"é\n'), Buffer.alloc(0)]))).toBe('["a\\"é\\n",""]')
+  })
+
+  it('writes many numbers as it writes each of them', () => {
+    const special = fc.constantFrom(0, -0, Number.NaN, Number.POSITIVE_INFINITY, 1e21, 5e-324, 1.5)
+    const numbers = fc.array(fc.oneof({ weight: 20, arbitrary: fc.double() }, special), {
+      minLength: 10,
+      maxLength: 40,
+    })
+    fc.assert(
+      fc.property(numbers, fc.boolean(), (list, single) => {
+        const many = single ? tensor('FP32', Float32Array.from(list)) : tensor('FP64', Float64Array.from(list))
+        expect(dataToJson(many, 0, list.length)).toBe(list.map((_, i) => elementToJson(many, i)).join(','))
+      }),
+    )
   })
 
   it('refuses bytes that are not text, naming the element and the way out', () => {
