@@ -152,6 +152,19 @@ export function identityModel(datatype: DataType, shape: Shape = ['rows', 4]): U
   })
 }
 
+/** What `DOUBLER` of fake-backend.ts says: double = 2x and sum = the sum of each row, for rows of any width. */
+export function doublerModel(): Uint8Array {
+  return buildModel({
+    inputs: [value('x', 'FP32', ['rows', 'width'])],
+    outputs: [value('double', 'FP32', ['rows', 'width']), value('sum', 'FP32', ['rows'])],
+    nodes: [
+      node('Add', ['x', 'x'], ['double']),
+      node('ReduceSum', ['x', 'axes'], ['sum'], [attribute.int('keepdims', 0)]),
+    ],
+    initializers: [initializer('axes', 'INT64', [1], BigInt64Array.of(1n))],
+  })
+}
+
 /** y = x · weights + bias: [rows, n] to [rows, 1]. */
 export function linearModel(weights: readonly number[], bias = 0): Uint8Array {
   return buildModel({
@@ -243,15 +256,15 @@ export function slowModel(ms: number): Uint8Array {
 }
 
 // Trips of the loop above per millisecond: measured on a 2.5 GHz Xeon core, one thread (2026-11-22).
-const SLOW_TRIPS_PER_MS = 12
+const SLOW_TRIPS_PER_MS = 28
 
 /** A classifier as scikit-learn exports it by default: label [rows], and probabilities as one map per row (a ZipMap). */
 export function zipMapModel(labels: readonly string[] | readonly number[], opset = 17): Uint8Array {
   const named = typeof labels[0] === 'string'
-  const classLabels = named
-    ? attribute.strings('classlabels_strings', labels as readonly string[])
-    : attribute.ints('classlabels_int64s', labels as readonly number[])
-  const zipLabels = named ? classLabels : attribute.ints('classlabels_int64s', labels as readonly number[])
+  const labelAttribute = (name: string) =>
+    named
+      ? attribute.strings('classlabels_strings', labels as readonly string[])
+      : attribute.ints(name, labels as readonly number[])
   const classes = labels.length
   return buildModel({
     opset,
@@ -272,13 +285,11 @@ export function zipMapModel(labels: readonly string[] | readonly number[], opset
           ),
           attribute.floats('intercepts', new Array<number>(classes).fill(0)),
           attribute.string('post_transform', 'SOFTMAX'),
-          named
-            ? attribute.strings('classlabels_strings', labels as readonly string[])
-            : attribute.ints('classlabels_ints', labels as readonly number[]),
+          labelAttribute('classlabels_ints'),
         ],
         'ai.onnx.ml',
       ),
-      node('ZipMap', ['scores'], ['output_probability'], [zipLabels], 'ai.onnx.ml'),
+      node('ZipMap', ['scores'], ['output_probability'], [labelAttribute('classlabels_int64s')], 'ai.onnx.ml'),
     ],
   })
 }

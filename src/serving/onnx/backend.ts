@@ -10,7 +10,8 @@ import type { RawTensor } from './session.js'
 
 /** Runs raw tensors; `release` is called once, between runs. */
 export interface Session {
-  run(inputs: readonly RawTensor[], wanted: readonly number[] | undefined): Promise<RawTensor[]>
+  /** `wanted` are indices of outputs; memory of inputs that are owned may be given away. */
+  run(inputs: readonly RawTensor[], wanted: readonly number[] | undefined, isOwned: boolean): Promise<RawTensor[]>
   release(): Promise<void>
 }
 
@@ -80,13 +81,13 @@ export class SessionBackend implements OnnxBackend {
     this.#failure ??= error
   }
 
-  async run(batch: TensorMap, { outputs }: RunContext): Promise<TensorMap> {
+  async run(batch: TensorMap, { outputs, ownsBatch = false }: RunContext): Promise<TensorMap> {
     if (this.#failure) throw this.#failure
     if (this.#closing) throw OnnxErrors.CLOSED({ model: this.#model })
     this.#running++
     try {
       const wanted = outputs && this.#indices(outputs)
-      return this.#toMap(await this.#session.run(this.#toRaw(batch), wanted), wanted)
+      return this.#toMap(await this.#session.run(this.#toRaw(batch), wanted, ownsBatch), wanted)
     } catch (error) {
       throw onnxError(error, this.#model)
     } finally {

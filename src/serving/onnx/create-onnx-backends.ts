@@ -16,6 +16,8 @@ export interface OnnxBackendsOptions {
   readonly threads?: number
   /** Told of a version whose thread died: every run of it fails with ONNX_THREAD_DIED until it is loaded anew. */
   readonly onFailure?: (ref: VersionRef, error: HeadraceError) => void
+  /** The threads' program; another one only in tests of threads that die. */
+  readonly worker?: URL
 }
 
 export interface OnnxBackends {
@@ -28,7 +30,7 @@ export interface OnnxBackends {
 /** Starts nothing, and does not load ONNX Runtime, before the first version is loaded. */
 export function createOnnxBackends(options: OnnxBackendsOptions = {}): OnnxBackends {
   const open = new Map<SessionBackend, { readonly ref: VersionRef; readonly thread: OnnxThread | undefined }>()
-  const threads = new OnnxThreads(options.threads ?? Math.max(2, availableParallelism()), onDeath)
+  const threads = new OnnxThreads(options.threads ?? Math.max(2, availableParallelism()), onDeath, options.worker)
   let isClosed = false
 
   function onDeath(dead: OnnxThread, failure: OnnxFailure): void {
@@ -88,14 +90,13 @@ export function createOnnxBackends(options: OnnxBackendsOptions = {}): OnnxBacke
 }
 
 function loadRequest({ file, digest, manifest }: VersionArtifact): LoadRequest {
-  const { batching, features, outputs, warmup } = manifest
+  const { batching, features, warmup } = manifest
   return {
     kind: 'load',
     file,
     digest,
     maxBatchSize: batching.enabled ? batching.maxBatchSize : 1,
     features,
-    outputs,
     warmup: warmup.map(({ inputs }) => inputs),
   }
 }

@@ -68,6 +68,8 @@ export class OnnxThread {
   }
 
   async #close(): Promise<void> {
+    // From here on the process waits for the thread.
+    this.#worker.ref()
     if (this.#waiting.size > 0) {
       await new Promise<void>((resolve) => {
         this.#whenIdle = resolve
@@ -87,7 +89,7 @@ export class OnnxThread {
   }
 
   #becomeIdle(): void {
-    this.#worker.unref()
+    if (!this.#closing) this.#worker.unref()
     this.#whenIdle?.()
   }
 

@@ -21,7 +21,7 @@ port.on('message', ({ id, request }: Envelope) => {
   handle(request).then(
     (answer) => {
       const transfer: ArrayBuffer[] = []
-      if (answer.tensors) answer.tensors = transferable(answer.tensors, transfer)
+      if (answer.tensors) answer.tensors = transferable(answer.tensors, transfer, true)
       if (answer.bytes) transfer.push(answer.bytes.buffer as ArrayBuffer)
       reply({ id, answer, failure: undefined }, transfer)
     },
@@ -121,14 +121,17 @@ function estimateMemoryBytes(weightBytes: number, treeBytes: number): number {
 }
 
 /**
- * The first session of a process pays 90 ms for the runtime's own start (2026-11-22), which says nothing about the model: a
- * small one that seems slow is created twice.
+ * The first session of a process pays 90 ms for the runtime's own start (2026-11-22), and a busy machine adds pauses; neither says
+ * anything about the model. A small one that seems slow is created again, and the best time counts.
  */
 async function create(options: SessionOptions): Promise<{ created: OnnxSession; createMs: number }> {
-  const first = await timed(options)
-  if (first.createMs <= INLINE_CREATE_MS || options.bytes.length > 1_000_000) return first
-  await first.created.release()
-  return timed(options)
+  let best = await timed(options)
+  for (let again = 0; again < 2 && best.createMs > INLINE_CREATE_MS && options.bytes.length < 1_000_000; again++) {
+    const next = await timed(options)
+    await best.created.release()
+    best = { created: next.created, createMs: Math.min(best.createMs, next.createMs) }
+  }
+  return best
 }
 
 async function timed(options: SessionOptions): Promise<{ created: OnnxSession; createMs: number }> {

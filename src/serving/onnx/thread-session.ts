@@ -11,12 +11,17 @@ export class ThreadSession implements Session {
     private readonly releaseSession: () => Promise<void>,
   ) {}
 
-  async run(inputs: readonly RawTensor[], wanted: readonly number[] | undefined): Promise<RawTensor[]> {
+  async run(
+    inputs: readonly RawTensor[],
+    outputs: readonly number[] | undefined,
+    isOwned: boolean,
+  ): Promise<RawTensor[]> {
     const transfer: ArrayBuffer[] = []
-    // Copied, because the caller's arrays are read again: by a fallback, a shadow, or the log.
-    const copies = transferable(inputs, transfer, true)
-    const { session } = this
-    const { tensors } = await this.thread.request({ kind: 'run', session, inputs: copies, outputs: wanted }, transfer)
+    const sent = transferable(inputs, transfer, isOwned)
+    const { tensors } = await this.thread.request(
+      { kind: 'run', session: this.session, inputs: sent, outputs },
+      transfer,
+    )
     return tensors!
   }
 

@@ -25,8 +25,16 @@ interface IdleLoader {
   readonly expiry: Timer
 }
 
-/** Versions loaded at the same time: a second one, so that small models need not wait for a large one. */
+interface WaitingLoad {
+  start(): void
+}
+
+/**
+ * Small models are loaded one after the other: ten take 300 ms with one loading thread and 450 ms with two, because starting a
+ * thread costs more than they do (2 cores, 2026-11-22). Behind a large model a load waits this long, then gets a second thread.
+ */
 const LOADERS = 2
+const PATIENCE_MS = 500
 const LOADER_IDLE_MS = 5_000
 
 export class OnnxThreads {
@@ -34,7 +42,7 @@ export class OnnxThreads {
   readonly #idle: IdleLoader[] = []
   readonly #loads = new Set<Promise<Placed>>()
   readonly #closings = new Set<Promise<void>>()
-  readonly #queue: (() => void)[] = []
+  readonly #queue: WaitingLoad[] = []
   #loading = 0
   #lastReservation = 0
   #isClosed = false
@@ -43,24 +51,22 @@ export class OnnxThreads {
   constructor(
     private readonly sharedThreads: number,
     private readonly onDeath: (thread: OnnxThread, failure: OnnxFailure) => void,
+    private readonly worker: URL | undefined,
   ) {}
 
   /** Rejects with an OnnxFailure. */
   async load(request: LoadRequest, isolation: Isolation, platform: Platform): Promise<Placed> {
-    if (this.#loading >= LOADERS) {
-      // Whoever finishes hands its turn over, so the count stays.
-      await new Promise<void>((resolve) => {
-        this.#queue.push(resolve)
-      })
-    } else this.#loading++
+    if (this.#loading > 0) await this.#turn(platform)
+    else this.#loading++
     const load = this.#load(request, isolation, platform)
     this.#loads.add(load)
     try {
       return await load
     } finally {
       this.#loads.delete(load)
+      // A turn is handed over, so that the count stays.
       const next = this.#queue.shift()
-      if (next) next()
+      if (next) next.start()
       else this.#loading--
     }
   }
@@ -84,6 +90,24 @@ export class OnnxThreads {
     for (const { thread } of this.#serving) this.#end(thread)
     this.#serving.clear()
     await Promise.all(this.#closings)
+  }
+
+  #turn(platform: Platform): Promise<void> {
+    return new Promise((resolve) => {
+      const patience = platform.clock.after(PATIENCE_MS, () => {
+        if (this.#loading >= LOADERS) return
+        this.#queue.splice(this.#queue.indexOf(waiting), 1)
+        this.#loading++
+        resolve()
+      })
+      const waiting: WaitingLoad = {
+        start() {
+          patience.cancel()
+          resolve()
+        },
+      }
+      this.#queue.push(waiting)
+    })
   }
 
   async #load(request: LoadRequest, isolation: Isolation, platform: Platform): Promise<Placed> {
@@ -137,7 +161,7 @@ export class OnnxThreads {
 
   #takeLoader(): OnnxThread {
     const idle = this.#idle.pop()
-    if (!idle) return new OnnxThread((thread, failure) => this.#forget(thread, failure))
+    if (!idle) return new OnnxThread((thread, failure) => this.#forget(thread, failure), this.worker)
     idle.expiry.cancel()
     return idle.thread
   }
