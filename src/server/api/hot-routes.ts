@@ -2,10 +2,10 @@
 import Type, { type TSchema } from 'typebox'
 import type { DescribedRoute, Method } from './catalogue.js'
 import type { RouteSchema } from './route.js'
-import { NameParam } from './schemas.js'
+import { mapOf, NameParam } from './schemas.js'
 
 const Values = Type.Array(Type.Unknown(), { description: 'Row-major: nested as the shape, or flat' })
-const Parameters = Type.Record(Type.String(), Type.Union([Type.String(), Type.Number(), Type.Boolean()]))
+const Parameters = mapOf(Type.Union([Type.String(), Type.Number(), Type.Boolean()]))
 
 const InferTensor = Type.Object({
   name: Type.String(),
@@ -51,33 +51,54 @@ const V1Response = Type.Union([
   Type.Object({ outputs: Type.Unknown() }),
 ])
 
-export const Unit = Type.String({ description: 'What the assignment is sticky to: a user or session id' })
-export const Entities = Type.Record(Type.String(), Type.Union([Type.String(), Type.Number()]), {
-  description: 'Entity keys, for feature look-ups',
-})
+const Unit = Type.String({ description: 'What the assignment is sticky to: a user or session id' })
+const Entities = mapOf(Type.String(), 'Entity keys, for feature look-ups')
 
-const Row = Type.Record(Type.String(), Type.Unknown(), { description: 'Value by feature name' })
+/** A native request whose rows are of this shape. */
+export function nativeRequest(row: TSchema, output: TSchema, options: object = {}): TSchema {
+  return Type.Object(
+    {
+      inputs: Type.Union([row, Type.Array(row, { minItems: 1 })], {
+        description: 'One row, or a list: each is a prediction of its own',
+      }),
+      unit: Type.Optional(Type.Union([Unit, Type.Array(Type.Union([Unit, Type.Null()]))], { description: FOR_ROWS })),
+      entities: Type.Optional(
+        Type.Union([Entities, Type.Array(Type.Union([Entities, Type.Null()]))], { description: FOR_ROWS }),
+      ),
+      outputs: Type.Optional(Type.Array(output, { description: 'Outputs of the graph to compute; default all' })),
+    },
+    { additionalProperties: false, ...options },
+  )
+}
 
-const NativeRequest = Type.Object({
-  inputs: Type.Union([Row, Type.Array(Row)], { description: 'One row, or a list: each is a prediction of its own' }),
-  unit: Type.Optional(Unit),
-  entities: Type.Optional(Entities),
-  outputs: Type.Optional(Type.Array(Type.String(), { description: 'Outputs of the graph to compute; default all' })),
-})
+const FOR_ROWS = 'For all rows, or a list with one for each'
 
-/** A native reply whose `outputs` are of this shape: one prediction for one row, a list for a list. */
+/** A native reply whose outputs are of this shape. */
 export function nativeResponse(outputs: TSchema): TSchema {
-  const Prediction = Type.Object({
+  const endpoint = Type.String()
+  const timings = mapOf(Type.Number(), 'Milliseconds by stage')
+  const prediction = {
     id: Type.String(),
-    endpoint: Type.String(),
     model: Type.String(),
     version: Type.Integer(),
     outputs,
-    timings: Type.Record(Type.String(), Type.Number(), { description: 'Milliseconds by stage' }),
     flags: Type.Array(Type.String()),
-  })
-  return Type.Union([Prediction, Type.Object({ predictions: Type.Array(Prediction) })])
+  }
+  const failure = { id: Type.String(), error: Type.Object({ code: Type.String(), message: Type.String() }) }
+  return Type.Union([
+    Type.Object({ endpoint, ...prediction, timings }, { description: 'For one row' }),
+    Type.Object(
+      {
+        endpoint,
+        predictions: Type.Array(Type.Union([Type.Object(prediction), Type.Object(failure)])),
+        timings,
+      },
+      { description: 'For a list of rows' },
+    ),
+  ])
 }
+
+const Row = mapOf(Type.Unknown(), 'Value by feature name')
 
 const ModelParams = Type.Object({ model: NameParam('Endpoint or model') })
 const VersionParams = Type.Object({
@@ -127,8 +148,8 @@ export const hotRoutes: readonly DescribedRoute[] = [
     description: 'Each live endpoint is listed below with its own features.',
     params: Type.Object({ endpoint: NameParam('Endpoint or model') }),
     headers: UnitHeader,
-    body: NativeRequest,
-    response: { 200: nativeResponse(Type.Record(Type.String(), Type.Unknown())) },
+    body: nativeRequest(Row, Type.String()),
+    response: { 200: nativeResponse(mapOf(Type.Unknown())) },
   }),
   route('GET', '/livez', { ...PROBE, summary: 'Whether the process lives', response: { 200: Live } }),
   route('GET', '/readyz', READY),

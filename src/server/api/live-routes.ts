@@ -13,7 +13,8 @@ import {
   tensorToJson,
 } from '../../tensor/index.js'
 import type { DescribedRoute } from './catalogue.js'
-import { Entities, InferParameters, InferResponse, nativeResponse, RequestedOutputs, Unit } from './hot-routes.js'
+import { InferParameters, InferResponse, nativeRequest, nativeResponse, RequestedOutputs } from './hot-routes.js'
+import { orNull } from './schemas.js'
 
 /** Two routes for each endpoint that answers now. */
 export function liveRoutes(endpoints: readonly Endpoint[], versions: Versions): DescribedRoute[] {
@@ -49,21 +50,9 @@ function nativeRoute(name: string, served: ServedVersion): DescribedRoute {
     Object.fromEntries(schema.features.map((feature) => [feature.name, featureSchema(feature)])),
     { additionalProperties: false, ...(example && { examples: [example] }) },
   )
-  const body = Type.Object(
-    {
-      inputs: Type.Union([Row, Type.Array(Row, { minItems: 1 })], {
-        description: 'One row, or a list: each is a prediction of its own',
-      }),
-      unit: Type.Optional(Unit),
-      entities: Type.Optional(Entities),
-      outputs: Type.Optional(
-        Type.Array(Type.Enum(served.signature.outputs.map((output) => output.name)), {
-          description: 'Outputs of the graph to compute; default all',
-        }),
-      ),
-    },
-    { ...(example && { examples: [{ inputs: example }] }) },
-  )
+  const body = nativeRequest(Row, Type.Enum(served.signature.outputs.map((output) => output.name)), {
+    ...(example && { examples: [{ inputs: example }] }),
+  })
   const outputs = Type.Object(
     Object.fromEntries(schema.outputs.map((output) => [output.name, Type.Optional(outputSchema(output, schema))])),
   )
@@ -103,8 +92,7 @@ function about(tag: string, name: string, { ref, manifest }: ServedVersion) {
 
 function featureSchema({ type, datatype, shape, size }: FeatureSpec): TSchema {
   let schema: TSchema
-  if (type === 'number')
-    schema = Type.Union([Type.Number(), Type.Null()], { description: `${datatype}; null is missing` })
+  if (type === 'number') schema = orNull('number', { description: `${datatype}; null is missing` })
   else if (type === 'boolean') schema = Type.Boolean({ description: datatype })
   else if (type === 'string') schema = Type.String({ description: datatype })
   else schema = integerSchema(datatype)
@@ -126,18 +114,25 @@ function integerSchema(datatype: string): TSchema {
 function outputSchema({ meaning }: OutputSpec, { labels }: RowSchema): TSchema {
   if (labels === undefined || meaning === 'value') return Type.Unknown()
   if (meaning === 'label') return Type.Enum([...labels], { description: 'The class' })
-  const probability = Type.Union([Type.Number({ minimum: 0, maximum: 1 }), Type.Null()])
+  const probability = orNull('number', { minimum: 0, maximum: 1 })
   return Type.Object(Object.fromEntries(labels.map((label) => [label, probability])), {
     description: 'Probability by class',
   })
 }
 
 function tensorSchema({ name, datatype, shape }: TensorSpec): TSchema {
-  const size = (axis: number) => (axis === -1 ? Type.Integer({ minimum: 0 }) : Type.Literal(axis))
+  const sizes = shape.map((axis) => (axis === -1 ? { type: 'integer', minimum: 0 } : { const: axis }))
   return Type.Object({
     name: Type.Literal(name),
     datatype: Type.Literal(datatype),
-    shape: Type.Tuple(shape.map(size), { description: `[${shape.join(', ')}], where -1 is any size` }),
+    // typebox writes tuples in the way of an older JSON Schema than OpenAPI 3.1 has.
+    shape: Type.Unsafe({
+      type: 'array',
+      prefixItems: sizes,
+      minItems: shape.length,
+      maxItems: shape.length,
+      description: `[${shape.join(', ')}], where -1 is any size`,
+    }),
     data: Type.Array(Type.Unknown(), { description: 'Row-major: nested as the shape, or flat' }),
   })
 }

@@ -1,10 +1,20 @@
 // The shapes that several routes take or answer, as typebox schemas. The views they describe are made by the domains; a test
 // compares what the server really answers with them.
-import Type from 'typebox'
+import Type, { type TSchema } from 'typebox'
 
 const Text = (description: string) => Type.String({ description })
-const TextOrNull = (description: string) => Type.Union([Type.String(), Type.Null()], { description })
-const Facts = (description: string) => Type.Record(Type.String(), Type.Unknown(), { description })
+const TextOrNull = (description: string) => orNull('string', { description })
+const Facts = (description: string) => mapOf(Type.Unknown(), description)
+
+/** A value of a simple type, or null. */
+export function orNull(type: 'string' | 'number' | 'integer', options: object = {}): TSchema {
+  return Type.Unsafe({ type: [type, 'null'], ...options })
+}
+
+/** Values by name. typebox's own records have a pattern for the names, which documentation shows to its readers. */
+export function mapOf(values: TSchema, description?: string): TSchema {
+  return Type.Object({}, { additionalProperties: values, ...(description !== undefined && { description }) })
+}
 
 export const ErrorReply = Type.Object(
   {
@@ -51,7 +61,7 @@ export const VersionView = Type.Object({
 
 export const ModelView = Type.Object({
   name: Type.String(),
-  aliases: Type.Record(Type.String(), VersionNumber, { description: 'Version by alias' }),
+  aliases: mapOf(VersionNumber, 'Version by alias'),
   versions: Type.Array(VersionView),
 })
 
@@ -63,7 +73,7 @@ export const EndpointView = Type.Object({
   ready: Type.Boolean(),
   reason: TextOrNull('Why it is not ready'),
   model: TextOrNull('The model that answers now'),
-  version: Type.Union([VersionNumber, Type.Null()], { description: 'Its version that answers now' }),
+  version: orNull('integer', { minimum: 1, description: 'Its version that answers now' }),
   description: TextOrNull('From model.json'),
   signature: Type.Union([Signature, Type.Null()]),
   features: Type.Array(

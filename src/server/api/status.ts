@@ -5,6 +5,7 @@ import { modelViews } from '../../app/index.js'
 import type { ServerContext } from '../context.js'
 import { packageVersion } from './package-version.js'
 import type { Api } from './route.js'
+import { orNull } from './schemas.js'
 
 const Status = Type.Object({
   name: Type.String({ description: 'Name of the project' }),
@@ -12,7 +13,7 @@ const Status = Type.Object({
   ready: Type.Boolean(),
   startedAt: Type.String({ description: 'ISO 8601' }),
   uptimeSeconds: Type.Number(),
-  url: Type.Union([Type.String(), Type.Null()], { description: 'As the caller reached it' }),
+  url: orNull('string', { description: 'As the caller reached it' }),
   models: Type.Integer(),
   endpoints: Type.Integer(),
   log: Type.Object({

@@ -37,17 +37,15 @@ export function uploadRoutes(api: Api, { app }: ServerContext): void {
         description:
           'The body is model.json, as many bytes as Headrace-Manifest-Length says, and then the ONNX file. The version is loaded by itself soon after.',
         params: Type.Object({ name: NameParam('Model') }),
-        headers: Type.Intersect([
-          ActorHeaders,
-          Type.Object({
-            'headrace-manifest-length': Type.Optional(
-              Type.String({
-                pattern: '^\\d{1,9}$',
-                description: 'Bytes of model.json at the start of the body; default 0',
-              }),
-            ),
-          }),
-        ]),
+        headers: Type.Object({
+          ...ActorHeaders.properties,
+          'headrace-manifest-length': Type.Optional(
+            Type.String({
+              pattern: '^\\d{1,9}$',
+              description: 'Bytes of model.json at the start of the body; default 0',
+            }),
+          ),
+        }),
         querystring: Type.Object(
           {
             version: Type.Optional(VersionNumber),

@@ -1,0 +1,242 @@
+// The OpenAPI document against two validators we did not write, and against what the server really answers.
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Validator } from '@seriousme/openapi-schema-validator'
+import { Ajv2020 } from 'ajv/dist/2020.js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { call, type Reply } from '../support/http.js'
+import { PAYMENT, SESSION, sessionRequest } from '../support/shop.js'
+import { startTestServer, type TestServer } from '../support/start-server.js'
+
+interface Operation {
+  readonly operationId: string
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: object }>> }
+  readonly responses: Readonly<
+    Record<string, { readonly content?: Readonly<Record<string, { readonly schema: object }>> }>
+  >
+}
+
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>
+}
+
+interface NativeBody {
+  readonly properties: {
+    readonly inputs: {
+      readonly anyOf: readonly [
+        { readonly required: readonly string[]; readonly properties: Readonly<Record<string, { type: unknown }>> },
+      ]
+    }
+  }
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
+let server: TestServer
+let document: Document
+
+beforeAll(async () => {
+  server = await startTestServer({ folder })
+  document = (await call(`${server.url}/api/docs/json`, 'GET')).json
+})
+afterAll(async () => {
+  await server.close()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+const ajv = () => new Ajv2020({ strictTypes: false, allowUnionTypes: true, validateFormats: false })
+
+/** Each `schema` in the document, with the way to it. */
+function* schemas(value: unknown, way: string): Generator<{ way: string; schema: { examples?: readonly unknown[] } }> {
+  if (typeof value !== 'object' || value === null) return
+  for (const [key, inner] of Object.entries(value)) {
+    if (key === 'schema') yield { way, schema: inner as object }
+    else yield* schemas(inner, `${way} ${key}`)
+  }
+}
+
+describe('the OpenAPI document', () => {
+  it('is valid OpenAPI 3.1', async () => {
+    const validator = new Validator()
+    const { valid, errors } = await validator.validate(document as unknown as Record<string, unknown>)
+    expect(errors).toBeUndefined()
+    expect([valid, validator.version]).toEqual([true, '3.1'])
+  })
+
+  it('has schemas of JSON Schema 2020-12 only, whose examples are valid', () => {
+    const compiler = ajv()
+    for (const { way, schema } of schemas(document.paths, 'paths')) {
+      if ('$ref' in schema) continue
+      const validate = compiler.compile(schema)
+      for (const example of schema.examples ?? [])
+        expect([way, validate(example), validate.errors]).toEqual([way, true, null])
+    }
+  })
+
+  it('describes each live endpoint with its own features, and follows it to another version', async () => {
+    const operation = document.paths['/api/v1/predict/fraud']!['post']!
+    const body = operation.requestBody!.content['application/json']!.schema as NativeBody
+    const [row] = body.properties.inputs.anyOf
+    expect(row.required).toEqual(Object.keys(PAYMENT))
+    expect(row.properties['country']).toEqual({ type: 'string', description: 'BYTES' })
+    expect(row.properties['amount']?.type).toEqual(['number', 'null'])
+    const infer = JSON.stringify(document.paths['/v2/models/purchase-intent/infer'])
+    expect(infer).toContain('"prefixItems":[{"type":"integer","minimum":0},{"const":10}]')
+
+    const put = `${server.url}/api/v1/endpoints/new-endpoint/route`
+    await call(put, 'PUT', { model: 'fraud', version: 1 })
+    const text = (await call(`${server.url}/api/openapi.json`, 'GET')).text
+    expect(text).toContain('"/api/v1/predict/new-endpoint"')
+    expect(text).toContain('Answered by version 1 of fraud.')
+    await call(put, 'PUT', { model: 'breast-cancer', version: 1 })
+    document = (await call(`${server.url}/api/openapi.json`, 'GET')).json
+    expect(JSON.stringify(document.paths['/api/v1/predict/new-endpoint'])).toContain('worst fractal dimension')
+  })
+
+  it('lists every route: each is answered by something else than 404', async () => {
+    for (const [path, operations] of Object.entries(document.paths)) {
+      for (const method of Object.keys(operations)) {
+        if (method === 'get' && path === '/api/v1/log/tail') continue
+        const url = server.url + path.replace(/\{\w+\}/g, 'x')
+        const { status, json } = await call(url, method.toUpperCase(), method === 'get' ? undefined : {})
+        expect([method, path, json?.code === 'HTTP_NOT_FOUND' && !path.startsWith('/api/docs/')]).toEqual([
+          method,
+          path,
+          false,
+        ])
+        expect([method, path, status === 405]).toEqual([method, path, false])
+      }
+    }
+  })
+})
+
+describe('what the server answers', () => {
+  const asked = new Set<string>()
+
+  /** Asks, and checks the reply against the schema that the document has for it. */
+  async function ask(method: string, path: string, template: string, body?: unknown): Promise<Reply> {
+    const reply = await call(server.url + path, method, body)
+    const operation = document.paths[template]?.[method.toLowerCase()]
+    expect([template, operation?.operationId]).toEqual([template, expect.anything()])
+    const content = operation?.responses[String(reply.status)]?.content
+    expect([template, reply.status, content]).toEqual([template, reply.status, expect.anything()])
+    const [type, { schema }] = Object.entries(content!)[0]!
+    expect(reply.headers.get('content-type')?.split(';')[0]).toBe(type)
+    const validate = ajv().compile(schema)
+    const value = type === 'application/json' ? reply.json : reply.text
+    expect([template, validate(value), validate.errors]).toEqual([template, true, null])
+    asked.add(`${method} ${template}`)
+    return reply
+  }
+
+  it('is as the document says, for every route', async () => {
+    await ask('GET', '/', '/')
+    for (const path of [
+      '/livez',
+      '/readyz',
+      '/v2/health/live',
+      '/v2/health/ready',
+      '/metrics',
+      '/v2',
+      '/v2/models',
+      '/v1/models',
+    ])
+      await ask('GET', path, path)
+    await ask('GET', '/v2/models/fraud', '/v2/models/{model}')
+    await ask('GET', '/v2/models/fraud/versions/1', '/v2/models/{model}/versions/{version}')
+    await ask('GET', '/v2/models/fraud/ready', '/v2/models/{model}/ready')
+    await ask('GET', '/v2/models/fraud/versions/1/ready', '/v2/models/{model}/versions/{version}/ready')
+    await ask('GET', '/v1/models/fraud', '/v1/models/{model}')
+    await ask('POST', '/v2/repository/index', '/v2/repository/index')
+
+    const session = { instances: [SESSION] }
+    const intent = '/v2/models/purchase-intent'
+    const infer = await ask('POST', `${intent}/infer`, '/v2/models/{model}/infer', sessionRequest())
+    await ask('POST', `${intent}/infer`, `${intent}/infer`, sessionRequest())
+    await ask('POST', `${intent}/versions/1/infer`, '/v2/models/{model}/versions/{version}/infer', sessionRequest())
+    await ask('POST', '/v1/models/purchase-intent:predict', '/v1/models/{model}:predict', session)
+    await ask(
+      'POST',
+      '/v1/models/purchase-intent/versions/1:predict',
+      '/v1/models/{model}/versions/{version}:predict',
+      session,
+    )
+    const predict = '/api/v1/predict/purchase-intent'
+    await ask('POST', predict, '/api/v1/predict/{endpoint}', { inputs: SESSION })
+    await ask('POST', predict, predict, { inputs: SESSION, unit: 'u' })
+    await ask('POST', predict, predict, { inputs: [SESSION, SESSION], unit: ['u', null] })
+
+    for (const path of [
+      '/api/v1/status',
+      '/api/v1/models',
+      '/api/v1/endpoints',
+      '/api/v1/types',
+      '/api/v1/decisions/verify',
+    ])
+      await ask('GET', path, path)
+    await ask('GET', '/api/v1/models/fraud', '/api/v1/models/{name}')
+    await ask('GET', '/api/v1/endpoints/fraud', '/api/v1/endpoints/{name}')
+    const shop = join(import.meta.dirname, '../../examples/shop/models/purchase-intent/1/model.onnx')
+    const pushed = await fetch(`${server.url}/api/v1/models/pushed/versions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/octet-stream' },
+      body: readFileSync(shop),
+    })
+    expect(await pushed.json()).toMatchObject({ model: 'pushed', version: 1 })
+    asked.add('POST /api/v1/models/{name}/versions')
+    const alias = '/api/v1/models/fraud/aliases/champion'
+    await ask('PUT', alias, '/api/v1/models/{name}/aliases/{alias}', { version: 1, reason: 'a test' })
+    const { json: decision } = await ask('DELETE', alias, '/api/v1/models/{name}/aliases/{alias}')
+    await ask('PUT', '/api/v1/endpoints/checkout/route', '/api/v1/endpoints/{name}/route', {
+      model: 'fraud',
+      version: 1,
+    })
+    await ask('GET', '/api/v1/decisions?limit=10', '/api/v1/decisions')
+    await ask('GET', `/api/v1/decisions/${decision.id}`, '/api/v1/decisions/{id}')
+    await ask('POST', `/api/v1/decisions/${decision.id}/undo`, '/api/v1/decisions/{id}/undo')
+    const id = infer.headers.get('headrace-prediction-id')
+    await ask('GET', `/api/v1/predictions/${id}`, '/api/v1/predictions/{id}')
+    await ask('POST', '/api/v1/log/query', '/api/v1/log/query', { sql: 'SELECT * FROM predictions' })
+    await ask('GET', '/api/v1/log/tail?from=1&limit=1', '/api/v1/log/tail')
+    await ask('GET', '/api/docs', '/api/docs')
+    await ask('GET', '/api/docs/json', '/api/docs/json')
+    await ask('GET', '/api/openapi.json', '/api/openapi.json')
+
+    const isLive = (path: string) => /^\/(api\/v1\/predict|v2\/models)\/[a-z-]+(\/infer)?$/.test(path)
+    const described = Object.entries(document.paths)
+      .filter(([path]) => !isLive(path) && path !== '/api/docs/{file}')
+      .flatMap(([path, operations]) => Object.keys(operations).map((method) => `${method.toUpperCase()} ${path}`))
+    expect(described.filter((route) => !asked.has(route))).toEqual([])
+  })
+
+  it('is an error of the one shape when it fails', async () => {
+    const schema = (document as unknown as { components: { schemas: { Error: object } } }).components.schemas.Error
+    const validate = ajv().compile(schema)
+    for (const path of ['/nothing', '/v2/models/nobody', '/api/v1/decisions?limit=x', '/api/v1/decisions/nobody'])
+      expect(validate((await call(server.url + path, 'GET')).json)).toBe(true)
+  })
+})
+
+describe('the documentation page', () => {
+  it('works without the internet: everything it loads is here', async () => {
+    const page = await call(`${server.url}/api/docs`, 'GET')
+    expect(page.headers.get('content-security-policy')).toContain("default-src 'none'")
+    const links = [...page.text.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, link]) => link!)
+    expect(links).toHaveLength(4)
+    for (const link of links) {
+      expect(link).toMatch(/^\/api\/docs\//)
+      const asset = await call(server.url + link, 'GET')
+      expect(asset.status).toBe(200)
+      expect(asset.text.length).toBeGreaterThan(50)
+    }
+    const start = await call(`${server.url}/api/docs/start.js`, 'GET')
+    expect(start.text).toContain("url: '/api/docs/json'")
+  })
+
+  it.each(['nothing.js', '..%2f..%2fpackage.json', 'constructor', 'index.html'])('has no file %s', async (file) => {
+    expect(await call(`${server.url}/api/docs/${file}`, 'GET')).toMatchObject({
+      status: 404,
+      json: { code: 'HTTP_NOT_FOUND' },
+    })
+  })
+})
