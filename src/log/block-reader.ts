@@ -34,6 +34,8 @@ export class BlockReader {
   #start = 0
   /** No commit line begins in [#start, #scanned). */
   #scanned = 0
+  /** Where in the file a commit line failed its check once. */
+  #suspect = -1
 
   private constructor(
     readonly segment: Segment,
@@ -67,6 +69,13 @@ export class BlockReader {
       if (found) {
         const after = found.end + 1
         const commit = readCommit(this.#buffer, this.#start, found.start, found.end)
+        if (!commit && this.#suspect < this.#offset + found.start) {
+          // It may have been read while it was written: only bytes that are read again and still wrong are damage.
+          this.#suspect = this.#offset + found.start
+          this.#filled = this.#start
+          this.#scanned = this.#start
+          continue
+        }
         this.#scanned = after
         if (!commit) continue
         const linesStart = found.start - commit.bytes
@@ -97,7 +106,6 @@ export class BlockReader {
 
   /** Reads on; false at the end of the file. */
   async #fill(): Promise<boolean> {
-    // A commit line may have begun in the last bytes: everything since #start is searched again from a line's length back.
     if (this.#start > 0) {
       this.#buffer.copyWithin(0, this.#start, this.#filled)
       this.#offset += this.#start

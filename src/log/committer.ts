@@ -135,6 +135,7 @@ export class Committer {
       this.#settleWaiters()
       this.parts.onCommit()
     }
+    this.#isUrgent = false
     this.#commits = undefined
   }
 

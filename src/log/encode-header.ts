@@ -29,8 +29,10 @@ export function encodeHeader(seq: LogPosition, record: LogRecord, names: QuotedN
     case 'call':
       return `${start(seq, record, names)},"endpoint":${names.get(record.endpoint)},"tenant":${names.get(record.tenant)},"id":${quote(record.id)},"prediction":${quote(record.prediction)},"call":${encodeCall(record.call, names)}`
     case 'outcome': {
-      const value = typeof record.value === 'number' ? numberText(record.value) : JSON.stringify(record.value)
-      return `${start(seq, record, names)},"endpoint":${names.get(record.endpoint)},"tenant":${names.get(record.tenant)},"id":${quote(record.id)},"prediction":${quote(record.prediction)},"name":${names.get(record.name)},"value":${value},"happenedMs":${numberText(record.happenedMs)},"knownMs":${numberText(record.knownMs)}`
+      const { value } = record
+      const valueText =
+        typeof value === 'string' ? quote(value) : typeof value === 'number' ? numberText(value) : String(value)
+      return `${start(seq, record, names)},"endpoint":${names.get(record.endpoint)},"tenant":${names.get(record.tenant)},"id":${quote(record.id)},"prediction":${quote(record.prediction)},"name":${names.get(record.name)},"value":${valueText},"happenedMs":${numberText(record.happenedMs)},"knownMs":${numberText(record.knownMs)}`
     }
     case 'decision':
       return `${start(seq, record, names)},"id":${quote(record.id)},"change":${names.get(record.change)},"subject":${quote(record.subject)},"by":${quote(record.by)}`

@@ -133,8 +133,7 @@ class FolderLog implements FileLog {
     } catch (error) {
       // A record that breaks its type must not break the request it reports on.
       slab.used = start
-      this.parts.metrics.droppedRecords.inc()
-      this.parts.logger.error({ err: error, kind: record.kind }, 'A record could not be encoded and was dropped')
+      this.#countDrop('dropped', error)
       return 0
     }
   }
@@ -179,6 +178,7 @@ class FolderLog implements FileLog {
     if (this.#isClosed) return
     this.#isClosed = true
     this.#retentionTimer.cancel()
+    this.parts.retention.stop()
     await this.#retentionPass
     const lost = await this.#committer.close()
     if (lost > 0) {
@@ -202,16 +202,15 @@ class FolderLog implements FileLog {
       })
   }
 
-  #countDrop(appended: 'dropped' | 'without-payload'): void {
+  #countDrop(appended: 'dropped' | 'without-payload', error?: unknown): void {
     const { metrics, platform, logger } = this.parts
     if (appended === 'dropped') metrics.droppedRecords.inc()
     else metrics.droppedPayloads.inc()
     const nowMs = platform.clock.monotonicMs()
     if (nowMs - this.#lastDropWarningMs < DROP_WARNING_INTERVAL_MS) return
     this.#lastDropWarningMs = nowMs
-    logger.warn(
-      { part: appended === 'dropped' ? 'record' : 'payload' },
-      'The prediction log is dropping; see ml_log_dropped_total',
-    )
+    const part = appended === 'dropped' ? 'record' : 'payload'
+    if (error === undefined) logger.warn({ part }, 'The prediction log is dropping; see ml_log_dropped_total')
+    else logger.error({ err: error, part }, 'A record could not be encoded and was dropped; see ml_log_dropped_total')
   }
 }

@@ -1,6 +1,7 @@
 // Floor 2. The append-only log of predictions, late calls, outcomes and decisions: one NDJSON folder, group-committed.
 // Everything about quality, drift and experiments is a reading of it. Appending costs microseconds and never fails.
 // Exact counts (bills, quotas) are kept elsewhere: under pressure this log drops records, and counts what it dropped.
+export type { Damage } from './block-reader.js'
 export { type EndpointLogPolicy, endpointLogPolicy, type LogConfig, logSection } from './config.js'
 export { LogErrors } from './errors.js'
 export { openLog } from './file-log.js'

@@ -1,11 +1,12 @@
 // JSON pieces for hand-written lines. JSON.stringify on a whole record costs several times as much as joining these.
 
-// Control characters, quote and backslash need escaping; JSON.stringify also repairs surrogates without a partner.
+// Control characters, quotes and backslashes need escaping. A surrogate without a partner becomes U+FFFD: escaped, it would be
+// JSON to JavaScript only, and DuckDB would leave out the whole line.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what JSON forbids.
 const NEEDS_ESCAPE = /[\u0000-\u001f"\\\ud800-\udfff]/
 
 export function quote(text: string): string {
-  return NEEDS_ESCAPE.test(text) ? JSON.stringify(text) : `"${text}"`
+  return NEEDS_ESCAPE.test(text) ? JSON.stringify(Buffer.from(text).toString()) : `"${text}"`
 }
 
 export function quoteOrNull(text: string | null): string {

@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import type { DuckDBConnection, DuckDBType, DuckDBValue, DuckDBValueConverter, Json } from '@duckdb/node-api'
 import { LogErrors } from './errors.js'
 import { type LogFiles, realFiles } from './files.js'
+import { nextTurn } from './next-turn.js'
 import { literal, type QueriedSegment, viewStatements } from './query-views.js'
 import { endsBefore, listSegments } from './segment.js'
 import type { QueryResult } from './types.js'
@@ -58,7 +59,11 @@ async function run(
     autoload_known_extensions: 'false',
   })
   let connection: DuckDBConnection | undefined
-  const interrupt = (): void => connection?.interrupt()
+  let isDone = false
+  // Again and again, because DuckDB forgets an interruption that arrives just before the query starts.
+  const interrupt = async (): Promise<void> => {
+    for (; !isDone; await nextTurn()) connection?.interrupt()
+  }
   signal?.addEventListener('abort', interrupt)
   try {
     connection = await instance.connect()
@@ -85,6 +90,7 @@ async function run(
   } catch (error) {
     throw LogErrors.QUERY_FAILED({ reason: sentence(error) }, error)
   } finally {
+    isDone = true
     signal?.removeEventListener('abort', interrupt)
     connection?.closeSync()
     instance.closeSync()

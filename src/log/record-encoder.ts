@@ -1,4 +1,5 @@
 // Puts one record into a slab as a line: the header always if there is room, the payload when policy and room allow it.
+import { isUtf8 } from 'node:buffer'
 import type { Random } from '../core/index.js'
 import { encodeHeader } from './encode-header.js'
 import { encodeTensors, estimateBytes } from './encode-tensors.js'
@@ -15,6 +16,7 @@ const MAX_ENCODED_BYTES = 256 * 1024
 
 const LOST_TO_PRESSURE = ',"payload":null,"payloadDropped":"pressure"'
 const LOST_TO_SIZE = ',"payload":null,"payloadDropped":"size"'
+const ESCAPED_UNIT = Buffer.from('\\u')
 const LINE_END = '}\n'
 /** Room a header keeps free for what can follow it without a payload. */
 const CLOSING_BYTES = LOST_TO_PRESSURE.length + LINE_END.length
@@ -56,18 +58,18 @@ export class RecordEncoder {
     const lost = limit === end ? LOST_TO_SIZE : LOST_TO_PRESSURE
     const { redact } = policy
     if (!slab.tryText(`,"payload":{"weight":${1 / policy.payloadSample},"inputs":`, limit)) return lost
+    const { rawInputs, outputs } = payload
     // The raw text is written only when nothing is redacted: it holds whatever the caller sent.
-    if (payload.rawInputs !== undefined && redact.length === 0) {
-      if (!slab.tryJson(payload.rawInputs, limit)) return lost
+    if (rawInputs !== undefined && redact.length === 0 && isPortable(rawInputs)) {
+      if (!slab.tryJson(rawInputs, limit)) return lost
     } else {
       if (estimateBytes(payload.inputs) > MAX_ENCODED_BYTES) return LOST_TO_SIZE
       if (!slab.tryText(encodeTensors(payload.inputs, redact, payload.features), limit)) return lost
     }
-    const { outputs } = payload
     for (let i = 0; i < outputs.length; i++) {
       const { call, tensors, raw } = outputs[i]!
       if (!slab.tryText(`${i === 0 ? ',"outputs":[' : ','}{"call":${call},"tensors":`, limit)) return lost
-      if (raw !== undefined) {
+      if (raw !== undefined && isPortable(raw)) {
         if (!slab.tryJson(raw, limit)) return lost
       } else {
         if (estimateBytes(tensors) > MAX_ENCODED_BYTES) return LOST_TO_SIZE
@@ -77,6 +79,16 @@ export class RecordEncoder {
     }
     return slab.tryText(outputs.length === 0 ? ',"outputs":[]}' : ']}', limit) ? undefined : lost
   }
+}
+
+/**
+ * Whether every JSON reader takes the text. For one invalid byte or one surrogate without a partner, both of which callers can
+ * send, DuckDB leaves out the whole line, header and all; any escaped code unit is suspected, because encoding anew is cheap.
+ */
+function isPortable(json: Uint8Array | string): boolean {
+  if (typeof json === 'string') return !json.includes('\\u')
+  // Called on the prototype because a plain Uint8Array has no search for more than one byte.
+  return Buffer.prototype.indexOf.call(json, ESCAPED_UNIT) === -1 && isUtf8(json)
 }
 
 /**

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { outcome, payload, prediction } from '../../test/contract/prediction-log.js'
-import { openTestLog, temporaryFolder } from '../../test/support/log.js'
+import { FaultyFiles, openTestLog, temporaryFolder } from '../../test/support/log.js'
 import { readRecords } from './read.js'
 import { segmentName } from './segment.js'
 import type { StoredRecord } from './types.js'
@@ -186,6 +186,21 @@ describe('opening a log', () => {
     await copyFile(join(folder, SEGMENT), join(copy, SEGMENT))
     await truncate(join(copy, SEGMENT), 2_000_000)
     expect(await positions(copy)).toEqual([])
+  })
+
+  it('reads bytes again before it calls them damaged', async () => {
+    const { log } = await openTestLog()
+    for (let i = 0; i < 3; i++) await log.whenDurable(log.append(prediction({ payload: payload() })))
+    const files = new FaultyFiles()
+    let reads = 0
+    files.spoil = (bytes) => {
+      if (reads++ === 0) bytes.fill(0, 100, 200)
+    }
+    const found: number[] = []
+    const onDamage = (): never => expect.fail('nothing is damaged')
+    for await (const record of readRecords(log.folder, { files, onDamage })) found.push(record.seq)
+    expect(found).toEqual([1, 2, 3])
+    expect(reads).toBeGreaterThan(1)
   })
 
   it('is not fooled by a payload that looks like a commit line', async () => {

@@ -47,6 +47,7 @@ export interface RetentionParts {
 export class Retention {
   /** A sealed segment changes only here, so it is read once. */
   readonly #summaries = new Map<string, Summary>()
+  #isStopped = false
 
   constructor(private readonly parts: RetentionParts) {}
 
@@ -55,6 +56,7 @@ export class Retention {
     const report = { removedSegments: 0, rewrittenSegments: 0, removedRecords: 0, removedPayloads: 0 }
     const segments = await listSegments(this.parts.files, this.parts.folder)
     for (const segment of segments.slice(0, -1)) {
+      if (this.#isStopped) break
       try {
         await this.#runOn(segment, nowMs, report)
       } catch (error) {
@@ -63,6 +65,11 @@ export class Retention {
       }
     }
     return report
+  }
+
+  /** A pass that is running ends after the segment it is at. */
+  stop(): void {
+    this.#isStopped = true
   }
 
   async #runOn(

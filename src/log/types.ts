@@ -19,7 +19,7 @@ export interface RecordedCall {
   readonly batchRows: number
 }
 
-/** Header: never sampled. Times are milliseconds, wall-clock ones since the Unix epoch. */
+/** Header: never sampled. Times are milliseconds, wall-clock ones since the Unix epoch; durations are kept to the microsecond. */
 export interface PredictionRecord {
   readonly kind: 'prediction'
   readonly id: string

@@ -162,7 +162,7 @@ export function describePredictionLog(name: string, make: MakeLog): void {
     })
 
     it('keeps text that needs escaping, in every script', async () => {
-      const nasty = 'a "quoted" \\ back\nslash\t\u0000 ünï 日本語 🙂 \ud800 </script>\u2028'
+      const nasty = 'a "quoted" \\ back\nslash\t\u0000 ünï 日本語 🙂 </script>\u2028'
       const record = prediction({ unit: nasty, tenant: nasty, error: nasty, flags: [nasty], traceId: nasty })
       await log.whenDurable(log.append(record))
       expect((await stored(1))[0]).toEqual({ seq: 1, ...record })
@@ -182,6 +182,18 @@ export function describePredictionLog(name: string, make: MakeLog): void {
         inputs: [{ name: 'x', datatype: 'INT64', shape: [1, 2], data: [9007199254740992, 2], extra: 'a\nb' }],
         outputs: [{ call: 0, tensors: [{ name: 'score', datatype: 'FP32', shape: [1], data: [0.25] }] }],
       })
+    })
+
+    it('does not trust raw text that only some readers of JSON take', async () => {
+      const inputs = tensors({ name: 'x', datatype: 'BYTES', shape: [1], data: [Buffer.of(0xff)] })
+      const escaped = '[{"name":"x","datatype":"BYTES","shape":[1],"data":["\\ud800"]}]'
+      const invalid = Buffer.concat([Buffer.from('[{"data":["'), Buffer.of(0xff), Buffer.from('"]}]')])
+      for (const rawInputs of [escaped, Buffer.from(escaped), invalid, new Uint8Array(invalid)]) {
+        log.append(prediction({ payload: payload({ inputs, rawInputs }) }))
+      }
+      await log.whenDurable(4)
+      const data = (await stored(4)).map((record) => (record as StoredPrediction).payload?.inputs[0]?.data)
+      expect(data).toEqual(Array(4).fill([{ b64: '/w==' }]))
     })
 
     it('encodes tensors when there is no raw text, and a copy of them', async () => {

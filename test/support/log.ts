@@ -48,6 +48,8 @@ export class FaultyFiles implements LogFiles {
   fail: (operation: Operation, name: string) => Error | undefined = () => undefined
   /** What an operation waits for first. */
   wait: (operation: Operation, name: string) => Promise<void> | undefined = () => undefined
+  /** Changes what was read, as a read that overtakes a write would. */
+  spoil: (bytes: Uint8Array) => void = () => undefined
   /** Bytes that one write takes at most. */
   writeBytes = Number.POSITIVE_INFINITY
 
@@ -59,7 +61,9 @@ export class FaultyFiles implements LogFiles {
     return {
       read: async (buffer, offset, length, position) => {
         await this.#begin('read', name)
-        return file.read(buffer, offset, length, position)
+        const bytes = await file.read(buffer, offset, length, position)
+        this.spoil(buffer.subarray(offset, offset + bytes))
+        return bytes
       },
       write: async (buffer, offset, length, position) => {
         await this.#begin('write', name)
