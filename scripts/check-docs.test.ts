@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { missingLine, samplesOf } from './docs/samples.js'
-import { errorsTable, readSection, sentencesOf, settingsTables, writeSection } from './docs/tables.js'
+import { errorsTable, readSection, sameTable, sentencesOf, settingsTables, writeSection } from './docs/tables.js'
 
 const page = (...lines: string[]): string => lines.join('\n')
 
@@ -101,6 +101,17 @@ describe('generated sections', () => {
       ['B_KEPT', 'Kept \\| as it was.'],
       ['C_NEW', ''],
     ])
+  })
+
+  it('reads a table whose columns a formatter has padded as the same table', () => {
+    const table = errorsTable([{ code: 'A_B', status: 404, retry: false, level: 'info' }], '').replace(
+      '|  |',
+      '| Why. |',
+    )
+    const padded = table.replaceAll(' |', '     |').replaceAll('---', '-------')
+    expect(sameTable(table, padded)).toBe(true)
+    expect(sameTable(table, padded.replace('404', '405'))).toBe(false)
+    expect([...sentencesOf(padded)]).toEqual([['A_B', 'Why.']])
   })
 
   it('makes one table for each section of the settings', () => {

@@ -73,11 +73,17 @@ export function errorsTable(errors: readonly ErrorRow[], existing: string): stri
   ].join('\n')
 }
 
+/** Whether two sections are the same but for the widths of their columns, which the formatter of the repository chooses. */
+export function sameTable(a: string, b: string): boolean {
+  const plain = (text: string): string => text.replace(/ *\| */g, '|').replace(/-{2,}/g, '--')
+  return plain(a) === plain(b)
+}
+
 /** The sentence of each code of a table made by `errorsTable`. */
 export function sentencesOf(table: string): Map<string, string> {
   const sentences = new Map<string, string>()
   for (const line of table.split('\n')) {
-    const row = /^\| `([A-Z0-9_]+)` \|[^|]*\|[^|]*\|[^|]*\| ?(.*?) ?\|$/.exec(line)
+    const row = /^\| *`([A-Z0-9_]+)` *\|[^|]*\|[^|]*\|[^|]*\| *(.*?) *\|$/.exec(line)
     if (row !== null) sentences.set(row[1]!, row[2]!)
   }
   return sentences
