@@ -371,6 +371,18 @@ describe('when a run fails', () => {
     expect(backend.runs.length).toBe(15)
   })
 
+  it('answers at its deadline a call that waits for its half to be run again', async () => {
+    const { clock, backend, call, turn } = setUp()
+    call(one(1))
+    const late = call(one(2), 50)
+    await turn()
+    backend.runs[0]!.fail(new Error('no'))
+    await settled()
+    clock.advance(50)
+    await settled()
+    expect(late.error?.params).toMatchObject({ phase: 'queued', waitedMs: 50 })
+  })
+
   it('fails all of them without another try when the backend itself is in trouble', async () => {
     const trouble = ServingErrors.MODEL_UNREADY({ model: 'fraud', version: 2, reason: 'lost', retryAfterMs: 1 })
     const { backend, call, turn } = setUp({ runMs: () => trouble })
