@@ -31,14 +31,25 @@ export function sendError(response: ServerResponse, error: HeadraceError, id?: s
   if (retryAfter !== undefined) response.setHeader('Retry-After', retryAfter)
   const { allow } = error.params
   if (typeof allow === 'string') response.setHeader('Allow', allow)
-  // What is left of a refused body must not be read as the next request.
-  if (error.status === 413 || error.status === 408) response.setHeader('Connection', 'close')
+  const isCutOff = error.status === 413 && !response.req.complete
+  if (isCutOff) response.setHeader('Connection', 'close')
   const body = errorBody(error)
   response.setHeader('Content-Type', JSON_TYPE)
   response.setHeader('Content-Length', Buffer.byteLength(body))
   if (id !== undefined) response.setHeader('Headrace-Prediction-Id', id)
   response.writeHead(error.status)
-  response.end(body)
+  if (isCutOff) endAfterBody(response, body)
+  else response.end(body)
+}
+
+/**
+ * Many clients send their whole body before they read: closing at once would show them a broken pipe and never the reason. What
+ * is left is read and thrown away, for as long as a request may take.
+ */
+function endAfterBody(response: ServerResponse, body: string): void {
+  response.write(body)
+  const end = () => response.end()
+  response.req.once('end', end).once('close', end).resume()
 }
 
 /** Whole seconds, at least 1, for errors that name a time and for every 429 and 503. */

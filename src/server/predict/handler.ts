@@ -5,6 +5,7 @@ import { rowSchema } from '../../app/index.js'
 import { toHeadraceError } from '../../core/index.js'
 import { Prediction } from '../../path/index.js'
 import { readBody } from '../body.js'
+import { isJsonType } from '../content-type.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
 import { parsePredictRequest } from '../kserve-v1/index.js'
@@ -41,6 +42,7 @@ export function createPredictHandler(context: ServerContext): PredictHandler {
       })
     }
     predictions.add(prediction)
+    if (socket.destroyed) prediction.cancelled = true
   }
 
   return async (request, response, target) => {
@@ -91,11 +93,7 @@ function checkHeaders(request: IncomingMessage): void {
   const { headers } = request
   const contentType = headers['content-type']
   // Some clients send none; JSON is then assumed.
-  if (
-    contentType !== undefined &&
-    contentType !== 'application/json' &&
-    !/^application\/(?:[\w.+-]+\+)?json\b/i.test(contentType)
-  ) {
+  if (contentType !== undefined && !isJsonType(contentType)) {
     if (headers['inference-header-content-length'] !== undefined) throw HttpErrors.BINARY_TENSORS()
     throw HttpErrors.CONTENT_TYPE({ contentType: contentType.slice(0, 100) })
   }
