@@ -216,6 +216,13 @@ describe('a body over the limit', () => {
     expectError(await post('/api/v1/log/query', ' '.repeat(LIMIT + 1)), 413, 'HTTP_BODY_TOO_LARGE', String(LIMIT))
   })
 
+  it('is refused to a client that sends all of it before it reads', async () => {
+    const connection = await RawConnection.open(server.port)
+    await connection.write(rawRequest('POST', INFER, ' '.repeat(20 * LIMIT)))
+    expect(await connection.read()).toMatchObject({ status: 413, json: { code: 'HTTP_BODY_TOO_LARGE' } })
+    await connection.closed()
+  })
+
   it('is cut off when it comes in chunks', async () => {
     for (const path of [INFER, '/api/v1/log/query']) {
       const connection = await RawConnection.open(server.port)

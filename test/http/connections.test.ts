@@ -168,15 +168,18 @@ describe('a client that goes away', () => {
     expect((await good()).status).toBe(200)
   })
 
-  it('before its answer leaves the server answering others', async () => {
-    const rows = JSON.stringify({ inputs: Array.from({ length: 2_000 }, () => SESSION) })
-    const abandoned = Array.from({ length: 8 }, async () => {
-      const connection = await RawConnection.open(server.port)
-      await connection.write(rawRequest('POST', '/api/v1/predict/purchase-intent', rows))
-      connection.close()
-    })
-    await Promise.all(abandoned)
+  it('before its answer has its waiting rows dropped, and the others are answered', async () => {
+    const inputs = Array.from({ length: 5_000 }, () => SESSION)
+    const connection = await RawConnection.open(server.port)
+    const body = JSON.stringify({ inputs, unit: 'gone' })
+    await connection.write(rawRequest('POST', '/api/v1/predict/purchase-intent', body))
+    connection.close()
     expect((await good()).status).toBe(200)
+    while (server.app.path.inFlight > 0) await good()
+    const { json } = await call(`${server.url}/api/v1/log/query`, 'POST', {
+      sql: `SELECT count(*) > 0 FROM predictions WHERE unit = 'gone' AND error = 'SERVING_CANCELLED'`,
+    })
+    expect(json.rows).toEqual([[true]])
   })
 
   it('while it follows the log ends its subscription', async () => {

@@ -39,7 +39,12 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
       options.models.some((model) => `${source}/`.startsWith(`${join(SHOP_MODELS, model)}/`)),
   })
   const project = await loadProject(options.folder, {
-    overrides: { ...options.config, server: { port: 0, logLevel: 'silent', ...options.config?.['server'] } },
+    overrides: {
+      ...options.config,
+      server: { port: 0, logLevel: 'silent', ...options.config?.['server'] },
+      // The models have been copied completely, and so have those that tests push.
+      models: { settleMs: 0, ...options.config?.['models'] },
+    },
   })
   const app = await createApp(project, createPlatform(options.platform))
   const server = await startServer(app)
