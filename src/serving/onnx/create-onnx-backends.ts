@@ -95,6 +95,7 @@ function loadRequest({ file, digest, manifest }: VersionArtifact): LoadRequest {
     kind: 'load',
     file,
     digest,
+    isBatched: batching.enabled,
     maxBatchSize: batching.enabled ? batching.maxBatchSize : 1,
     features,
     warmup: warmup.map(({ inputs }) => inputs),

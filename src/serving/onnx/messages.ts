@@ -8,6 +8,8 @@ export interface LoadRequest extends ProbeOptions {
   readonly kind: 'load'
   readonly file: string
   readonly digest: string
+  /** Whether the batcher keeps runs to `maxBatchSize` rows. */
+  readonly isBatched: boolean
 }
 
 export interface LoadedModel extends Probe {
@@ -16,6 +18,8 @@ export interface LoadedModel extends Probe {
   readonly layout: Omit<SessionOptions, 'bytes'>
   readonly labels: readonly string[] | undefined
   readonly createMs: number
+  /** See `placeOf`. */
+  readonly isBounded: boolean
   /** An estimate: see `estimateMemoryBytes`. */
   readonly memoryBytes: number
 }

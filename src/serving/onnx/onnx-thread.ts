@@ -30,7 +30,10 @@ export class OnnxThread {
     // An idle thread does not keep the process alive; one with work does, because ending the process then would abort it.
     this.#worker.unref()
     this.#worker.on('message', (reply: Reply) => this.#receive(reply))
-    this.#worker.on('messageerror', (error) => this.#die(reasonOf(error)))
+    this.#worker.on('messageerror', (error) => {
+      this.#die(reasonOf(error))
+      this.#post(0, { kind: 'close' })
+    })
     this.#worker.on('error', (error) => this.#die(reasonOf(error)))
     this.#exited = new Promise((resolve) => {
       this.#worker.on('exit', (code) => {
@@ -51,7 +54,7 @@ export class OnnxThread {
     return new Promise((resolve, reject) => {
       const id = ++this.#lastId
       try {
-        this.#worker.postMessage({ id, request } satisfies Envelope, transfer)
+        this.#post(id, request, transfer)
       } catch (error) {
         reject(fail('RUN_FAILED', { reason: reasonOf(error) }))
         return
@@ -77,6 +80,10 @@ export class OnnxThread {
     }
     if (!this.#failure) await this.request({ kind: 'close' }).catch(() => undefined)
     await this.#exited
+  }
+
+  #post(id: number, request: Request, transfer: readonly ArrayBuffer[] = []): void {
+    this.#worker.postMessage({ id, request } satisfies Envelope, transfer)
   }
 
   #receive({ id, answer, failure }: Reply): void {

@@ -5,6 +5,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { parentPort } from 'node:worker_threads'
+import type { Signature } from '../../tensor/index.js'
 import { fail, OnnxFailure, reasonOf } from './failure.js'
 import type { Answer, Envelope, LoadedModel, LoadRequest, Reply, Request } from './messages.js'
 import { INLINE_CREATE_MS } from './placement.js'
@@ -76,11 +77,17 @@ async function load(request: LoadRequest): Promise<LoadedModel> {
     const number = add(created)
     bytesOf.set(number, model.bytes)
     const memoryBytes = estimateMemoryBytes(weightBytes, model.treeBytes)
-    return { session: number, layout, labels: model.labels, createMs, memoryBytes, ...probed }
+    const isBounded = hasFixedSizes(probed.signature) && (probed.signature.batchAxis === null || request.isBatched)
+    return { session: number, layout, labels: model.labels, createMs, memoryBytes, isBounded, ...probed }
   } catch (error) {
     await created.release()
     throw error
   }
+}
+
+/** Whether nothing in the inputs' shapes is open but the batch. */
+function hasFixedSizes({ inputs, batchAxis }: Signature): boolean {
+  return inputs.every(({ shape }) => !shape.includes(-1, batchAxis === 0 ? 1 : 0))
 }
 
 async function read(file: string): Promise<Uint8Array> {

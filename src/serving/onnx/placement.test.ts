@@ -15,6 +15,13 @@ describe('placeOf', () => {
     ['thread', { createMs: 1, largestBatchMs: 300 }, 'dedicated'],
     ['inline', { createMs: 900, largestBatchMs: 300 }, 'inline'],
   ] as const)('isolation %s with %o is %s', (isolation, measured, place) => {
-    expect(placeOf(isolation, measured)).toBe(place)
+    expect(placeOf(isolation, { ...measured, isBounded: true })).toBe(place)
+  })
+
+  it('trusts no measurement when a run may be larger than the one measured', () => {
+    const measured = { createMs: 1, largestBatchMs: 0.1, isBounded: false }
+    expect(placeOf('auto', measured)).toBe('dedicated')
+    expect(placeOf('thread', measured)).toBe('dedicated')
+    expect(placeOf('inline', measured)).toBe('inline')
   })
 })

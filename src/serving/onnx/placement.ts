@@ -12,13 +12,16 @@ export const SHARED_MS = 10
 
 export interface Measured {
   readonly createMs: number
-  /** Undefined when no test run succeeded: then the version is trusted with nothing. */
+  /** Undefined when no test run succeeded. */
   readonly largestBatchMs: number | undefined
+  /** No run can be larger than the one measured: nothing is open in the shapes but the rows, and the batcher limits those. */
+  readonly isBounded: boolean
 }
 
-export function placeOf(isolation: Isolation, { createMs, largestBatchMs }: Measured): Place {
+export function placeOf(isolation: Isolation, { createMs, largestBatchMs, isBounded }: Measured): Place {
   if (isolation === 'inline') return 'inline'
-  const runMs = largestBatchMs ?? Number.POSITIVE_INFINITY
+  // A text model answers one token in no time and a thousand in a second.
+  const runMs = isBounded && largestBatchMs !== undefined ? largestBatchMs : Number.POSITIVE_INFINITY
   if (isolation === 'auto' && runMs <= INLINE_RUN_MS && createMs <= INLINE_CREATE_MS) return 'inline'
   return runMs <= SHARED_MS && createMs <= SHARED_MS ? 'shared' : 'dedicated'
 }

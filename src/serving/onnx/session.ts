@@ -90,12 +90,10 @@ export class OnnxSession {
   }
 
   #toOrt(datatype: DataType, { shape, data }: RawTensor): Tensor {
-    let values: RawData = data
-    if (datatype === 'BF16') values = widenBf16(data as Uint16Array)
-    else if (datatype === 'FP16' && Float16) {
-      const bits = data as Uint16Array
-      values = new Float16(bits.buffer, bits.byteOffset, bits.length)
-    }
+    // From Node 24 on a float16 Tensor holds a Float16Array, which the native side of 1.30 takes for an empty one; it reads
+    // these properties, and bit patterns suit it on every Node.
+    if (datatype === 'FP16') return { type: 'float16', dims: shape, data, location: 'cpu' } as unknown as Tensor
+    const values = datatype === 'BF16' ? widenBf16(data as Uint16Array) : data
     return new this.runtime.Tensor(ORT_TYPE[datatype], values as never, shape)
   }
 }
@@ -104,19 +102,14 @@ export class OnnxSession {
 const SILENT = 4
 const RUN_OPTIONS: InferenceSession.RunOptions = { logSeverityLevel: SILENT }
 
-/** From Node 24 on, where Float16Array exists, the binding takes and gives that for float16 and refuses Uint16Array. */
-const Float16 = (
-  globalThis as { Float16Array?: new (buffer: ArrayBufferLike, offset: number, length: number) => Uint16Array }
-).Float16Array
-
-function fromOrt(datatype: DataType, tensor: Tensor): RawTensor {
-  const data = tensor.data as RawData
-  if (datatype === 'BF16') return { shape: tensor.dims, data: narrowToBf16(data as Float32Array) }
-  if (datatype === 'FP16' && Float16) {
+function fromOrt(datatype: DataType, { dims, data }: Tensor): RawTensor {
+  if (datatype === 'BF16') return { shape: dims, data: narrowToBf16(data as Float32Array) }
+  if (datatype === 'FP16') {
+    // A Float16Array from Node 24 on.
     const half = data as Uint16Array
-    return { shape: tensor.dims, data: new Uint16Array(half.buffer, half.byteOffset, half.length) }
+    return { shape: dims, data: new Uint16Array(half.buffer, half.byteOffset, half.length) }
   }
-  return { shape: tensor.dims, data }
+  return { shape: dims, data: data as RawData }
 }
 
 let loading: Promise<Runtime> | undefined

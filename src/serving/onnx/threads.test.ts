@@ -54,6 +54,15 @@ describe('where a version runs', () => {
     expect((await load(models.slowModel(1), { manifest: { isolation: 'inline' } })).isolation).toBe('inline')
   })
 
+  it('is a thread for a model whose inputs may be larger than any that was measured', async () => {
+    const { load } = setUp()
+    expect((await load(models.doublerModel())).isolation).toBe('thread')
+    expect((await load(models.rowMixingModel())).isolation).toBe('thread')
+    expect((await load(models.constantBatchModel())).isolation).toBe('inline')
+    const manifest = { batching: { enabled: false } }
+    expect((await load(models.linearModel([1]), { manifest })).isolation).toBe('thread')
+  })
+
   it('is shared by quick versions, which answer rightly however many there are', async () => {
     const { load } = setUp()
     const backends = await Promise.all(

@@ -73,6 +73,7 @@ export class OnnxThreads {
 
   /** Releases a session between its runs; a thread without sessions ends. */
   async release(thread: OnnxThread, session: number): Promise<void> {
+    // A thread that ends meanwhile has released it by that.
     await thread.request({ kind: 'release', session }).catch(() => undefined)
     for (const serving of this.#serving) {
       if (serving.thread === thread) await this.#leave(serving, session)
