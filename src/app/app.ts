@@ -87,7 +87,11 @@ export async function createApp(project: LoadedProject, platform: Platform): Pro
     closers.push(() => log.close())
     await sql.migrate('registry', registryMigrations)
     const decisions = await createDecisions({ sql, platform, kinds: registryChangeKinds })
-    const onnx = createOnnxBackends({ threads: config.serving.threads })
+    const onnx = createOnnxBackends({
+      threads: config.serving.threads,
+      // A thread that died took its sessions along: those versions load again.
+      onFailure: (ref, error) => void pool.restart(ref, error),
+    })
     closers.push(() => onnx.close())
     const pool = createPool({
       platform,
