@@ -139,24 +139,18 @@ function send(
 async function verify(dataDir: string, { predictions, decisions }: Acknowledged): Promise<string[]> {
   const failures: string[] = []
   const server = await start(dataDir)
-  const chain = (await (await fetch(`${server.url}/api/v1/decisions/verify`)).json()) as { ok: boolean }
-  if (!chain.ok) failures.push(`the decision chain is broken: ${JSON.stringify(chain)}`)
-  const kept = new Map<number, string>()
-  for (let before = Number.MAX_SAFE_INTEGER; before > 1; ) {
-    const page = (await (await fetch(`${server.url}/api/v1/decisions?limit=1000&before=${before}`)).json()) as {
-      decisions: { number: number; hash: string }[]
-    }
-    if (page.decisions.length === 0) break
-    for (const { number, hash } of page.decisions) kept.set(number, hash)
-    before = page.decisions.at(-1)!.number
+  try {
+    const chain = await get<{ ok: boolean }>(server, 'verify')
+    if (!chain.ok) failures.push(`the decision chain is broken: ${JSON.stringify(chain)}`)
+    const kept = await allDecisions(server)
+    for (const [number, hash] of decisions)
+      if (kept.get(number) !== hash) failures.push(`decision ${number} was acknowledged and is gone or different`)
+  } finally {
+    await server.stop()
   }
-  for (const [number, hash] of decisions)
-    if (kept.get(number) !== hash) failures.push(`decision ${number} was acknowledged and is gone or different`)
-  await server.stop()
-
   const seen = new Map<string, number>()
   let last = 0
-  for await (const record of readRecords(path.join(dataDir, 'log'), { from: 1 })) {
+  for await (const record of readRecords(path.join(dataDir, 'log'))) {
     if (record.seq <= last) failures.push(`position ${record.seq} comes after ${last}`)
     last = record.seq
     if (record.kind === 'prediction') seen.set(record.id, (seen.get(record.id) ?? 0) + 1)
@@ -165,4 +159,22 @@ async function verify(dataDir: string, { predictions, decisions }: Acknowledged)
     if (!seen.has(id)) failures.push(`prediction ${id} was acknowledged and is not in the log`)
   for (const [id, times] of seen) if (times > 1) failures.push(`prediction ${id} is in the log ${times} times`)
   return failures
+}
+
+/** Hashes by number, page by page. */
+async function allDecisions(server: Subject): Promise<Map<number, string>> {
+  const kept = new Map<number, string>()
+  let query = '?limit=1000'
+  for (;;) {
+    const { decisions } = await get<{ decisions: { number: number; hash: string }[] }>(server, query)
+    for (const { number, hash } of decisions) kept.set(number, hash)
+    if (decisions.length === 0) return kept
+    query = `?limit=1000&before=${decisions.at(-1)!.number}`
+  }
+}
+
+async function get<T>(server: Subject, what: string): Promise<T> {
+  const response = await fetch(`${server.url}/api/v1/decisions${what.startsWith('?') ? '' : '/'}${what}`)
+  if (!response.ok) throw new Error(`the decisions API answered ${response.status}: ${await response.text()}`)
+  return (await response.json()) as T
 }
