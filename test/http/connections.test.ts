@@ -227,3 +227,36 @@ describe('a server that closes', () => {
     await own.close()
   })
 })
+
+describe('a server that starts', () => {
+  const started = (options: Record<string, unknown>) =>
+    startTestServer({ folder: folder(), models: ['purchase-intent'], config: { server: options } })
+
+  it('refuses a port that is in use', async () => {
+    await expect(started({ port: server.port })).rejects.toMatchObject({
+      code: 'HTTP_PORT_IN_USE',
+      message: expect.stringContaining(String(server.port)),
+    })
+  })
+
+  it('refuses an address that others reach, because nobody is asked who they are', async () => {
+    await expect(started({ host: '0.0.0.0' })).rejects.toMatchObject({ code: 'ACCESS_INSECURE_BIND' })
+  })
+
+  it('listens there all the same when it is told to, and then answers any host', async () => {
+    const open = await started({ host: '0.0.0.0', insecure: true })
+    const connection = await RawConnection.open(open.port)
+    await connection.write(rawRequest('GET', '/livez', '', { Host: 'models.example' }))
+    expect((await connection.read())?.status).toBe(200)
+    connection.close()
+    await open.close()
+  })
+
+  it('refuses a data folder that another one has', async () => {
+    const shared = folder()
+    const first = await startTestServer({ folder: shared, models: ['purchase-intent'] })
+    await expect(startTestServer({ folder: shared })).rejects.toMatchObject({ code: 'STORE_FOLDER_LOCKED' })
+    expect((await call(first.url + INFER, 'POST', BODY)).status).toBe(200)
+    await first.close()
+  })
+})

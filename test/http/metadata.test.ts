@@ -125,8 +125,14 @@ describe('KServe v1', () => {
 
 describe('a path', () => {
   it('that does not exist is 404', async () => {
-    for (const path of ['/nothing', '/v2/', '/api/v1', '/v2/models/fraud/nothing'])
+    for (const path of ['/nothing', '/v3', '/api/v1', '/v2/models/fraud/nothing'])
       expect(await get(path)).toMatchObject({ status: 404, json: { code: 'HTTP_NOT_FOUND' } })
+  })
+
+  it('may end with a slash', async () => {
+    expect((await get('/v2/')).json.name).toBe('headrace')
+    expect((await get('/v2/models/fraud/')).json.name).toBe('fraud')
+    expect((await call(`${server.url}/api/v1/models/`, 'POST')).headers.get('allow')).toBe('GET, HEAD')
   })
 
   it.each([

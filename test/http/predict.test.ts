@@ -112,6 +112,24 @@ describe('an infer request', () => {
   })
 })
 
+describe('a prediction that fails', () => {
+  it('has an id, by which the log tells why', async () => {
+    const { status, json, headers } = await post('/v2/models/purchase-intent/infer', {
+      inputs: [{ name: 'features', datatype: 'FP32', shape: [1, 3], data: [1, 2, 3] }],
+    })
+    expect([status, json.code]).toEqual([400, 'TENSOR_SHAPE_MISMATCH'])
+    const explained = (await get(`/api/v1/predictions/${headers.get('headrace-prediction-id')}`)).json
+    expect(explained.prediction).toMatchObject({ error: 'TENSOR_SHAPE_MISMATCH', calls: [] })
+    expect(explained.steps.at(-1)).toMatch(/^Refused with TENSOR_SHAPE_MISMATCH after /)
+  })
+
+  it('because its own time limit passed is 504', async () => {
+    const body = { ...(await inferBody('fraud', [PAYMENT])), parameters: { timeout: 1 } }
+    const { status, json } = await post('/v2/models/fraud/infer', body)
+    expect([status, json.code]).toEqual([504, 'SERVING_DEADLINE_EXCEEDED'])
+  })
+})
+
 describe('the native call', () => {
   it('answers one row with one prediction and a list with a list', async () => {
     const one = await post('/api/v1/predict/fraud', { inputs: PAYMENT })
@@ -175,8 +193,9 @@ describe('the native call', () => {
   })
 
   it('explains nothing for an id the log does not have', async () => {
-    const { status, json } = await get('/api/v1/predictions/019375a0-0000-7000-8000-000000000000')
-    expect(status).toBe(404)
-    expect(json.code).toBe('APP_PREDICTION_NOT_FOUND')
+    for (const id of ['019375a0-0000-7000-8000-000000000000', 'nothing', '%22']) {
+      const { status, json } = await get(`/api/v1/predictions/${id}`)
+      expect([status, json.code]).toEqual([404, 'APP_PREDICTION_NOT_FOUND'])
+    }
   })
 })

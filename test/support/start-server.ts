@@ -47,7 +47,10 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
     },
   })
   const app = await createApp(project, createPlatform(options.platform))
-  const server = await startServer(app)
+  const server = await startServer(app).catch(async (error) => {
+    await app.close()
+    throw error
+  })
   await options.beforeStart?.(server.url)
   await app.start()
   return {

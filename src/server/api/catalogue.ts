@@ -30,7 +30,7 @@ export function createCatalogue(): Catalogue {
       else methodsByPath.set(route.path, { pattern: pathPattern(route.path), methods: [route.method] })
     },
     allowed(url) {
-      const path = url.split('?', 1)[0]!
+      const path = url.split('?', 1)[0]!.replace(/(?<=.)\/$/, '')
       const methods = new Set<string>()
       for (const entry of methodsByPath.values()) {
         if (!entry.pattern.test(path)) continue

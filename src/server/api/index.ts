@@ -44,7 +44,7 @@ export async function createApi(context: ServerContext): Promise<Api> {
 
   const api: Api = fastify({
     logger: false,
-    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: true },
     ajv: { customOptions: { coerceTypes: false } },
     frameworkErrors: (error, request, reply) => answerFailure(context, error, request, reply),
   })

@@ -1,6 +1,7 @@
 // Explains one prediction: what the log has about it, what served it as it is now, and its steps in sentences.
 import Type from 'typebox'
 import { AppErrors, endpointViews, modelViews } from '../../app/index.js'
+import { idTimeMs } from '../../core/index.js'
 import { findPrediction } from '../../log/index.js'
 import type { ServerContext } from '../context.js'
 import { predictionSteps } from './prediction-steps.js'
@@ -39,7 +40,8 @@ export function predictionRoutes(api: Api, { app }: ServerContext): void {
       const { id } = request.params
       // The newest prediction may not be written yet.
       await app.log.flush()
-      const trace = await findPrediction(app.log.folder, id)
+      // Without the time in the id, all of the log would have to be read.
+      const trace = idTimeMs(id) === undefined ? undefined : await findPrediction(app.log.folder, id)
       if (!trace) throw AppErrors.PREDICTION_NOT_FOUND({ id: id.slice(0, 100) })
       const { prediction, calls, outcomes } = trace
       const name = (prediction ?? calls[0] ?? outcomes[0])?.endpoint
