@@ -130,7 +130,7 @@ export const TensorErrors = defineErrors('TENSOR', {
     retry: false,
     level: 'info',
     message: (p: { input: string; limit: number }) =>
-      `Input "${p.input}" holds more than ${p.limit} strings, the most that one request may bring. Send several requests.`,
+      `With input "${p.input}" the request holds more than ${p.limit} strings, the most that one may bring. Send several requests.`,
   },
   OUTPUT_NOT_TEXT: {
     status: 400,

@@ -43,6 +43,7 @@ export interface ReaderMark {
 
 /** Triton's limit too. */
 const MAX_DEPTH = 100
+const MAX_NAME = 1000
 
 /**
  * A cursor over one JSON document. Objects and lists are read with a pair of calls:
@@ -55,6 +56,8 @@ export class JsonReader {
   position = 0
   /** Whether a bare NaN or Infinity went by: the text is then no strict JSON. */
   sawNonFinite = false
+  /** Buffers given out: each is an object on the heap, however short its text, so readers of many bound their number. */
+  buffersMade = 0
   #depth = 0
 
   readonly bytes: Buffer
@@ -151,6 +154,15 @@ export class JsonReader {
     return this.takeString()
   }
 
+  /** As `readString`, for what will be a name: at most 1,000 characters, so that messages may hold it. */
+  readName(member: string): string {
+    const start = this.start()
+    const name = this.readString(member)
+    if (name.length <= MAX_NAME) return name
+    this.position = start
+    throw this.unexpected(member, `at most ${MAX_NAME} characters long`)
+  }
+
   takeString(): string {
     const { bytes } = this
     const start = this.position + 1
@@ -179,6 +191,7 @@ export class JsonReader {
     const { bytes } = this
     const start = this.position + 1
     const end = this.#skipString()
+    this.buffersMade++
     if (this.#escaped) return Buffer.from(this.#unescape(start, end))
     return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start)
   }

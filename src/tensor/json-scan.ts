@@ -6,7 +6,7 @@ import { numberToBfloat16, numberToFloat16 } from './half.js'
 import { Byte, isWhole, type JsonReader } from './json-reader.js'
 import { elementCount } from './tensor.js'
 
-/** Each string is an object of its own on the event loop's heap, some 200 bytes however short it is. */
+/** Strings in one request: each is an object of its own on the event loop's heap, some 200 bytes however short it is. */
 export const MAX_STRINGS = 131_072
 
 export interface TensorDataOptions {
@@ -36,7 +36,7 @@ export function readTensorData(
   // Every element takes a character and a separator, so the body's length bounds what is allocated: at most four bytes for each of its own.
   const isShort = count > (reader.bytes.length - reader.position) / 2 + 1
   if (isShort) throw lengthMismatch(reader, name, shape, count)
-  if (datatype === 'BYTES' && count > MAX_STRINGS)
+  if (datatype === 'BYTES' && reader.buffersMade + count > MAX_STRINGS)
     throw TensorErrors.STRINGS_TOO_MANY({ input: name, limit: MAX_STRINGS })
   const target: Target = { name, datatype, shape, data: allocate(datatype, count), options }
 

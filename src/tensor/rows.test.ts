@@ -219,11 +219,24 @@ describe('rowsToTensors', () => {
     })
   })
 
+  it('bounds the strings of one input', () => {
+    const tags = schemaOf([spec('tags', 'BYTES', [-1, -1])])
+    const row = { tags: Array<string>(70_000).fill('') }
+    expect(rowsToTensors([row], tags).get('tags')!.shape).toEqual([1, 70_000])
+    expect(failure([row, row, row], tags)).toMatchObject({ code: 'TENSOR_STRINGS_TOO_MANY', status: 413 })
+    expect(failure([{ tags: Array<string>(140_000).fill('') }], tags).status).toBe(413)
+  })
+
   it('does not hold the memory of rows that have not arrived', () => {
     const wide = schemaOf([spec('image', 'FP32', [-1, 1000, 1000])])
     const before = process.memoryUsage().arrayBuffers
     const builder = new RowBuilder(wide, 1_000_000)
     expect(() => builder.put('image', [])).toThrow(HeadraceError)
+    const free = schemaOf([spec('x', 'FP32', [-1, -1, -1])])
+    const ragged = [Array<number>(10_000).fill(1), ...Array.from({ length: 100_000 }, () => [])]
+    expect(failure([{ x: ragged }], free).code).toBe('TENSOR_FEATURE_SHAPE')
+    const many = Array.from({ length: 10_000 }, () => ({ x: [] }))
+    expect(failure([{ x: [Array<number>(10_000).fill(1)] }, ...many], free).code).toBe('TENSOR_FEATURE_SHAPE')
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(1 << 20)
   })
 })

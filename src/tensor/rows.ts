@@ -3,6 +3,7 @@ import { allocate, type TensorData } from './datatype.js'
 import { didYouMean } from './did-you-mean.js'
 import { TensorErrors } from './errors.js'
 import { numberToBfloat16, numberToFloat16 } from './half.js'
+import { MAX_STRINGS } from './json-scan.js'
 import type { FeatureSpec, RowSchema } from './row-schema.js'
 import { elementCount, type Tensor, type TensorMap, type TensorSpec } from './tensor.js'
 
@@ -122,15 +123,16 @@ class Column {
   #shape: readonly number[]
   /** Elements in a row; -1 until known. */
   #width: number
-  #capacityRows: number
+  /** How many rows are expected; a guess. */
+  readonly #rows: number
+  #capacityRows = 0
   #data: TensorData | undefined
 
   constructor(spec: TensorSpec, shape: readonly number[], rows: number) {
     this.#spec = spec
     this.#shape = shape
     this.#width = shape.includes(-1) ? -1 : elementCount(shape)
-    // A request of many rows, each of them broken, must not cost the memory of good ones.
-    this.#capacityRows = Math.min(Math.max(1, rows), 1 + Math.floor(FIRST_ELEMENTS / Math.max(1, this.#width)))
+    this.#rows = rows
   }
 
   putScalar(row: number, at: number, value: FeatureValue, feature: FeatureSpec): void {
@@ -145,7 +147,9 @@ class Column {
     }
     const arrived = shapeOf(value)
     const isFlat = arrived.length === 1 && arrived[0] === this.#width
-    if (!isFlat && !fits(arrived, this.#shape))
+    // The first lists may promise more than the others keep: where they set the size, all are counted before any memory is taken.
+    const isRagged = this.#width === -1 && countLeaves(value) !== elementCount(arrived)
+    if (isRagged || (!isFlat && !fits(arrived, this.#shape)))
       throw TensorErrors.FEATURE_SHAPE({ row, feature: feature.name, expected: this.#shape, arrived })
     if (this.#width === -1) {
       this.#shape = arrived
@@ -170,8 +174,14 @@ class Column {
   /** The storage, grown until it holds `row`. */
   #room(row: number): TensorData {
     if (this.#data !== undefined && row < this.#capacityRows) return this.#data
-    while (row >= this.#capacityRows) this.#capacityRows *= 2
-    const grown = allocate(this.#spec.datatype, this.#capacityRows * this.#width)
+    const { name, datatype } = this.#spec
+    const width = Math.max(1, this.#width)
+    const most = datatype === 'BYTES' ? Math.floor(MAX_STRINGS / width) : Number.POSITIVE_INFINITY
+    if (row >= most) throw TensorErrors.STRINGS_TOO_MANY({ input: name, limit: MAX_STRINGS })
+    // A request of many rows, each of them broken, must not cost the memory of good ones.
+    const first = Math.min(this.#rows, Math.floor(FIRST_ELEMENTS / width))
+    this.#capacityRows = Math.min(most, Math.max(row + 1, first, this.#capacityRows * 2))
+    const grown = allocate(datatype, this.#capacityRows * this.#width)
     const old = this.#data
     if (Array.isArray(grown)) for (let i = 0; i < (old?.length ?? 0); i++) grown[i] = (old as Buffer[])[i]!
     // Both are the same kind of typed array; Float32Array stands for all of them.
@@ -315,6 +325,13 @@ function shapeOf(value: FeatureValue): number[] {
   const shape: number[] = []
   for (let inner = value; Array.isArray(inner); inner = inner[0]) shape.push(inner.length)
   return shape
+}
+
+function countLeaves(value: FeatureValue): number {
+  if (!Array.isArray(value)) return 1
+  let count = 0
+  for (let i = 0; i < value.length; i++) count += countLeaves(value[i])
+  return count
 }
 
 function fits(shape: readonly number[], expected: readonly number[]): boolean {

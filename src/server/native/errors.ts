@@ -13,6 +13,13 @@ export const NativeErrors = defineErrors('NATIVE', {
           : `Did you mean "${p.suggestion}"?`
       }`,
   },
+  ENTITIES_TOO_MANY: {
+    status: 413,
+    retry: false,
+    level: 'info',
+    message: (p: { limit: number }) =>
+      `A row has more than ${p.limit} keys in "entities". Send those that features are looked up by.`,
+  },
   ROWS_MISMATCH: {
     status: 400,
     retry: false,

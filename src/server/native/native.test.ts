@@ -132,6 +132,14 @@ describe('parseNativeRequest', () => {
     ).toBe(413)
   })
 
+  it('bounds the entity keys of one row', () => {
+    const entities = Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`e${i}`, 'x']))
+    expect(failure(() => parse({ inputs: row, entities }))).toMatchObject({
+      code: 'NATIVE_ENTITIES_TOO_MANY',
+      status: 413,
+    })
+  })
+
   it('throws nothing but 4xx for any JSON, and for damaged bodies', () => {
     const anything = fc.record(
       { inputs: fc.jsonValue({ maxDepth: 3 }), unit: fc.jsonValue({ maxDepth: 2 }) },

@@ -16,6 +16,9 @@ import type { NativeRequest } from './types.js'
 /** Rows of one call: each becomes a prediction with an id and a record of its own. */
 export const MAX_ROWS = 10_000
 
+/** Entity keys of one row. */
+const MAX_ENTITIES = 16
+
 type Entities = Readonly<Record<string, string>>
 const NO_ENTITIES: Entities = {}
 
@@ -23,7 +26,7 @@ const NO_ENTITIES: Entities = {}
  * `{"inputs": {…} or [{…}, …], "unit"?, "entities"?, "outputs"?}`. `unit` (a string) and `entities` (an object of strings) hold for
  * every row, or are lists with one (or null) for each. null as a whole member counts as left out.
  *
- * Throws NATIVE_MEMBER_UNKNOWN, NATIVE_ROWS_MISMATCH, TENSOR_ROWS_TOO_MANY, TENSOR_JSON_…, TENSOR_MEMBER_…, and what
+ * Throws NATIVE_MEMBER_UNKNOWN, NATIVE_ROWS_MISMATCH, NATIVE_ENTITIES_TOO_MANY, TENSOR_ROWS_TOO_MANY, TENSOR_JSON_…, TENSOR_MEMBER_…, and what
  * `rowsToTensors` throws; all are the caller's fault.
  */
 export function parseNativeRequest(body: Uint8Array, schema: RowSchema): NativeRequest {
@@ -142,11 +145,13 @@ function readUnitOrNull(reader: JsonReader): string | undefined {
 
 function readEntities(reader: JsonReader): Entities {
   const entities: Record<string, string> = {}
+  let count = 0
   if (reader.readObject('"entities"'))
     do {
       const offset = reader.start()
       const key = reader.readKey()
       if (Object.hasOwn(entities, key)) throw duplicate(key.slice(0, 100), offset)
+      if (count++ === MAX_ENTITIES) throw NativeErrors.ENTITIES_TOO_MANY({ limit: MAX_ENTITIES })
       entities[key] = reader.readString('A key in "entities"')
     } while (reader.moreMembers())
   return entities

@@ -51,6 +51,13 @@ export const OipErrors = defineErrors('OIP', {
     level: 'info',
     message: (p: { output: string }) => `Output "${p.output}" is asked for more than once. Ask for each output once.`,
   },
+  TOO_MANY: {
+    status: 413,
+    retry: false,
+    level: 'info',
+    message: (p: { what: string; limit: number }) =>
+      `The request has more than ${p.limit} ${p.what}, the most that one may bring. Send fewer.`,
+  },
   OUTPUT_MISSING: {
     status: 500,
     retry: false,

@@ -181,10 +181,26 @@ describe('parseInferRequest', () => {
     )
   })
 
-  it('takes time in proportion to the body, however many parameters it has', () => {
-    const parameters = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`entity.${i}`, i]))
-    const request = parse({ inputs: [x], parameters })
-    expect(Object.keys(identityOf(request.parameters).entities)).toHaveLength(10_000)
+  it('bounds what the event loop has to take over from the worker', () => {
+    const many = (length: number, of: (i: number) => unknown): unknown[] => Array.from({ length }, (_, i) => of(i))
+    const tiny = { datatype: 'INT8', shape: [0], data: [] }
+    const parameters = Object.fromEntries(many(129, (i) => [`p${i}`, i]) as [string, unknown][])
+    for (const body of [
+      { inputs: many(4097, (i) => ({ name: `x${i}`, ...tiny })) },
+      { inputs: [x], outputs: many(1025, (i) => ({ name: `y${i}` })) },
+      { inputs: [x], parameters },
+      { inputs: [{ ...x, parameters }] },
+    ])
+      expect(failure(() => parse(body))).toMatchObject({ code: 'OIP_TOO_MANY', status: 413 })
+    const strings = (name: string): object => ({
+      name,
+      datatype: 'BYTES',
+      shape: [70_000],
+      data: Array(70_000).fill(''),
+    })
+    expect(failure(() => parse({ inputs: [strings('a'), strings('b')] })).code).toBe('TENSOR_STRINGS_TOO_MANY')
+    const name = 'n'.repeat(1001)
+    expect(failure(() => parse({ inputs: [{ ...x, name }] })).message.length).toBeLessThan(300)
   })
 })
 

@@ -13,6 +13,11 @@ import {
 import { OipErrors } from './errors.js'
 import type { Identity, InferRequest, Parameters } from './types.js'
 
+/** A large request is handed from the parse worker to the event loop, which takes time for each object in it. */
+const MAX_INPUTS = 4096
+const MAX_OUTPUTS = 1024
+const MAX_PARAMETERS = 128
+
 const NO_PARAMETERS: Parameters = {}
 const NO_OUTPUT_PARAMETERS: ReadonlyMap<string, Parameters> = new Map()
 
@@ -91,12 +96,15 @@ function duplicate(member: string, offset: number): Error {
 
 function readParameters(reader: JsonReader, member: string): Parameters {
   const parameters: Record<string, string | number | boolean> = {}
+  let count = 0
   if (reader.readObject(member))
     do {
       const at = reader.start()
       const key = reader.readKey()
       if (reader.takeNull()) continue
       if (Object.hasOwn(parameters, key)) throw duplicate(`A parameter in ${member}`, at)
+      if (count++ === MAX_PARAMETERS)
+        throw OipErrors.TOO_MANY({ what: `parameters in ${member}`, limit: MAX_PARAMETERS })
       parameters[key] = readParameter(reader, member)
     } while (reader.moreMembers())
   return parameters
@@ -118,6 +126,7 @@ function readInputs(reader: JsonReader): Map<string, Tensor> {
   const inputs = new Map<string, Tensor>()
   if (reader.readList('"inputs"'))
     do {
+      if (inputs.size === MAX_INPUTS) throw OipErrors.TOO_MANY({ what: 'inputs', limit: MAX_INPUTS })
       const tensor = readInput(reader)
       if (inputs.has(tensor.name)) throw TensorErrors.INPUT_DUPLICATE({ input: tensor.name })
       inputs.set(tensor.name, tensor)
@@ -140,7 +149,7 @@ function readInput(reader: JsonReader): Tensor {
       switch (key) {
         case 'name':
           if (name !== undefined) throw duplicate('"name" of an input', at)
-          name = reader.readString('"name" of an input')
+          name = reader.readName('"name" of an input')
           break
         case 'shape':
           if (shape !== undefined) throw duplicate('"shape" of an input', at)
@@ -216,6 +225,7 @@ function readOutputs(reader: JsonReader): RequestedOutputs {
   const byName = new Map<string, Parameters>()
   if (reader.readList('"outputs"'))
     do {
+      if (names.length === MAX_OUTPUTS) throw OipErrors.TOO_MANY({ what: 'outputs', limit: MAX_OUTPUTS })
       let name: string | undefined
       let parameters = NO_PARAMETERS
       if (reader.readObject('An element of "outputs"'))
@@ -225,7 +235,7 @@ function readOutputs(reader: JsonReader): RequestedOutputs {
           if (reader.takeNull()) continue
           if (key === 'name') {
             if (name !== undefined) throw duplicate('"name" of an output', at)
-            name = reader.readString('"name" of an output')
+            name = reader.readName('"name" of an output')
           } else if (key === 'parameters') {
             if (parameters !== NO_PARAMETERS) throw duplicate('"parameters" of an output', at)
             parameters = readParameters(reader, '"parameters" of an output')
