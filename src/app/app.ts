@@ -61,14 +61,29 @@ export interface App {
   close(): Promise<void>
 }
 
+export interface AppOptions {
+  /** `start` will follow: the threads that load models are started meanwhile. Default true. */
+  readonly loads?: boolean
+}
+
 /** Opens the data folder, exclusively, and what is in it. Nothing is loaded before `start`. */
-export async function createApp(project: LoadedProject, platform: Platform): Promise<App> {
+export async function createApp(project: LoadedProject, platform: Platform, options: AppOptions = {}): Promise<App> {
   const { config, dataDir } = project
   const { logger } = platform
+  // A thread that died took its sessions along: those versions load again, once there is a pool.
+  let onFailure: Pool['restart'] = async () => {}
+  const onnx = createOnnxBackends({
+    threads: config.serving.threads,
+    onFailure: (ref, error) => void onFailure(ref, error),
+  })
+  if (options.loads ?? true) onnx.prepare({ platform })
   const aliases = new Aliases()
   const endpoints = createEndpoints(config.endpoints, aliases)
-  const lock = await lockFolder(dataDir)
-  const closers: (() => Promise<void>)[] = [() => lock.release()]
+  const lock = await lockFolder(dataDir).catch(async (error: unknown) => {
+    await onnx.close()
+    throw error
+  })
+  const closers: (() => Promise<void>)[] = [() => lock.release(), () => onnx.close()]
   const closeAll = async () => {
     for (const close of closers.reverse()) await close()
   }
@@ -87,12 +102,6 @@ export async function createApp(project: LoadedProject, platform: Platform): Pro
     closers.push(() => log.close())
     await sql.migrate('registry', registryMigrations)
     const decisions = await createDecisions({ sql, platform, kinds: registryChangeKinds })
-    const onnx = createOnnxBackends({
-      threads: config.serving.threads,
-      // A thread that died took its sessions along: those versions load again.
-      onFailure: (ref, error) => void pool.restart(ref, error),
-    })
-    closers.push(() => onnx.close())
     const pool = createPool({
       platform,
       factories: new Map([['onnx', onnx.load]]),
@@ -102,6 +111,7 @@ export async function createApp(project: LoadedProject, platform: Platform): Pro
         ),
     })
     closers.push(() => pool.close())
+    onFailure = pool.restart
     const versions = createVersions(pool, aliases)
     const requests = createPath({ platform, versions, log })
     const source =

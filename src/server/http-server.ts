@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import { checkBind, createLoopbackGuard, isLoopback } from '../access/index.js'
 import type { App } from '../app/index.js'
 import { type Clock, toHeadraceError } from '../core/index.js'
-import { createApi } from './api/index.js'
+import type { createApi } from './api/index.js'
 import type { ServerContext } from './context.js'
 import { HttpErrors } from './errors.js'
 import { createParsePool } from './parse-pool.js'
@@ -18,6 +18,8 @@ export interface RunningServer {
   readonly app: App
   /** `http://127.0.0.1:8080` */
   readonly url: string
+  /** Resolves when the routes beside prediction can answer at once; until then their requests wait. */
+  readonly whenLoaded: Promise<unknown>
   /** Stops accepting, lets requests in flight finish, then closes the app. Calling it again waits for the same end. */
   close(): Promise<void>
 }
@@ -32,7 +34,12 @@ export async function startServer(app: App): Promise<RunningServer> {
   const parsePool = createParsePool({ platform: app.platform })
   const closing = new AbortController()
   const context: ServerContext = { app, parsePool, bodyLimitBytes: settings.bodyLimitBytes, closing: closing.signal }
-  const api = await createApi(context)
+  // Half a second of imports that no prediction needs: they happen while the models load in their threads.
+  let api: Awaited<ReturnType<typeof createApi>> | undefined
+  const loadingApi = import('./api/index.js').then(async ({ createApi }) => {
+    api = await createApi(context)
+    return api
+  })
   const predict = createPredictHandler(context)
   const guard = isLoopback(settings.host) ? createLoopbackGuard() : undefined
 
@@ -54,7 +61,8 @@ export async function startServer(app: App): Promise<RunningServer> {
       if (target === 'bad') sendError(response, HttpErrors.BAD_PATH({ path: url.slice(0, 200) }))
       else void predict(request, response, target)
     } else if (!answerProbe(app, request, response)) {
-      api.routing(request, response)
+      if (api) api.routing(request, response)
+      else void loadingApi.then((loaded) => loaded.routing(request, response))
     }
   }
 
@@ -81,12 +89,13 @@ export async function startServer(app: App): Promise<RunningServer> {
     await withinMs(app.platform.clock, settings.drainMs, closeWhenIdle(server))
     server.closeAllConnections()
     await app.close()
-    await api.close()
+    await (await loadingApi).close()
     await parsePool.close()
   }
 
   return {
     app,
+    whenLoaded: loadingApi,
     url: `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`,
     close() {
       closed ??= close()

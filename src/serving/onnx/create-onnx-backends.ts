@@ -21,13 +21,15 @@ export interface OnnxBackendsOptions {
 }
 
 export interface OnnxBackends {
+  /** Optional: starts what loading needs while the caller still does something else. */
+  prepare(options: BackendOptions): void
   /** A BackendFactory. Rejects with the ONNX_ codes of errors.ts. */
   load(artifact: VersionArtifact, options: BackendOptions): Promise<OnnxBackend>
   /** Lets loads and runs under way finish, closes every backend and ends the threads. */
   close(): Promise<void>
 }
 
-/** Starts nothing, and does not load ONNX Runtime, before the first version is loaded. */
+/** Starts nothing, and does not load ONNX Runtime, before `prepare` or the first load. */
 export function createOnnxBackends(options: OnnxBackendsOptions = {}): OnnxBackends {
   const open = new Map<SessionBackend, { readonly ref: VersionRef; readonly thread: OnnxThread | undefined }>()
   const threads = new OnnxThreads(options.threads ?? Math.max(2, availableParallelism()), onDeath, options.worker)
@@ -86,7 +88,7 @@ export function createOnnxBackends(options: OnnxBackendsOptions = {}): OnnxBacke
     await Promise.all([threads.close(), ...[...open.keys()].map((backend) => backend.close())])
   }
 
-  return { load, close }
+  return { prepare: ({ platform }) => threads.prepare(platform), load, close }
 }
 
 function loadRequest({ file, digest, manifest }: VersionArtifact): LoadRequest {

@@ -25,6 +25,8 @@ export interface LoadedModel extends Probe {
 }
 
 export type Request =
+  /** Imports what loading needs, ahead of the first load. */
+  | { readonly kind: 'prepare' }
   | LoadRequest
   /** Ends a load: the session stays in this thread, or it is released and its bytes are handed over. */
   | { readonly kind: 'settle'; readonly session: number; readonly stays: boolean }

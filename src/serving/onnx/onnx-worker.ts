@@ -9,7 +9,7 @@ import type { Signature } from '../../tensor/index.js'
 import { fail, OnnxFailure, reasonOf } from './failure.js'
 import type { Answer, Envelope, LoadedModel, LoadRequest, Reply, Request } from './messages.js'
 import { INLINE_CREATE_MS } from './placement.js'
-import { OnnxSession, type SessionOptions } from './session.js'
+import { loadRuntime, OnnxSession, type SessionOptions } from './session.js'
 import { transferable } from './transfer.js'
 
 const port = parentPort!
@@ -38,6 +38,9 @@ async function handle(request: Request): Promise<Answer> {
   switch (request.kind) {
     case 'run':
       return { tensors: await session(request.session).run(request.inputs, request.outputs) }
+    case 'prepare':
+      await Promise.all([importLoading(), loadRuntime()])
+      return {}
     case 'load':
       return { loaded: await load(request) }
     case 'settle':
@@ -55,12 +58,15 @@ async function handle(request: Request): Promise<Answer> {
   }
 }
 
+/** Only threads that load need this, and it takes 60 ms to import. */
+function importLoading() {
+  return Promise.all([import('./prepare-model.js'), import('./probe.js')])
+}
+
 async function load(request: LoadRequest): Promise<LoadedModel> {
   const file = await read(request.file)
   verify(file, request.digest)
-  // Only threads that load need this, and it takes 60 ms to import.
-  const { prepareModel } = await import('./prepare-model.js')
-  const { probe } = await import('./probe.js')
+  const [{ prepareModel }, { probe }] = await importLoading()
   const model = prepareModel(file)
   const folder = dirname(request.file)
   let weightBytes = file.length - model.treeBytes

@@ -114,7 +114,7 @@ function fromOrt(datatype: DataType, { dims, data }: Tensor): RawTensor {
 
 let loading: Promise<Runtime> | undefined
 
-/** Loaded when first needed: it costs 80 ms and 30 MB. */
+/** ONNX Runtime, imported when first needed: it costs 80 ms and 30 MB. Rejects with RUNTIME_MISSING. */
 export function loadRuntime(): Promise<Runtime> {
   loading ??= import('onnxruntime-node').then(
     (runtime) => {

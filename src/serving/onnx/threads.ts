@@ -54,6 +54,14 @@ export class OnnxThreads {
     private readonly worker: URL | undefined,
   ) {}
 
+  /** Starts the loading thread and what it imports, so that the first load does not wait for them. */
+  prepare(platform: Platform): void {
+    const loader = this.#takeLoader()
+    // A thread that cannot start says so to the load that needs it.
+    loader.request({ kind: 'prepare' }).catch(() => undefined)
+    this.#giveBack(loader, platform)
+  }
+
   /** Rejects with an OnnxFailure. */
   async load(request: LoadRequest, isolation: Isolation, platform: Platform): Promise<Placed> {
     if (this.#loading > 0) await this.#turn(platform)
