@@ -340,3 +340,19 @@ describe('names', () => {
       expectError(await post(path, '{}'), 400, 'HTTP_BAD_PATH')
   })
 })
+
+describe('text that no database keeps', () => {
+  it('is refused wherever it arrives', async () => {
+    for (const version of [{ alias: 'a\u0000' }, { alias: '\ud800' }])
+      expect((await call(`${server.url}/api/v1/endpoints/e/route`, 'PUT', { model: 'fraud', version })).status).toBe(
+        400,
+      )
+    for (const path of ['/api/v1/decisions?subject=%00', '/api/v1/decisions?kind=%00', '/api/v1/decisions/%00'])
+      expect((await call(server.url + path, 'GET')).status).toBe(400)
+    for (const path of ['/api/v1/models/fraud%00/aliases/a', '/api/v1/models/fraud/aliases/%00'])
+      expect((await call(server.url + path, 'PUT', { version: 1 })).status).toBe(400)
+    const odd = { version: 1, reason: 'because \u0000 and \ud800' }
+    expect((await call(`${server.url}/api/v1/models/fraud/aliases/odd`, 'PUT', odd)).status).toBe(200)
+    expect((await call(`${server.url}/api/v1/decisions/verify`, 'GET')).json.ok).toBe(true)
+  })
+})

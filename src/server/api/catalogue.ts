@@ -14,30 +14,33 @@ export interface DescribedRoute {
 export interface Catalogue {
   readonly routes: readonly DescribedRoute[]
   add(route: DescribedRoute): void
+  /** A method that is answered but needs no description. */
+  allow(method: string, path: string): void
   /** Methods that the path of this URL takes, for the Allow header; empty when there is no such path. */
   allowed(url: string): string[]
 }
 
 export function createCatalogue(): Catalogue {
   const routes: DescribedRoute[] = []
-  const methodsByPath = new Map<string, { readonly pattern: RegExp; readonly methods: Method[] }>()
+  const methodsByPath = new Map<string, { readonly pattern: RegExp; readonly methods: Set<string> }>()
+
+  function allow(method: string, path: string): void {
+    const known = methodsByPath.get(path) ?? { pattern: pathPattern(path), methods: new Set() }
+    methodsByPath.set(path, known)
+    known.methods.add(method)
+  }
+
   return {
     routes,
+    allow,
     add(route) {
       routes.push(route)
-      const known = methodsByPath.get(route.path)
-      if (known) known.methods.push(route.method)
-      else methodsByPath.set(route.path, { pattern: pathPattern(route.path), methods: [route.method] })
+      allow(route.method, route.path)
     },
     allowed(url) {
       const path = url.split('?', 1)[0]!.replace(/(?<=.)\/$/, '')
-      const methods = new Set<string>()
-      for (const entry of methodsByPath.values()) {
-        if (!entry.pattern.test(path)) continue
-        for (const method of entry.methods) methods.add(method)
-      }
-      if (methods.has('GET')) methods.add('HEAD')
-      return [...methods].sort()
+      const matching = [...methodsByPath.values()].filter(({ pattern }) => pattern.test(path))
+      return [...new Set(matching.flatMap(({ methods }) => [...methods]))].sort()
     },
   }
 }

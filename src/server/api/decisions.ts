@@ -4,7 +4,7 @@ import type { DecisionId } from '../../core/index.js'
 import type { ServerContext } from '../context.js'
 import { ActorHeaders, actorOf } from './actor.js'
 import type { Api } from './route.js'
-import { Decision, Explanation, NameParam } from './schemas.js'
+import { Decision, Explanation, NameParam, WITHOUT_NUL } from './schemas.js'
 
 const TAGS = ['Decisions'] as const
 const Params = Type.Object({ id: NameParam('Id of a decision') })
@@ -22,8 +22,8 @@ export function decisionRoutes(api: Api, { app }: ServerContext): void {
             before: Type.Optional(
               Type.Integer({ minimum: 1, description: 'The last number of the page before: goes on with older ones' }),
             ),
-            subject: Type.Optional(Type.String({ examples: ['fraud@champion'] })),
-            kind: Type.Optional(Type.String({ examples: ['alias.set'] })),
+            subject: Type.Optional(Type.String({ pattern: WITHOUT_NUL, examples: ['fraud@champion'] })),
+            kind: Type.Optional(Type.String({ pattern: WITHOUT_NUL, examples: ['alias.set'] })),
           },
           { additionalProperties: false },
         ),

@@ -54,7 +54,10 @@ export function endpointRoutes(api: Api, { app }: ServerContext): void {
             version: Type.Union([
               VersionNumber,
               Type.Literal('latest'),
-              Type.Object({ alias: NameParam('Alias of the model') }, { additionalProperties: false }),
+              Type.Object(
+                { alias: Type.String({ pattern: '^[A-Za-z0-9_-]{1,128}$', description: 'Alias of the model' }) },
+                { additionalProperties: false },
+              ),
             ]),
             reason: Type.Optional(Reason),
           },

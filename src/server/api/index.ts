@@ -1,5 +1,5 @@
 // The API: Fastify for everything that is not the hot path. It has no listener of its own; the HTTP server hands it requests.
-import { fastify } from 'fastify'
+import { type FastifyError, fastify } from 'fastify'
 import type { TSchema } from 'typebox'
 import type { ServerContext } from '../context.js'
 import { JSON_TYPE } from '../reply.js'
@@ -19,7 +19,7 @@ import type { Api, Area, RouteSchema } from './route.js'
 import { statusRoutes } from './status.js'
 import { typesRoutes } from './types.js'
 import { uploadRoutes } from './uploads.js'
-import { compileValidator } from './validation.js'
+import { compileValidator, type Part } from './validation.js'
 
 const AREAS: readonly Area[] = [
   oipRoutes,
@@ -40,18 +40,20 @@ const MAX_PARAM_LENGTH = 16 * 1024
 /** Ready to be asked: `api.routing(request, response)` answers, `api.close()` ends it. */
 export async function createApi(context: ServerContext): Promise<Api> {
   const catalogue = createCatalogue()
-  for (const route of hotRoutes) catalogue.add(route)
+  for (const route of hotRoutes) {
+    catalogue.add(route)
+    if (route.method === 'GET') catalogue.allow('HEAD', route.path)
+  }
 
   const api: Api = fastify({
     logger: false,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: true },
-    ajv: { customOptions: { coerceTypes: false } },
     frameworkErrors: (error, request, reply) => answerFailure(context, error, request, reply),
   })
-  api.setValidatorCompiler(({ schema, httpPart }) => compileValidator(schema as TSchema, httpPart as never))
+  api.setValidatorCompiler(({ schema, httpPart }) => compileValidator(schema as TSchema, httpPart as Part))
   // Replies are plain data; Fastify's own serializer would drop what a schema leaves out.
   api.setSerializerCompiler(() => JSON.stringify)
-  api.setErrorHandler((error, request, reply) => answerFailure(context, error as never, request, reply))
+  api.setErrorHandler<FastifyError>((error, request, reply) => answerFailure(context, error, request, reply))
   // Before the body is read: what is wrong with the path comes before what is wrong with the body.
   api.addHook('onRequest', async (request) => {
     if (request.is404) throw noSuchRoute(catalogue, request)
@@ -61,8 +63,9 @@ export async function createApi(context: ServerContext): Promise<Api> {
     if (reply.getHeader('content-type') === 'application/json; charset=utf-8') reply.type(JSON_TYPE)
   })
   api.addHook('onRoute', ({ method, url, schema }) => {
-    if (method === 'HEAD') return
-    catalogue.add({ method: method as Method, path: openApiPath(url), schema: schema as unknown as RouteSchema })
+    const path = openApiPath(url)
+    if (method === 'HEAD') catalogue.allow(method, path)
+    else catalogue.add({ method: method as Method, path, schema: schema as unknown as RouteSchema })
   })
   readJsonBodies(api, context.bodyLimitBytes)
   for (const area of AREAS) api.register(async (scope) => area(scope, context))

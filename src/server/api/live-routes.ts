@@ -4,6 +4,7 @@ import { rowSchema } from '../../app/index.js'
 import { type Endpoint, referenceVersion, type Versions } from '../../path/index.js'
 import type { ServedVersion } from '../../serving/index.js'
 import {
+  elementCount,
   type FeatureRow,
   type FeatureSpec,
   type OutputSpec,
@@ -111,9 +112,18 @@ function integerSchema(datatype: string): TSchema {
   return Type.Integer({ minimum, maximum, description })
 }
 
-function outputSchema({ meaning }: OutputSpec, { labels }: RowSchema): TSchema {
+/** What is said of one row; the sizes decide whether probabilities can be named (see `tensorsToNamedOutputs`). */
+function outputSchema({ meaning, tensor }: OutputSpec, { labels, signature }: RowSchema): TSchema {
+  const shape = signature.outputs.find(({ name }) => name === tensor)!.shape.slice(signature.batchAxis === 0 ? 1 : 0)
+  const size = shape.includes(-1) ? -1 : elementCount(shape)
   if (labels === undefined || meaning === 'value') return Type.Unknown()
-  if (meaning === 'label') return Type.Enum([...labels], { description: 'The class' })
+  if (meaning === 'label') {
+    // Where the labels are numbers, the graph may answer with them.
+    const numbers = labels.map(Number).filter((number) => !Number.isNaN(number))
+    return size === 1 ? Type.Enum([...labels, ...numbers], { description: 'The class' }) : Type.Unknown()
+  }
+  const isNamed = size === -1 || size === labels.length || (size === 1 && labels.length === 2)
+  if (!isNamed) return Type.Unknown()
   const probability = orNull('number', { minimum: 0, maximum: 1 })
   return Type.Object(Object.fromEntries(labels.map((label) => [label, probability])), {
     description: 'Probability by class',

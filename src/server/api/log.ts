@@ -54,6 +54,8 @@ export function logRoutes(api: Api, { app, closing }: ServerContext): void {
   api.get(
     '/api/v1/log/tail',
     {
+      // A body that nobody reads would be followed all the same.
+      exposeHeadRoute: false,
       schema: {
         tags: TAGS,
         summary: 'Follow the log: a JSON record per line, without an end',

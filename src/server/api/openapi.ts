@@ -48,7 +48,10 @@ function operation(operationId: string, schema: RouteSchema): object {
   const requestBody = body ?? (consumes === JSON_CONTENT ? undefined : { type: 'string', format: 'binary' })
   const responses: Record<string, object> = { default: ref('responses/Error') }
   for (const [status, content] of Object.entries(response))
-    responses[status] = { description: STATUS_TEXT[status], content: { [produces]: { schema: content } } }
+    responses[status] = {
+      description: status === '503' ? 'It is not ready' : 'It worked',
+      content: { [produces]: { schema: content } },
+    }
   return {
     operationId,
     tags,
@@ -61,8 +64,6 @@ function operation(operationId: string, schema: RouteSchema): object {
     responses,
   }
 }
-
-const STATUS_TEXT: Readonly<Record<string, string>> = { 200: 'It worked', 503: 'Not ready' }
 
 function parametersOf(where: 'path' | 'query' | 'header', schema: TObject | undefined): object[] {
   if (schema === undefined) return []

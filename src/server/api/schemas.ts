@@ -27,7 +27,9 @@ export const ErrorReply = Type.Object(
   { description: 'What every route answers when it fails' },
 )
 
-export const NameParam = (description: string) => Type.String({ minLength: 1, description })
+/** No database keeps a NUL in a text. */
+export const WITHOUT_NUL = '^[^\\u0000]*$'
+export const NameParam = (description: string) => Type.String({ minLength: 1, pattern: WITHOUT_NUL, description })
 export const VersionNumber = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: '1, 2, …' })
 
 const TensorSpec = Type.Object({

@@ -5,7 +5,8 @@ import { Compile } from 'typebox/compile'
 import type { HeadraceError } from '../../core/index.js'
 import { HttpErrors } from '../errors.js'
 
-type Part = 'body' | 'querystring' | 'params' | 'headers'
+/** As Fastify calls the parts of a request. */
+export type Part = 'body' | 'querystring' | 'params' | 'headers'
 
 /** Fastify calls the returned function with the part of each request. */
 export function compileValidator(
@@ -35,6 +36,8 @@ function readQuery(schema: TSchema, data: unknown): Record<string, unknown> {
 
 interface SchemaError {
   readonly keyword: string
+  /** `#/properties/version/anyOf/1` */
+  readonly schemaPath: string
   /** `/version/alias` */
   readonly instancePath: string
   readonly params: Readonly<Record<string, unknown>>
@@ -51,7 +54,12 @@ function problem(part: Part, errors: readonly SchemaError[], value: unknown): He
   const missing = first.keyword === 'required' && (first.params['requiredProperties'] as string[])[0]
   const path = unknown || missing ? `${first.instancePath}/${unknown || missing}` : first.instancePath
   const found = unknown || missing ? undefined : at(value, path)
-  const wanted = relevant.filter((error) => error.instancePath === first.instancePath).map(expectation)
+  const here = relevant.filter((error) => error.instancePath === first.instancePath)
+  // What must be "latest" need not be said to be a string.
+  const constants = new Set(here.filter(({ keyword }) => keyword === 'const').map(({ schemaPath }) => schemaPath))
+  const wanted = here
+    .filter(({ keyword, schemaPath }) => keyword !== 'type' || !constants.has(schemaPath))
+    .map(expectation)
   const where = path === '' ? `the ${part === 'body' ? 'body' : 'query'}` : `"${path.slice(1).replaceAll('/', '.')}"`
   const expected = unknown ? 'left out (it is unknown here)' : missing ? 'there' : [...new Set(wanted)].join(' or ')
   const arrived = missing ? 'nothing' : unknown ? 'it' : excerpt(found)
@@ -68,6 +76,8 @@ function expectation({ keyword, params, message }: SchemaError): string {
       return JSON.stringify(params['allowedValue'])
     case 'enum':
       return `one of ${(params['allowedValues'] as unknown[]).map((allowed) => JSON.stringify(allowed)).join(', ')}`
+    case 'required':
+      return `an object with ${(params['requiredProperties'] as string[]).map((name) => JSON.stringify(name)).join(', ')}`
     case 'minimum':
       return `at least ${params['limit']}`
     case 'maximum':
