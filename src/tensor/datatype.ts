@@ -86,8 +86,9 @@ export function datatypeNamed(name: string): DataType | undefined {
 
 /** Zeroed storage for `length` elements; BYTES starts as empty Buffers. */
 export function allocate<D extends DataType>(datatype: D, length: number): DataOf[D] {
-  if (datatype === 'BYTES') return Array.from({ length }, () => EMPTY) as DataOf[D]
+  if (datatype === 'BYTES') return new Array<Buffer>(length).fill(EMPTY) as DataOf[D]
   return new ARRAYS[datatype as Exclude<DataType, 'BYTES'>](length) as DataOf[D]
 }
 
-const EMPTY = Buffer.alloc(0)
+/** Shared: an empty Buffer of its own costs an ArrayBuffer of its own. */
+export const EMPTY = Buffer.alloc(0)

@@ -162,9 +162,47 @@ describe('JsonReader', () => {
     expect(failure(() => read('[1, 1e999]', 'non-finite')).params).toMatchObject({ offset: 4 })
   })
 
+  it('reads any text in any mixture of escapes', () => {
+    const escaped = fc.string({ unit: 'grapheme' }).chain((text) =>
+      fc.array(fc.boolean(), { minLength: text.length, maxLength: text.length }).map((choices) => ({
+        text,
+        json: text
+          .split('')
+          .map((unit, i) =>
+            choices[i] || /[\ud800-\udfff]/.test(unit)
+              ? `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+              : JSON.stringify(unit).slice(1, -1),
+          )
+          .join(''),
+      })),
+    )
+    fc.assert(
+      fc.property(escaped, ({ text, json }) => {
+        expect(read(`"${json}"`)).toBe(text)
+        const reader = new JsonReader(bytes(`"${json}"`), 'strict')
+        reader.peek()
+        expect(reader.takeUtf8()).toEqual(bytes(text))
+      }),
+      { numRuns: 1000 },
+    )
+    for (let code = 0; code < 0x110000; code += 251) {
+      if (code >= 0xd800 && code < 0xe000) continue
+      const text = String.fromCodePoint(code)
+      const units = text.split('').map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0').toUpperCase()}`)
+      if (read(`"${units.join('')}"`) !== text) expect.fail(`U+${code.toString(16)}`)
+    }
+  })
+
   it('reads escapes, and refuses halves of surrogate pairs', () => {
     expect(read('"a\\n\\u00e9\\ud83d\\ude00\\/\\"\\\\"')).toBe('a\né😀/"\\')
-    for (const text of ['"\\ud83d"', '"\\ude00\\ud83d"', '{"\\ud83d":1}'])
+    for (const text of [
+      '"\\ud83d"',
+      '"\\ud83dx"',
+      '"\\ud83d\\u0041"',
+      '"\\ud83d\\n"',
+      '"\\ude00\\ud83d"',
+      '{"\\ud83d":1}',
+    ])
       expect(failure(() => read(text)).message).toContain('surrogate')
   })
 

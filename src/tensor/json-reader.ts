@@ -1,6 +1,7 @@
 // Reads JSON from bytes, token by token, straight into where the values belong. JSON.parse loses 64-bit integers, refuses NaN,
 // repairs broken UTF-8 silently, and was no faster: 690 bytes with 30 floats took it 3.7 µs, and this 3 µs (Node 20, 2026-11).
 import { isUtf8 } from 'node:buffer'
+import { EMPTY } from './datatype.js'
 import { TensorErrors } from './errors.js'
 
 /** `non-finite` also takes NaN, Infinity and -Infinity as bare tokens, as Triton, TensorFlow Serving and Python write them. */
@@ -192,8 +193,8 @@ export class JsonReader {
     const start = this.position + 1
     const end = this.#skipString()
     this.buffersMade++
-    if (this.#escaped) return Buffer.from(this.#unescape(start, end))
-    return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start)
+    if (this.#escaped) return this.#unescape(start, end)
+    return start === end ? EMPTY : Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start)
   }
 
   readBoolean(member: string): boolean {
@@ -389,7 +390,7 @@ export class JsonReader {
 
   #longString(start: number): string {
     const end = this.#skipString()
-    if (this.#escaped) return this.#unescape(start, end)
+    if (this.#escaped) return this.#unescape(start, end).toString('utf8')
     return this.bytes.toString('utf8', start, end)
   }
 
@@ -408,10 +409,10 @@ export class JsonReader {
       if (byte === Byte.BACKSLASH) {
         this.#escaped = true
         const letter = bytes[++at]!
-        if (letter === 0x75) {
+        if (letter === LETTER_U) {
           for (let i = 1; i <= 4; i++) if (!isHex(bytes[at + i]!)) throw this.invalid('an escape is not \\uXXXX', at)
           at += 4
-        } else if (!isShortEscape(letter)) throw this.invalid('an escape is not one that JSON has', at)
+        } else if (!ESCAPES[letter]) throw this.invalid('an escape is not one that JSON has', at)
       }
       at++
     }
@@ -419,10 +420,35 @@ export class JsonReader {
     return at
   }
 
-  #unescape(start: number, end: number): string {
-    const text: string = JSON.parse(this.bytes.toString('utf8', start - 1, end + 1))
-    if (/\p{Surrogate}/u.test(text)) throw this.invalid('a \\u escape is half of a surrogate pair', start)
-    return text
+  /** The UTF-8 of a string with escapes, between its quotes; it is never longer than its text. */
+  #unescape(start: number, end: number): Buffer {
+    const { bytes } = this
+    const out = Buffer.allocUnsafe(end - start)
+    let length = 0
+    let at = start
+    while (at < end) {
+      const byte = bytes[at++]!
+      if (byte !== Byte.BACKSLASH) {
+        out[length++] = byte
+        continue
+      }
+      const letter = bytes[at++]!
+      if (letter !== LETTER_U) {
+        out[length++] = ESCAPES[letter]!
+        continue
+      }
+      let code = readHex(bytes, at)
+      at += 4
+      if (code >= 0xd800 && code < 0xe000) {
+        const isPair = code < 0xdc00 && bytes[at] === Byte.BACKSLASH && bytes[at + 1] === LETTER_U
+        const low = isPair ? readHex(bytes, at + 2) : 0
+        if (low < 0xdc00 || low > 0xdfff) throw this.invalid('a \\u escape is half of a surrogate pair', at - 6)
+        code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00)
+        at += 6
+      }
+      length = writeUtf8(out, length, code)
+    }
+    return out.subarray(0, length)
   }
 
   /**
@@ -552,22 +578,44 @@ function equals(text: string, bytes: Uint8Array, start: number, end: number): bo
   return true
 }
 
+const LETTER_U = 0x75
+
+/** What a letter after a backslash stands for; 0 for none. */
+const ESCAPES = new Uint8Array(256)
+for (const [letter, byte] of Object.entries({ '"': 34, '\\': 92, '/': 47, b: 8, f: 12, n: 10, r: 13, t: 9 }))
+  ESCAPES[letter.charCodeAt(0)] = byte
+
 function isHex(byte: number): boolean {
   return (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x66) || (byte >= 0x41 && byte <= 0x46)
 }
 
-function isShortEscape(byte: number): boolean {
-  // " \ / b f n r t
-  return (
-    byte === 0x22 ||
-    byte === 0x5c ||
-    byte === 0x2f ||
-    byte === 0x62 ||
-    byte === 0x66 ||
-    byte === 0x6e ||
-    byte === 0x72 ||
-    byte === 0x74
-  )
+/** Four hexadecimal digits. */
+function readHex(bytes: Uint8Array, at: number): number {
+  let value = 0
+  for (let i = at; i < at + 4; i++) {
+    const digit = bytes[i]!
+    value = value * 16 + (digit <= 0x39 ? digit - 0x30 : (digit | 0x20) - 0x57)
+  }
+  return value
+}
+
+/** Writes one character, and returns where the next one goes. */
+function writeUtf8(out: Uint8Array, at: number, code: number): number {
+  let next = at
+  if (code < 0x80) out[next++] = code
+  else {
+    if (code < 0x800) out[next++] = 0xc0 | (code >> 6)
+    else {
+      if (code < 0x10000) out[next++] = 0xe0 | (code >> 12)
+      else {
+        out[next++] = 0xf0 | (code >> 18)
+        out[next++] = 0x80 | ((code >> 12) & 0x3f)
+      }
+      out[next++] = 0x80 | ((code >> 6) & 0x3f)
+    }
+    out[next++] = 0x80 | (code & 0x3f)
+  }
+  return next
 }
 
 function notUtf8(bytes: Buffer): Error {

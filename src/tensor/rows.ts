@@ -1,5 +1,5 @@
 // Rows of named features to tensors. The builder takes features one by one, so that a wire parser needs no objects in between.
-import { allocate, type TensorData } from './datatype.js'
+import { allocate, EMPTY, type TensorData } from './datatype.js'
 import { didYouMean } from './did-you-mean.js'
 import { TensorErrors } from './errors.js'
 import { numberToBfloat16, numberToFloat16 } from './half.js'
@@ -238,7 +238,7 @@ function store(data: TensorData, datatype: TensorSpec['datatype'], at: number, v
       ;(data as Uint8Array)[at] = value === true ? 1 : 0
       return typeof value === 'boolean'
     case 'BYTES':
-      if (typeof value === 'string') (data as Buffer[])[at] = Buffer.from(value)
+      if (typeof value === 'string') (data as Buffer[])[at] = value === '' ? EMPTY : Buffer.from(value)
       else if (value instanceof Uint8Array)
         (data as Buffer[])[at] = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
       else return false
