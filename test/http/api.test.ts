@@ -2,6 +2,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createApp, loadProject } from '../../src/app/index.js'
+import { createPlatform } from '../../src/core/index.js'
+import { startServer } from '../../src/server/index.js'
 import { call, type Reply } from '../support/http.js'
 import { PAYMENT, SESSION } from '../support/shop.js'
 import { startTestServer, type TestServer } from '../support/start-server.js'
@@ -291,6 +294,24 @@ describe('a push', () => {
   })
 })
 
+describe('a server of a single file', () => {
+  it('has no folder to push into', async () => {
+    const own = mkdtempSync(join(tmpdir(), 'headrace-test-'))
+    const file = join(import.meta.dirname, '../../examples/shop/models/purchase-intent/1/model.onnx')
+    const overrides = { server: { port: 0 }, store: { dataDir: join(own, 'data') } }
+    const app = await createApp(await loadProject(file, { overrides }), createPlatform())
+    const single = await startServer(app)
+    await app.start()
+    const { json } = await call(`${single.url}/v2/models`, 'GET')
+    expect(json.models).toHaveLength(1)
+    const headers = { 'content-type': 'application/octet-stream' }
+    const pushed = await call(`${single.url}/api/v1/models/x/versions`, 'POST', readFileSync(file), { headers })
+    expect(pushed).toMatchObject({ status: 409, json: { code: 'APP_NO_MODELS_FOLDER' } })
+    await single.close()
+    rmSync(own, { recursive: true, force: true })
+  })
+})
+
 describe('the log', () => {
   it('answers SQL over the newest predictions', async () => {
     const { headers } = await post('/api/v1/predict/fraud', { inputs: PAYMENT, unit: 'sql-user' })
@@ -340,6 +361,11 @@ describe('the log', () => {
     const response = await fetch(`${server.url}/api/v1/log/tail?from=1&limit=3`)
     const lines = (await response.text()).trim().split('\n')
     expect(lines.map((line) => JSON.parse(line).seq)).toEqual([1, 2, 3])
+  })
+
+  it('is not followed by HEAD, which could not end', async () => {
+    const { status, headers } = await call(`${server.url}/api/v1/log/tail`, 'HEAD')
+    expect([status, headers.get('allow')]).toEqual([405, 'GET'])
   })
 
   it('is not followed from a word', async () => {

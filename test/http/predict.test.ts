@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -197,5 +197,31 @@ describe('the native call', () => {
       const { status, json } = await get(`/api/v1/predictions/${id}`)
       expect([status, json.code]).toEqual([404, 'APP_PREDICTION_NOT_FOUND'])
     }
+  })
+})
+
+describe('more rows than a model’s queue holds', () => {
+  it('are refused with 429 and when to come again, and the others are answered', async () => {
+    const version = join(server.modelsFolder, 'narrow/1')
+    cpSync(join(server.modelsFolder, 'fraud/2'), version, { recursive: true })
+    const manifest = JSON.parse(readFileSync(join(version, 'model.json'), 'utf8'))
+    writeFileSync(join(version, 'model.json'), JSON.stringify({ ...manifest, batching: { maxQueueRows: 8 } }))
+    while ((await get('/v2/models/narrow/ready')).status !== 200)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+
+    const { inputs } = await inferBody(
+      'narrow',
+      Array.from({ length: 4 }, () => PAYMENT),
+    )
+    const replies = await Promise.all(Array.from({ length: 64 }, () => post('/v2/models/narrow/infer', { inputs })))
+    const tooMany = await post('/v2/models/narrow/infer', await inferBody('narrow', parity('fraud-2').rows))
+    for (const { status, json, headers } of [...replies, tooMany]) {
+      if (status === 200) continue
+      expect([status, json.code]).toEqual([429, 'SERVING_QUEUE_FULL'])
+      expect(Number(headers.get('retry-after'))).toBeGreaterThanOrEqual(1)
+    }
+    process.stderr.write(JSON.stringify([replies.map((r) => r.status), tooMany.status, tooMany.text.slice(0, 200)]))
+    expect(replies.some(({ status }) => status === 200)).toBe(true)
+    expect((await post('/v2/models/narrow/infer', { inputs })).status).toBe(200)
   })
 })
