@@ -233,7 +233,9 @@ export class Batcher implements Leaf {
     this.#alarm.by(startedMs + this.#timeoutMs)
     let answer: Promise<TensorMap>
     try {
-      answer = this.#backend.run(joinInputs(members), { deadline: latest.atMost(this.#timeoutMs), outputs })
+      const deadline = latest.atMost(this.#timeoutMs)
+      // A batch of one is the caller's own tensors, which the log still reads after the run.
+      answer = this.#backend.run(joinInputs(members), { deadline, outputs, ownsBatch: members.length > 1 })
     } catch (error) {
       answer = Promise.reject(error)
     }
