@@ -1,5 +1,6 @@
-// Reads JSON from bytes, token by token, straight into where the values belong. JSON.parse loses 64-bit integers, refuses NaN,
-// repairs broken UTF-8 silently, and was no faster: 690 bytes with 30 floats took it 3.7 µs, and this 3 µs (Node 20, 2026-11).
+// Reads JSON from bytes, token by token, straight into where the values belong. JSON.parse loses 64-bit integers, refuses NaN, lets
+// the last of two equal members win and has broken UTF-8 repaired before it; nor is it faster: 690 bytes with 30 FP32 numbers took it
+// 5.2 µs, and an Open Inference Protocol request read into its tensors by this 4.7 µs (Node 20, 2026-11).
 import { isUtf8 } from 'node:buffer'
 import { EMPTY } from './datatype.js'
 import { TensorErrors } from './errors.js'

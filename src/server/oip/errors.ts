@@ -1,22 +1,8 @@
 // What can be wrong with an Open Inference Protocol request beyond its JSON and its tensors, which report as TENSOR_….
+// Unknown models and versions are reported by the pool (SERVING_) and the path (PATH_).
 import { defineErrors } from '../../core/index.js'
 
 export const OipErrors = defineErrors('OIP', {
-  // Triton's example client looks for "Request for unknown model" in these two texts.
-  MODEL_UNKNOWN: {
-    status: 404,
-    retry: false,
-    level: 'info',
-    message: (p: { model: string }) =>
-      `Request for unknown model: '${p.model}' is not found. GET /v2/models lists the models of this server.`,
-  },
-  VERSION_UNKNOWN: {
-    status: 404,
-    retry: false,
-    level: 'info',
-    message: (p: { model: string; version: string }) =>
-      `Request for unknown model: '${p.model}' version ${p.version} is not found. GET /v2/models/${p.model} lists its versions; they are whole numbers.`,
-  },
   INPUT_DATA_MISSING: {
     status: 400,
     retry: false,

@@ -313,10 +313,8 @@ describe('the small bodies', () => {
   })
 
   it('say an error as a string beside its code', () => {
-    const error = OipErrors.MODEL_UNKNOWN({ model: 'm' })
-    expect(JSON.parse(encodeError(error))).toEqual({ error: error.message, code: 'OIP_MODEL_UNKNOWN' })
-    expect(error.message).toContain('Request for unknown model')
-    expect(OipErrors.VERSION_UNKNOWN({ model: 'm', version: '9' }).message).toContain('Request for unknown model')
+    const error = OipErrors.INPUT_DATA_MISSING({ input: 'x' })
+    expect(JSON.parse(encodeError(error))).toEqual({ error: error.message, code: 'OIP_INPUT_DATA_MISSING' })
   })
 
   it('ask the repository for all models or the ready ones', () => {
