@@ -1,5 +1,6 @@
 // Floor 5. The composition root: the typed configuration, and the app built from it.
 // Users write `defineProject` from here; faces get an App and ask its views.
+// Domains that may not know each other are wired here and nowhere else.
 
 export { split, version } from '../route/index.js'
 export { type App, createApp } from './app.js'

@@ -1,5 +1,6 @@
 // Floor 1. The typed caller that applications import: no dependencies, global fetch, browsers and Node.
 // It knows only the public HTTP interface; the types of a project's endpoints come from `headrace types`.
+// The server never imports it, apart from the generator of those types.
 export {
   type AnyProject,
   type CallOptions,

@@ -1,5 +1,6 @@
 // Floor 0. What everything stands on: error tables, ids, clock, randomness, logs, metric handles.
 // Nothing here knows about models. Time and randomness are handed out from here and read nowhere else.
+// A domain receives them as a Platform, which tests replace.
 export { type Clock, ManualClock, systemClock, type Timer } from './clock.js'
 export {
   CoreErrors,

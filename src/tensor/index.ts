@@ -1,5 +1,6 @@
 // Floor 1. Datatypes, tensors, signatures, and the codecs between tensors, rows of named features and JSON.
 // A tensor is a name, a datatype, a shape and row-major data; everything a model eats or returns is one.
+// What knows a protocol lives in the faces; what runs a model lives in serving.
 export { canConcatenate, concatenateRows, sliceRows } from './batch.js'
 export {
   allocate,
