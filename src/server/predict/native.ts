@@ -5,7 +5,7 @@ import type { HeadraceError } from '../../core/index.js'
 import { flagsOf, Prediction } from '../../path/index.js'
 import { sliceRows, type Tensor, type TensorMap, tensorsToNamedOutputs } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
-import { encodeNativeResponse, type NativePrediction, type NativeRequest } from '../native/index.js'
+import { encodeNativeResponse, type NativeFailure, type NativePrediction, type NativeRequest } from '../native/index.js'
 import { type Destination, predictionRequest } from './request.js'
 
 /** Rows of one call that are in flight together; more wait, so that a long list cannot fill a model's queue by itself. */
@@ -50,10 +50,14 @@ export async function predictNative(
   const body = encodeNativeResponse({
     endpoint: destination.endpoint.name,
     single: native.single,
-    predictions: predictions.map((prediction) => prediction.wire as NativePrediction),
+    predictions: predictions.map(rowReply),
     timings,
   })
   return { body, error: undefined, id: first.id }
+}
+
+function rowReply({ id, error, wire }: Prediction): NativePrediction | NativeFailure {
+  return error ? { id, error } : (wire as NativePrediction)
 }
 
 function rowPrediction(
