@@ -1,11 +1,12 @@
 // What every command is given: how to reach a server, running or opened for this command alone, over the public HTTP API.
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
+import path from 'node:path'
 import process from 'node:process'
 import { type App, createApp, type LoadedProject, loadProject } from '../app/index.js'
-import { createLogger, createPlatform, HeadraceError, type LogLevel } from '../core/index.js'
-import { CliErrors } from './errors.js'
-import { findServer } from './server-file.js'
+import { createLogger, createPlatform, toHeadraceError } from '../core/index.js'
+import { serverError, unreachable } from './answers.js'
+import { findServer, type ServerFile } from './server-file.js'
 
 /** Handed over by bin/headrace.js, because the command line and the server may not import each other. */
 export interface Faces {
@@ -17,12 +18,14 @@ export interface GlobalOptions {
   readonly server?: string
   readonly project: string
   readonly dataDir?: string
-  readonly json: boolean
-  readonly verbose: boolean
+  readonly json?: true
+  readonly verbose?: true
 }
 
 export interface Api {
   readonly url: string
+  /** Whether its server was started for this command alone, so that nobody else writes to its log. */
+  readonly isOwn: boolean
   /** The parsed JSON of a 2xx answer; anything else throws the server's error. */
   json<T>(method: string, path: string, body?: unknown): Promise<T>
   /** The answer itself, for streams and text. Throws as `json` does. */
@@ -48,23 +51,42 @@ export async function withApi<T>(
   needs: { readonly loads: boolean },
   work: (api: Api) => Promise<T>,
 ): Promise<T> {
-  if (options.server !== undefined) return work(createApi(options.server))
-  const project = await projectOf(options)
-  const running = await findServer(project.dataDir)
-  if (running) return work(createApi(running.url))
+  if (options.server !== undefined) return work(createApi(options.server, false))
+  const found = await projectOrServer(options)
+  if (found.server !== undefined) return work(createApi(found.server.url, false))
+  const { project } = found
   const quiet = { ...project.config, server: { ...project.config.server, host: '127.0.0.1', port: 0 } }
-  const logger = createLogger({ level: options.verbose ? 'info' : ('error' satisfies LogLevel) })
+  const logger = createLogger({ level: options.verbose ? 'info' : 'error' })
   const app = await createApp({ ...project, config: quiet }, createPlatform({ logger }))
-  const server = await faces.startServer(app)
+  const server = await faces.startServer(app).catch(async (error: unknown) => {
+    await app.close()
+    throw error
+  })
   try {
     if (needs.loads) await app.start()
-    return await work(createApi(server.url))
+    return await work(createApi(server.url, true))
   } finally {
     await server.close()
   }
 }
 
-function createApi(url: string): Api {
+type ProjectOrServer = { readonly server: ServerFile } | { readonly server: undefined; readonly project: LoadedProject }
+
+async function projectOrServer(options: GlobalOptions): Promise<ProjectOrServer> {
+  try {
+    const project = await projectOf(options)
+    const server = await findServer(project.dataDir)
+    return server === undefined ? { server, project } : { server }
+  } catch (error) {
+    // "serve model.onnx" makes the folder it was started in no project, but its data folder is there.
+    const isNoProject = toHeadraceError(error).code === 'CONFIG_NOTHING_TO_SERVE'
+    const server = isNoProject ? await findServer(path.resolve(options.dataDir ?? '.headrace')) : undefined
+    if (server === undefined) throw error
+    return { server }
+  }
+}
+
+function createApi(url: string, isOwn: boolean): Api {
   const base = url.replace(/\/+$/, '')
   const actor = `person:${userInfo().username}`
   async function request(method: string, path: string, init: RequestInit = {}): Promise<Response> {
@@ -72,39 +94,19 @@ function createApi(url: string): Api {
     try {
       response = await fetch(base + path, { ...init, method, headers: { 'headrace-actor': actor, ...init.headers } })
     } catch (error) {
-      const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-      throw CliErrors.SERVER_UNREACHABLE(
-        { url: base, reason: cause instanceof Error ? cause.message : String(cause) },
-        error,
-      )
+      throw unreachable(base, error)
     }
-    if (!response.ok) throw await serverError(response)
+    if (!response.ok) throw serverError(response.status, await response.text())
     return response
   }
   return {
     url: base,
+    isOwn,
     request,
     async json<T>(method: string, path: string, body?: unknown): Promise<T> {
       const init =
         body === undefined ? {} : { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }
       return (await request(method, path, init)).json() as Promise<T>
     },
-  }
-}
-
-async function serverError(response: Response): Promise<HeadraceError> {
-  const text = await response.text()
-  try {
-    const { error, code } = JSON.parse(text) as { error: string; code?: string }
-    return new HeadraceError(code ?? `HTTP_${response.status}`, error, response.status, false, 'error', {})
-  } catch {
-    return new HeadraceError(
-      `HTTP_${response.status}`,
-      text.slice(0, 500) || response.statusText,
-      response.status,
-      false,
-      'error',
-      {},
-    )
   }
 }

@@ -4,15 +4,15 @@ import type { Command } from 'commander'
 import type { Decision, Explanation, Verification } from '../decisions/index.js'
 import { type Faces, withApi } from './context.js'
 import { decisionLine } from './decision-line.js'
-import { globalOptions } from './options.js'
+import { globalOptions, wholeNumber } from './options.js'
 import { EXIT, print, printJson, table } from './output.js'
 
-export function addDecisions(program: Command, faces: Faces, integer: (text: string) => number): void {
+export function addDecisions(program: Command, faces: Faces): void {
   const decisions = program.command('decisions').description('list, show, undo and verify decisions')
 
   decisions
     .command('list')
-    .option('--limit <number>', 'how many', integer, 50)
+    .option('--limit <number>', 'how many', wholeNumber, 50)
     .option('--subject <subject>', 'only this model, alias or endpoint')
     .option('--kind <kind>', 'version.seen, alias.set or endpoint.point')
     .description('decisions, newest first')

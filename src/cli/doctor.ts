@@ -6,11 +6,12 @@ import path from 'node:path'
 import process from 'node:process'
 import type { Command } from 'commander'
 import type { LoadedProject, ModelView } from '../app/index.js'
-import { toHeadraceError } from '../core/index.js'
+import { createPlatform, toHeadraceError, versionKey } from '../core/index.js'
+import { createFolderSource } from '../registry/index.js'
 import { type Faces, type GlobalOptions, projectOf, withApi } from './context.js'
 import { globalOptions } from './options.js'
 import { EXIT, print, printJson, table } from './output.js'
-import { findServer, type ServerFile } from './server-file.js'
+import { findServer } from './server-file.js'
 
 interface Finding {
   readonly check: string
@@ -59,13 +60,11 @@ async function examine(faces: Faces, options: GlobalOptions): Promise<Finding[]>
     ]
   }
   const running = await findServer(project.dataDir)
-  const { host, port } = project.config.server
-  findings.push(
-    await dataFolder(project.dataDir),
-    await diskSpace(project.dataDir),
-    await portFree(host, port, running),
-  )
-  return [...findings, ...(await models(faces, options))]
+  const { host, port, grpcPort } = project.config.server
+  findings.push(await dataFolder(project.dataDir), await diskSpace(project.dataDir))
+  if (running) findings.push({ check: 'server', state: 'ok', found: `runs at ${running.url}, process ${running.pid}` })
+  else findings.push(await portFree('port', host, port), await portFree('gRPC port', host, grpcPort))
+  return [...findings, ...(await models(faces, options)), ...(await refusedFiles(project))]
 }
 
 function node(): Finding {
@@ -122,25 +121,20 @@ async function diskSpace(folder: string): Promise<Finding> {
   }
 }
 
-function portFree(host: string, port: number, running: ServerFile | undefined): Promise<Finding> {
-  const check = `port ${port}`
-  if (running)
-    return Promise.resolve({
-      check,
-      state: 'ok',
-      found: `this project's server runs at ${running.url} (process ${running.pid})`,
-    })
+function portFree(check: string, host: string, port: number): Promise<Finding> {
   return new Promise((resolve) => {
     const server = createServer()
-    server.once('error', (error: NodeJS.ErrnoException) =>
+    server.once('error', ({ code, message }: NodeJS.ErrnoException) =>
       resolve({
         check,
         state: 'fail',
-        found: `${error.code} on ${host}`,
-        remedy: 'Stop what listens there, or choose another with --port.',
+        found: code === 'EADDRINUSE' ? `${port} on ${host} is in use` : message,
+        remedy: `Stop what listens there, or choose another with --${check === 'port' ? '' : 'grpc-'}port.`,
       }),
     )
-    server.listen(port, host, () => server.close(() => resolve({ check, state: 'ok', found: `free on ${host}` })))
+    server.listen(port, host, () =>
+      server.close(() => resolve({ check, state: 'ok', found: `${port} on ${host} is free` })),
+    )
   })
 }
 
@@ -166,4 +160,15 @@ async function models(faces: Faces, options: GlobalOptions): Promise<Finding[]> 
     const { code, message } = toHeadraceError(error)
     return [{ check: 'models', state: 'fail', found: code, remedy: message }]
   }
+}
+
+/** What is in the models folder and no version: half copied, or of another format. */
+async function refusedFiles({ config, models: from }: LoadedProject): Promise<Finding[]> {
+  if (from.kind === 'file') return []
+  const source = createFolderSource({ ...config.models, folder: from.folder, platform: createPlatform() })
+  await source.refresh()
+  const remedy = 'Copy or export the version again, or remove its folder.'
+  return source
+    .pending()
+    .map(({ ref, reason }) => ({ check: `model ${versionKey(ref)}`, state: 'fail', found: reason, remedy }))
 }

@@ -14,6 +14,13 @@ export const CliErrors = defineErrors('CLI', {
     message: (p: { url: string; reason: string }) =>
       `No server answers at ${p.url} (${p.reason}). Start one with "headrace serve", or leave --server out to open the data folder itself.`,
   },
+  SERVER_ANSWER: {
+    status: 502,
+    retry: false,
+    level: 'error',
+    message: (p: { status: number; found: string }) =>
+      `The server answered ${p.status} with what no Headrace server says: ${p.found}. Check --server.`,
+  },
   FILE_UNREADABLE: {
     status: 400,
     retry: false,

@@ -3,16 +3,17 @@ import process from 'node:process'
 import type { Command } from 'commander'
 import type { QueryResult } from '../log/index.js'
 import { type Faces, withApi } from './context.js'
-import { globalOptions } from './options.js'
-import { print, printJson, table } from './output.js'
+import { followLog } from './follow-log.js'
+import { globalOptions, wholeNumber } from './options.js'
+import { print, printJson, shortText, table } from './output.js'
 
-export function addLog(program: Command, faces: Faces, integer: (text: string) => number): void {
+export function addLog(program: Command, faces: Faces): void {
   const log = program.command('log').description('query and follow the prediction log')
 
   log
     .command('query')
     .argument('<sql>', 'one SELECT; views: predictions, calls, outcomes, decisions, records')
-    .option('--limit <rows>', 'rows printed at most', integer, 1000)
+    .option('--limit <rows>', 'rows printed at most', wholeNumber, 1000)
     .description('run SQL (DuckDB) over the log')
     .addHelpText(
       'after',
@@ -36,23 +37,32 @@ export function addLog(program: Command, faces: Faces, integer: (text: string) =
 
   log
     .command('tail')
-    .option('--from <position>', 'first record; default: from now on')
-    .option('--limit <records>', 'end after so many', integer)
-    .description('follow the log, a JSON record per line, until interrupted')
+    .option('--from <position>', 'first record; default: from now on', wholeNumber)
+    .option('--limit <records>', 'end after so many', wholeNumber)
+    .description('follow the log, a JSON record per line, until interrupted; without a server, print it to its end')
     .addHelpText('after', '\nExample:\n  headrace log tail --from 1 --limit 10\n')
-    .action(async ({ from, limit }: { from?: string; limit?: number }, command: Command) => {
-      const query = new URLSearchParams({
-        from: from ?? 'now',
-        ...(limit === undefined ? {} : { limit: String(limit) }),
-      })
+    .action(async (own: { from?: number; limit?: number }, command: Command) => {
       await withApi(faces, globalOptions(command), { loads: false }, async (api) => {
-        const response = await api.request('GET', `/api/v1/log/tail?${query}`)
-        for await (const chunk of response.body ?? []) process.stdout.write(chunk as Uint8Array)
+        const { from, limit } = api.isOwn ? await whatIsThere(own, api) : own
+        if (limit !== 0) await followLog(api.url, from, limit, process.stdout)
       })
     })
 }
 
+/** Nobody adds to the log while a command has it open: the records that are there are all there will be. */
+async function whatIsThere(
+  { from, limit = Number.POSITIVE_INFINITY }: { readonly from?: number; readonly limit?: number },
+  api: { json<T>(method: string, path: string, body?: unknown): Promise<T> },
+): Promise<{ from: number; limit: number }> {
+  const first = from ?? 1
+  const { rows } = await api.json<QueryResult>('POST', '/api/v1/log/query', {
+    sql: `SELECT count(*) FROM records WHERE seq >= ${first}`,
+  })
+  return { from: first, limit: Math.min(limit, Number(rows[0]?.[0] ?? 0)) }
+}
+
+/** Payloads are long: a table shows their beginning, `--json` all of it. */
 function cell(value: unknown): string {
   if (value === null) return ''
-  return typeof value === 'string' ? value : JSON.stringify(value)
+  return shortText(typeof value === 'string' ? value : JSON.stringify(value), 48)
 }

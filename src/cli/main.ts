@@ -1,15 +1,16 @@
 // The command line. Each command parses, makes one call to the HTTP API, and prints; `--json` prints the API's own answer.
 import process from 'node:process'
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { type Faces, packageVersion } from './context.js'
 import { addDecisions } from './decisions.js'
 import { addDoctor } from './doctor.js'
 import { addEndpoints } from './endpoints.js'
+import { CliErrors } from './errors.js'
 import { addExplain } from './explain.js'
 import { addInit } from './init.js'
 import { addLog } from './log.js'
 import { addModels } from './models.js'
-import { EXIT, reportError } from './output.js'
+import { reportError } from './output.js'
 import { addPredict } from './predict.js'
 import { addServe } from './serve.js'
 import { addTypes } from './types.js'
@@ -24,40 +25,39 @@ export function createProgram(faces: Faces): Command {
       'server to talk to (default: the one that has the project open, else one opened for the command)',
     )
     .option('--project <path>', 'project folder, models folder or .onnx file', '.')
-    .option('--data-dir <folder>', 'data folder (default .headrace in the project)')
-    .option('--json', 'print JSON for programs', false)
-    .option('--verbose', 'print causes and stack traces of errors', false)
-    .exitOverride()
-    .showHelpAfterError('(run with --help for usage)')
-    .addHelpText(
-      'after',
-      '\nExit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found, 4 server not reachable or overloaded.\n',
-    )
-  addServe(program, faces, positiveInteger)
+    .option('--data-dir <folder>', 'data folder (default: .headrace in the project)')
+    .option('--json', 'print JSON for programs')
+    .option('--verbose', 'print causes and stack traces of errors')
+    .addHelpText('after', AFTER_HELP)
+  addServe(program, faces)
   addInit(program)
   addPredict(program, faces)
-  addModels(program, faces, positiveInteger)
+  addModels(program, faces)
   addEndpoints(program, faces)
-  addLog(program, faces, positiveInteger)
+  addLog(program, faces)
   addExplain(program, faces)
-  addDecisions(program, faces, positiveInteger)
+  addDecisions(program, faces)
   addTypes(program, faces)
   addDoctor(program, faces)
-  shareGlobalOptions(program)
+  prepare(program)
   return program
 }
 
-/** `headrace models list --json` and `headrace --json models list` mean the same. */
-function shareGlobalOptions(program: Command): void {
-  const visit = (command: Command) => {
-    for (const sub of command.commands) {
-      sub.exitOverride()
-      if (sub.commands.length === 0 && !sub.options.some(({ long }) => long === '--json'))
-        sub.option('--json', 'print JSON for programs')
-      visit(sub)
-    }
-  }
-  visit(program)
+const AFTER_HELP = `
+Start with:
+  headrace init shop --example && cd shop && headrace serve
+
+Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found, 4 server not reachable or overloaded.
+`
+
+/** Errors are thrown and not printed, so that they have one shape; help shows the options that every command takes. */
+function prepare(command: Command): void {
+  command
+    .exitOverride()
+    .configureOutput({ outputError: () => undefined, writeErr: () => undefined })
+    .configureHelp({ showGlobalOptions: true })
+    .helpCommand(false)
+  for (const sub of command.commands) prepare(sub)
 }
 
 export async function runCommand(argv: readonly string[], faces: Faces): Promise<void> {
@@ -65,16 +65,46 @@ export async function runCommand(argv: readonly string[], faces: Faces): Promise
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0)
   })
+  const program = createProgram(faces)
+  const words = argv.slice(2)
   try {
-    await createProgram(faces).parseAsync([...argv])
+    await program.parseAsync(withHelp(words), { from: 'user' })
   } catch (error) {
-    if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT.usage
-    else process.exitCode = reportError(error, { json: argv.includes('--json'), verbose: argv.includes('--verbose') })
+    if (error instanceof CommanderError && error.exitCode === 0) return // It printed help or the version.
+    const failure = error instanceof CommanderError ? usageError(error, program, words) : error
+    process.exitCode = reportError(failure, {
+      json: words.includes('--json'),
+      verbose: words.includes('--verbose'),
+    })
   }
 }
 
-function positiveInteger(text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('Give a whole number.')
-  return value
+/** `headrace` alone and `headrace help models push` are asked for help the way that every command is. */
+function withHelp(words: readonly string[]): string[] {
+  if (words.length === 0) return ['--help']
+  return words[0] === 'help' ? [...words.slice(1), '--help'] : [...words]
+}
+
+function usageError({ code, message }: CommanderError, program: Command, words: readonly string[]): Error {
+  const command = commandOf(program, words)
+  const help = [...pathOf(command), '--help'].join(' ')
+  // A command that only groups others was called alone.
+  if (code === 'commander.help') {
+    const choices = command.commands.map((sub) => sub.name()).join(' | ')
+    return CliErrors.USAGE({ problem: `Say what to do: ${pathOf(command).join(' ')} ${choices}.`, help })
+  }
+  const text = message.replace(/^error: /, '').replace(/\s+/g, ' ')
+  const problem = text.charAt(0).toUpperCase() + text.slice(1)
+  return CliErrors.USAGE({ problem: /[.)]$/.test(problem) ? problem : `${problem}.`, help })
+}
+
+/** The innermost command that the words name. */
+function commandOf(program: Command, words: readonly string[]): Command {
+  let command = program
+  for (const word of words) command = command.commands.find((sub) => sub.name() === word) ?? command
+  return command
+}
+
+function pathOf(command: Command): string[] {
+  return command.parent === null ? [command.name()] : [...pathOf(command.parent), command.name()]
 }

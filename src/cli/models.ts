@@ -1,15 +1,14 @@
 // `headrace models`: what is there, pushing a version, moving aliases.
-import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { ModelView } from '../app/index.js'
 import type { Decision } from '../decisions/index.js'
 import { type Faces, withApi } from './context.js'
 import { decisionLine } from './decision-line.js'
-import { CliErrors } from './errors.js'
-import { globalOptions } from './options.js'
-import { print, printJson, table } from './output.js'
+import { readInput } from './input-file.js'
+import { globalOptions, wholeNumber } from './options.js'
+import { print, printJson, shortText, table } from './output.js'
 
-export function addModels(program: Command, faces: Faces, integer: (text: string) => number): void {
+export function addModels(program: Command, faces: Faces): void {
   const models = program.command('models').description('list, push and name model versions')
 
   models
@@ -35,7 +34,7 @@ export function addModels(program: Command, faces: Faces, integer: (text: string
           state,
           isolation ?? '',
           digest?.slice(0, 19) ?? '',
-          reason ?? '',
+          shortText(reason ?? '', 100),
         ]),
       )
       print(table(['model', 'version', 'aliases', 'state', 'runs', 'digest', ''], rows))
@@ -60,27 +59,36 @@ export function addModels(program: Command, faces: Faces, integer: (text: string
     .argument('<model>')
     .argument('<file>', 'the .onnx file')
     .option('--manifest <file>', 'its model.json')
+    .option('--allow-same', 'make a version even when the newest has the same content')
     .description('add a version to the models folder; it is served once it is warm')
     .addHelpText('after', '\nExample:\n  headrace models push fraud ./model.onnx --manifest ./model.json\n')
-    .action(async (name: string, file: string, { manifest }: { manifest?: string }, command: Command) => {
+    .action(async (name: string, file: string, own: { manifest?: string; allowSame?: true }, command: Command) => {
       const options = globalOptions(command)
-      const [model, text] = await Promise.all([read(file), manifest === undefined ? Buffer.alloc(0) : read(manifest)])
-      const answer = await withApi(faces, options, { loads: true }, async (api) => {
-        const response = await api.request('POST', `/api/v1/models/${encodeURIComponent(name)}/versions`, {
+      const { manifest, allowSame = false } = own
+      const [model, text] = await Promise.all([
+        readInput(file),
+        manifest === undefined ? Buffer.alloc(0) : readInput(manifest),
+      ])
+      const answer = await withApi(faces, options, { loads: false }, async (api) => {
+        const path = `/api/v1/models/${encodeURIComponent(name)}/versions?allowSame=${allowSame}`
+        const response = await api.request('POST', path, {
           body: Buffer.concat([text, model]),
           headers: { 'Content-Type': 'application/octet-stream', 'Headrace-Manifest-Length': String(text.length) },
         })
         return (await response.json()) as { model: string; version: number; digest: string }
       })
       if (options.json) printJson(answer)
-      else print(`Pushed ${answer.model}/${answer.version} (${answer.digest}).`)
+      else
+        print(
+          `Pushed ${answer.model}/${answer.version} (${answer.digest}). See it with "headrace models show ${name}".`,
+        )
     })
 
   models
     .command('alias')
     .argument('<model>')
     .argument('<alias>', 'champion, challenger, …')
-    .argument('<version>', 'version number', integer)
+    .argument('<version>', 'version number', wholeNumber)
     .option('--reason <text>', 'kept with the decision')
     .description('point an alias at a version')
     .addHelpText('after', '\nExample:\n  headrace models alias fraud champion 2 --reason "better held-out AUC"\n')
@@ -116,12 +124,6 @@ function aliasPath(model: string, alias: string): string {
   return `/api/v1/models/${encodeURIComponent(model)}/aliases/${encodeURIComponent(alias)}`
 }
 
-function read(file: string): Promise<Buffer> {
-  return readFile(file).catch((error: Error) => {
-    throw CliErrors.FILE_UNREADABLE({ file, reason: error.message }, error)
-  })
-}
-
 function describeModel({ name, aliases, versions }: ModelView): string {
   const lines = [name]
   for (const [alias, version] of Object.entries(aliases)) lines.push(`  ${alias} → version ${version}`)
@@ -134,10 +136,10 @@ function describeModel({ name, aliases, versions }: ModelView): string {
       ['outputs', signature?.outputs],
     ] as const) {
       for (const { name: tensor, datatype, shape } of specs ?? [])
-        lines.push(`  ${title.padEnd(8)}${tensor}  ${datatype} [${shape.join(', ')}]`)
+        lines.push(`  ${title.padEnd(8)} ${tensor}  ${datatype} [${shape.join(', ')}]`)
     }
-    if (labels !== null) lines.push(`  labels  ${labels.join(', ')}`)
-    if (trained !== null) lines.push(`  trained ${JSON.stringify(trained)}`)
+    if (labels !== null) lines.push(`  labels   ${labels.join(', ')}`)
+    if (trained !== null) lines.push(`  trained  ${JSON.stringify(trained)}`)
   }
   return lines.join('\n')
 }

@@ -46,9 +46,21 @@ export function table(head: readonly string[], rows: readonly (readonly (string 
     .join('\n')
 }
 
+/** A number as a person reads it; `--json` has every digit. */
+export function shortNumber(value: number): string {
+  return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)))
+}
+
+/** Text that fits into a column of a table. */
+export function shortText(text: string, most = 60): string {
+  const line = text.replace(/\s+/g, ' ')
+  return line.length <= most ? line : `${line.slice(0, most - 1)}…`
+}
+
 /** Writes an error for a person, or as JSON, and returns the exit status of its kind. */
-export function reportError(thrown: unknown, options: { readonly json: boolean; readonly verbose: boolean }): number {
+export function reportError(thrown: unknown, options: { readonly json?: boolean; readonly verbose?: boolean }): number {
   const error = toHeadraceError(thrown)
+  // Here is no server whose log would have the details.
   const message = error.code === 'CORE_INTERNAL' && error.cause instanceof Error ? error.cause.message : error.message
   if (options.json) process.stderr.write(`${JSON.stringify({ error: message, code: error.code })}\n`)
   else process.stderr.write(`${error.code}: ${message}\n`)
@@ -56,8 +68,10 @@ export function reportError(thrown: unknown, options: { readonly json: boolean; 
   return exitStatus(error)
 }
 
+const USAGE_CODES = ['CLI_USAGE', 'CLI_FILE_UNREADABLE', 'ACCESS_INSECURE_BIND']
+
 function exitStatus({ code, status }: HeadraceError): number {
-  if (code.startsWith('CONFIG_') || code === 'CLI_USAGE' || code === 'CLI_FILE_UNREADABLE') return EXIT.usage
+  if (code.startsWith('CONFIG_') || USAGE_CODES.includes(code)) return EXIT.usage
   if (status === 404) return EXIT.notFound
   return status === 503 || status === 429 || status === 504 ? EXIT.unavailable : EXIT.failed
 }

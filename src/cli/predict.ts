@@ -1,10 +1,10 @@
 // `headrace predict`: one native call, with features from the command line or a file.
-import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { type Faces, withApi } from './context.js'
 import { CliErrors } from './errors.js'
+import { readInput } from './input-file.js'
 import { globalOptions } from './options.js'
-import { print, printJson } from './output.js'
+import { print, printJson, shortNumber, shortText } from './output.js'
 
 interface PredictOptions {
   readonly input?: string
@@ -17,7 +17,7 @@ interface NativeAnswer {
   readonly model: string
   readonly version: number
   readonly outputs: Readonly<Record<string, unknown>>
-  readonly error?: string
+  readonly error?: { readonly code: string; readonly message: string }
 }
 
 export function addPredict(program: Command, faces: Faces): void {
@@ -50,11 +50,19 @@ export function addPredict(program: Command, faces: Faces): void {
 }
 
 function describe({ id, model, version, outputs, error }: NativeAnswer): string {
-  if (error !== undefined) return `${id}  failed: ${error}`
-  const values = Object.entries(outputs).map(
-    ([name, value]) => `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`,
-  )
+  if (error !== undefined) return `${id}  failed: ${error.code}: ${error.message}`
+  const values = Object.entries(outputs).map(([name, value]) => `${name}: ${describeOutput(value)}`)
   return `${values.join('  ')}  (${model}/${version}, id ${id})`
+}
+
+function describeOutput(value: unknown): string {
+  if (typeof value === 'number') return shortNumber(value)
+  if (typeof value === 'string') return value
+  const isByLabel = typeof value === 'object' && value !== null && !Array.isArray(value)
+  if (!isByLabel) return shortText(JSON.stringify(value))
+  return Object.entries(value)
+    .map(([label, share]) => `${label} ${typeof share === 'number' ? shortNumber(share) : JSON.stringify(share)}`)
+    .join(', ')
 }
 
 async function inputsOf(pairs: readonly string[], { input, file }: PredictOptions): Promise<unknown> {
@@ -67,10 +75,7 @@ async function inputsOf(pairs: readonly string[], { input, file }: PredictOption
     })
   if (input !== undefined) return parseJson(input, '--input')
   if (file !== undefined) {
-    const text = await readFile(file, 'utf8').catch((error: Error) => {
-      throw CliErrors.FILE_UNREADABLE({ file, reason: error.message }, error)
-    })
-    const value = parseJson(text, file)
+    const value = parseJson((await readInput(file)).toString('utf8'), file)
     return typeof value === 'object' && value !== null && 'rows' in value ? value.rows : value
   }
   return Object.fromEntries(pairs.map(pair))

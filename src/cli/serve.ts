@@ -3,71 +3,80 @@ import process from 'node:process'
 import type { Command } from 'commander'
 import { createApp, endpointViews, type LoadOptions, loadProject, modelViews } from '../app/index.js'
 import { createLogger, createPlatform } from '../core/index.js'
-import { type Faces, packageVersion } from './context.js'
-import { print, table } from './output.js'
+import { type Faces, type GlobalOptions, packageVersion } from './context.js'
+import { humanLog } from './human-log.js'
+import { wholeNumber } from './options.js'
+import { print, reportError, shortText, table } from './output.js'
 import { removeServerFile, writeServerFile } from './server-file.js'
 
-interface ServeOptions {
+export interface ServeOptions {
   readonly port?: number
   readonly grpcPort?: number
   readonly host?: string
   readonly dataDir?: string
   readonly threads?: number
-  readonly insecure?: boolean
+  readonly insecure?: true
   readonly logLevel?: string
 }
 
 export interface RunningServe {
   readonly url: string
+  readonly dataDir: string
+  /** Resolves when every model found was either warmed up or refused; `/readyz` is 503 until then. */
+  load(): Promise<void>
+  /** What is served, for a person. */
+  summary(): Promise<string>
   /** Finishes what is in flight, flushes the log, removes server.json. */
   close(): Promise<void>
 }
 
-/** Starts a server over a target; resolves when it listens and its models are loaded. */
+/** Opens a target and listens; nothing is loaded before `load`. */
 export async function serve(faces: Faces, target: string, options: ServeOptions): Promise<RunningServe> {
   const project = await loadProject(target, { environment: process.env, overrides: overridesOf(options) })
   const { config, dataDir } = project
-  const logger = createLogger({ level: config.server.logLevel })
+  const destination = process.stderr.isTTY ? { destination: humanLog(process.stderr) } : {}
+  const logger = createLogger({ level: config.server.logLevel, ...destination })
   const app = await createApp(project, createPlatform({ logger, withProcessMetrics: true }))
   const server = await faces.startServer(app).catch(async (error: unknown) => {
     await app.close()
     throw error
   })
+  const { url } = server
   const startedAt = new Date(app.platform.clock.nowMs()).toISOString()
-  await writeServerFile(dataDir, { url: server.url, pid: process.pid, startedAt, version: packageVersion })
-  logger.info({ url: server.url, dataDir }, 'listening')
-  await app.start()
-  logger.info({ ready: app.isReady() }, 'models loaded')
-  if (process.stdout.isTTY) print(await summary(server.url, dataDir))
+  await writeServerFile(dataDir, { url, pid: process.pid, startedAt, version: packageVersion })
+  logger.info({ url, dataDir }, 'listening')
   return {
-    url: server.url,
+    url,
+    dataDir,
+    async load() {
+      await app.start()
+      logger.info({ ready: app.isReady() }, 'models loaded')
+    },
+    async summary() {
+      const models = (await modelViews(app)).flatMap(({ name, versions }) =>
+        versions.map(({ version, state, reason }) => [name, version, state, shortText(reason ?? '', 100)]),
+      )
+      const endpoints = endpointViews(app).map(({ name, ready, model, version }) => [
+        name,
+        ready ? `${model}/${version}` : 'not ready',
+      ])
+      return [
+        table(['model', 'version', 'state', ''], models),
+        '',
+        table(['endpoint', 'answers'], endpoints),
+        '',
+        `Headrace ${packageVersion} serves at ${url}`,
+        `  API and try-it-out  ${url}/api/docs`,
+        `  metrics             ${url}/metrics`,
+        `  data folder         ${dataDir}`,
+      ].join('\n')
+    },
     async close() {
+      logger.info({}, 'stopping')
       await server.close()
       await removeServerFile(dataDir)
       logger.info({}, 'stopped')
     },
-  }
-
-  async function summary(url: string, folder: string): Promise<string> {
-    const models = (await modelViews(app)).flatMap(({ name, versions }) =>
-      versions.map(({ version, state, isolation, reason }) => [name, version, state, isolation ?? '', reason ?? '']),
-    )
-    const endpoints = endpointViews(app).map(({ name, ready, model, version }) => [
-      name,
-      ready ? `${model}/${version}` : 'not ready',
-    ])
-    return [
-      '',
-      `Headrace ${packageVersion} serves at ${url}`,
-      `  API and try-it-out  ${url}/api/docs`,
-      `  metrics             ${url}/metrics`,
-      `  data folder         ${folder}`,
-      '',
-      table(['model', 'version', 'state', 'runs', ''], models),
-      '',
-      table(['endpoint', 'answers'], endpoints),
-      '',
-    ].join('\n')
   }
 }
 
@@ -84,36 +93,50 @@ function defined(values: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 }
 
-/** First SIGTERM or SIGINT: drain and end with status 0. Second: end at once. Resolves when it has drained. */
-export function untilSignalled(running: RunningServe): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let isStopping = false
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => {
-        if (isStopping) process.exit(1)
-        isStopping = true
-        running.close().then(resolve, reject)
-      })
-    }
-  })
+/** One Ctrl-C can arrive twice: from the terminal, and passed on by npm. Only a later one is meant as "now". */
+const SAME_SIGNAL_MS = 1000
+
+/** First SIGTERM or SIGINT: drain, and end with status 0. Another one a second later or more: end at once. */
+export function endOnSignal(running: RunningServe, failed: (error: unknown) => number): void {
+  let stoppingSinceMs: number | undefined
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      const nowMs = performance.now()
+      if (stoppingSinceMs !== undefined) {
+        if (nowMs - stoppingSinceMs > SAME_SIGNAL_MS) process.exit(1)
+        return
+      }
+      stoppingSinceMs = nowMs
+      running.close().then(
+        // Models that were still being loaded would keep the process for as long as that takes.
+        () => process.exit(0),
+        (error: unknown) => process.exit(failed(error)),
+      )
+    })
+  }
 }
 
-export function addServe(program: Command, faces: Faces, integer: (text: string) => number): void {
+export function addServe(program: Command, faces: Faces): void {
   program
     .command('serve')
-    .argument('[path]', 'a project folder, a models folder or one .onnx file', '.')
+    .argument('[path]', 'a project folder, a models folder or one .onnx file (default: --project)')
     .description('serve models over HTTP until stopped')
-    .option('--port <number>', 'HTTP port, 0 takes any free one (default 8080)', integer)
-    .option('--grpc-port <number>', 'port kept for gRPC; nothing listens on it yet (default 8081)', integer)
-    .option('--host <address>', 'address to listen on (default 127.0.0.1)')
-    .option('--threads <number>', 'threads for inference (default: the number of cores, at least 2)', integer)
+    .option('--port <number>', 'HTTP port, 0 takes any free one (default: 8080)', wholeNumber)
+    .option('--grpc-port <number>', 'port kept for gRPC; nothing listens on it yet (default: 8081)', wholeNumber)
+    .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
+    .option('--threads <number>', 'threads that run models (default: the number of cores less one)', wholeNumber)
     .option('--insecure', 'listen beyond loopback although callers are not authenticated')
-    .option('--log-level <level>', 'debug, info, warn, error or silent (default info)')
+    .option('--log-level <level>', 'debug, info, warn, error or silent (default: info)')
     .addHelpText(
       'after',
-      '\nExamples:\n  headrace serve\n  headrace serve ./models --port 9000\n  headrace serve model.onnx\n',
+      '\nWith --json it prints one line when the models are loaded: {"url", "pid", "dataDir"}.\n\nExamples:\n  headrace serve\n  headrace serve ./models --port 9000\n  headrace serve model.onnx\n',
     )
-    .action(async (target: string, _: unknown, command: Command) => {
-      await untilSignalled(await serve(faces, target, command.optsWithGlobals<ServeOptions>()))
+    .action(async (target: string | undefined, _: unknown, command: Command) => {
+      const options = command.optsWithGlobals<ServeOptions & GlobalOptions>()
+      const running = await serve(faces, target ?? options.project, options)
+      endOnSignal(running, (error) => reportError(error, options))
+      await running.load()
+      if (options.json) print(JSON.stringify({ url: running.url, pid: process.pid, dataDir: running.dataDir }))
+      else if (process.stdout.isTTY) print(`\n${await running.summary()}\n`)
     })
 }

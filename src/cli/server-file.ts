@@ -1,7 +1,7 @@
-// `.headrace/server.json`: how commands find the server that has a data folder open. Stale files are recognised by their process.
+// `.headrace/server.json`: how commands find the server that has a data folder open. A server that was killed leaves its file
+// behind, and another process may have its number or its port by now: only the server itself says whether it is still there.
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
-import process from 'node:process'
 
 export interface ServerFile {
   readonly url: string
@@ -9,6 +9,9 @@ export interface ServerFile {
   readonly startedAt: string
   readonly version: string
 }
+
+/** Long enough for a busy server. One that does not even say this in time is there, and slow. */
+const ANSWER_MS = 5000
 
 const fileIn = (dataDir: string) => path.join(dataDir, 'server.json')
 
@@ -22,21 +25,25 @@ export async function removeServerFile(dataDir: string): Promise<void> {
 
 /** The server that runs over a data folder; undefined when there is none, or when it ended without removing its file. */
 export async function findServer(dataDir: string): Promise<ServerFile | undefined> {
-  const text = await readFile(fileIn(dataDir), 'utf8').catch(() => undefined)
-  if (text === undefined) return undefined
+  const server = await readServerFile(dataDir)
+  return server !== undefined && (await isServing(server)) ? server : undefined
+}
+
+async function readServerFile(dataDir: string): Promise<ServerFile | undefined> {
   try {
-    const server = JSON.parse(text) as ServerFile
-    return isRunning(server.pid) ? server : undefined
+    const server = JSON.parse(await readFile(fileIn(dataDir), 'utf8')) as Partial<ServerFile> | null
+    return typeof server?.url === 'string' && typeof server.pid === 'number' ? (server as ServerFile) : undefined
   } catch {
-    return undefined // Cut off in the middle of writing: as good as absent.
+    return undefined // Not there, or cut off in the middle of writing.
   }
 }
 
-function isRunning(pid: number): boolean {
+async function isServing({ url, pid }: ServerFile): Promise<boolean> {
   try {
-    process.kill(pid, 0)
-    return true
+    const response = await fetch(`${url}/api/v1/status`, { signal: AbortSignal.timeout(ANSWER_MS) })
+    const status = (await response.json()) as { readonly pid?: number }
+    return status.pid === pid
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    return (error as Error).name === 'TimeoutError'
   }
 }

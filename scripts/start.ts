@@ -1,0 +1,120 @@
+// `npm start`: builds, serves the example shop with everything embedded, asks each endpoint a few real questions, and says
+// what to try next. It builds by itself, so that npm's script is one process and gets Ctrl-C and SIGTERM.
+import { spawnSync } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import path from 'node:path'
+import process from 'node:process'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../', import.meta.url))
+const shop = path.join(root, 'examples/shop')
+
+// Tests find everything built, and two builds at once would meet in the same files.
+if (!process.argv.includes('--built')) {
+  process.stdout.write('Building…\n')
+  const { status } = spawnSync('npm', ['run', 'build', '--silent'], { cwd: root, stdio: 'inherit', shell: true })
+  if (status !== 0) process.exit(status ?? 1)
+}
+
+const { endOnSignal, serve } = await import('../src/cli/serve.js')
+const { reportError, shortNumber } = await import('../src/cli/output.js')
+const { startServer } = await import('../src/server/index.js')
+const { createClient } = await import('../src/client/index.js')
+
+const print = (text = ''): boolean => process.stdout.write(`${text}\n`)
+const failed = (error: unknown): number => reportError(error, {})
+
+try {
+  process.chdir(root)
+  const quiet = process.env['HEADRACE_SERVER_LOG_LEVEL'] === undefined ? { logLevel: 'warn' } : {}
+  const running = await serve({ startServer }, shop, quiet)
+  endOnSignal(running, failed)
+  print('Loading models…')
+  await running.load()
+  const id = await predictions(running.url)
+  print(await whatToTry(running.url, id))
+} catch (error) {
+  const status = failed(error)
+  if ((error as { code?: unknown }).code === 'HTTP_PORT_IN_USE')
+    process.stderr.write('Here that is: HEADRACE_SERVER_PORT=9090 npm start\n')
+  // What was opened is let go by the end of the process.
+  process.exit(status)
+}
+
+interface Sample {
+  readonly rows: readonly Readonly<Record<string, string | number>>[]
+  /** What each row really was, in words. */
+  readonly labels: readonly string[]
+}
+
+async function sampleOf(endpoint: string): Promise<Sample> {
+  return JSON.parse(await readFile(path.join(shop, 'samples', `${endpoint}.json`), 'utf8')) as Sample
+}
+
+/** Asks each endpoint about the rows of its sample; gives the id of the last payment's prediction. */
+async function predictions(url: string): Promise<string> {
+  const client = createClient({ baseUrl: url })
+  let last = ''
+  for (const endpoint of ['purchase-intent', 'breast-cancer', 'fraud']) {
+    const { rows, labels } = await sampleOf(endpoint)
+    const answers = await client.predict(endpoint, rows)
+    const [first] = answers
+    print(`\n${endpoint}, answered by version ${first?.error === undefined ? first?.version : '?'}`)
+    for (const [row, answer] of answers.entries()) {
+      if (answer.error !== undefined) throw new Error(`${endpoint}: ${answer.error.message}`)
+      const { label, probabilities } = answer.outputs as { label: string; probabilities: Record<string, number> }
+      const share = shortNumber(probabilities[label] ?? 0)
+      print(`  ${describe(rows[row]!).padEnd(62)} → ${label.padEnd(11)} ${share.padEnd(7)} (was ${labels[row]})`)
+      last = answer.id
+    }
+  }
+  return last
+}
+
+/** Its first features, as many as fit. */
+function describe(row: Sample['rows'][number]): string {
+  let text = ''
+  for (const [name, value] of Object.entries(row)) {
+    const next = `${text === '' ? '' : `${text}, `}${name} ${value}`
+    if (next.length > 60) break
+    text = next
+  }
+  return text
+}
+
+/** curl lines that work as they are, in any folder: no body holds a single quote. */
+async function whatToTry(url: string, id: string): Promise<string> {
+  const payment = (await sampleOf('fraud')).rows[0]!
+  const session = Object.values((await sampleOf('purchase-intent')).rows[0]!)
+  const post = (target: string, body: object): string =>
+    `curl -s ${url}${target} -H 'Content-Type: application/json' -d '${JSON.stringify(body)}'`
+  const sql =
+    'SELECT endpoint, version, count(*) AS predictions, avg(latency_ms) AS ms FROM predictions GROUP BY ALL ORDER BY ALL'
+  const tensor = { name: 'features', datatype: 'FP32', shape: [1, session.length], data: session }
+  return `
+Serving at ${url}. Try, in another terminal:
+
+  # the native call: named features in, label and probabilities out
+  ${post('/api/v1/predict/fraud', { inputs: payment, unit: 'shopper-1' })}
+
+  # the Open Inference Protocol, as clients of KServe and Triton speak it
+  ${post('/v2/models/purchase-intent/infer', { inputs: [tensor] })}
+
+  # KServe version 1
+  ${post('/v1/models/purchase-intent:predict', { instances: [session] })}
+
+  # what happened to the last prediction above
+  curl -s ${url}/api/v1/predictions/${id}
+
+  # SQL over the log of predictions
+  ${post('/api/v1/log/query', { sql })}
+
+  # metrics, as Prometheus reads them
+  curl -s ${url}/metrics
+
+  # the same and more from the command line, in this folder
+  node bin/headrace.js explain ${id} --project examples/shop
+
+API documentation, with a form for every call: ${url}/api/docs
+Ctrl-C answers what is in flight and ends.`
+}
