@@ -1,6 +1,6 @@
 // The HTTP server: our handler for what predicts and for probes, Fastify for everything else.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, type Socket, Server as TcpServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { checkBind, createLoopbackGuard, isLoopback } from '../access/index.js'
 import type { App } from '../app/index.js'
@@ -116,13 +116,23 @@ function originForm(request: IncomingMessage): string {
 const SLASH = 47
 const IDLE_CHECK_MS = 20
 
+/**
+ * Who keeps a connection open may be sending the next request on it at this moment: it is still answered, and told that the
+ * connection ends. Connections that stay quiet for so long are closed.
+ */
+const LINGER_MS = 300
+
 /** Stops accepting and resolves when every connection has finished what it was doing. */
 function closeWhenIdle(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    // Node closes the connections that are idle now; those that become idle later are ours to find.
-    const timer = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS)
-    server.close(() => {
+    const startedMs = performance.now()
+    const timer = setInterval(() => {
+      if (performance.now() - startedMs >= LINGER_MS) server.closeIdleConnections()
+    }, IDLE_CHECK_MS)
+    // Not the close of node:http, which cuts connections that are idle now.
+    TcpServer.prototype.close.call(server, () => {
       clearInterval(timer)
+      server.close()
       resolve()
     })
   })
