@@ -1,4 +1,5 @@
 import { defineErrors } from '../core/index.js'
+import { didYouMean } from '../tensor/index.js'
 
 export const PathErrors = defineErrors('PATH', {
   ENDPOINT_NOT_FOUND: {
@@ -7,7 +8,7 @@ export const PathErrors = defineErrors('PATH', {
     level: 'info',
     // Triton's clients look for the first words.
     message: (p: { name: string; known: readonly string[] }) =>
-      `Request for unknown model: "${p.name}" is neither an endpoint nor a model here. ${p.known.length === 0 ? 'No model is loaded; put one in the models folder.' : `Known: ${p.known.slice(0, 20).join(', ')}.`}`,
+      `Request for unknown model: "${p.name}" is neither an endpoint nor a model here. ${remedy(p.name, p.known)}`,
   },
   DRAINING: {
     status: 503,
@@ -17,3 +18,9 @@ export const PathErrors = defineErrors('PATH', {
       'The server is shutting down and takes no new requests. Send the request to another replica, or again later.',
   },
 })
+
+function remedy(name: string, known: readonly string[]): string {
+  if (known.length === 0) return 'No model is loaded; put one in the models folder.'
+  const near = didYouMean(name, known)
+  return near === undefined ? `Known: ${known.slice(0, 20).join(', ')}.` : `Did you mean "${near}"?`
+}
