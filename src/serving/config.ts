@@ -8,8 +8,10 @@ export const servingSection = z
       .int()
       .min(1)
       .max(256)
-      .default(() => Math.max(1, availableParallelism() - 1))
-      .describe('Threads that run models; one core is left for requests unless told otherwise.'),
+      .optional()
+      // Not a default of the schema: the documentation prints those, and this one differs between machines.
+      .transform((threads) => threads ?? Math.max(1, availableParallelism() - 1))
+      .describe('Threads that run models; without it the number of cores less one, which is left for requests.'),
   })
   .prefault({})
   .describe('How models are run.')
