@@ -92,7 +92,7 @@ async function readCode(): Promise<{ settings: readonly SettingRow[]; errors: re
   const dist = new URL('../dist/', import.meta.url)
   // Error tables register when they are loaded; those of lazily loaded files would be missed.
   for (const name of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
-    if (basename(name) === 'errors.js') await import(new URL(name, dist).href)
+    if (name.endsWith('errors.js')) await import(new URL(name, dist).href)
   }
   const app = (await import(new URL('app/index.js', dist).href)) as { settings(): SettingRow[] }
   const core = (await import(new URL('core/index.js', dist).href)) as { declaredErrors(): ErrorRow[] }
