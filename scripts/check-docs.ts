@@ -2,7 +2,7 @@
 // from the code are compared with it; `--write` makes those tables anew. Needs a finished build.
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { missingLine, type Sample, samplesOf } from './docs/samples.js'
 import {
