@@ -208,6 +208,7 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
         )
       },
       async start() {
+        await source.settle()
         for (const ref of await source.list()) found.set(versionKey(ref), ref)
         await refresh()
         await Promise.all([...found.values()].map(load))

@@ -18,6 +18,7 @@ export function createFileSource({ file, platform }: FileSourceOptions): ModelSo
   const ref = refOf(resolve(file))
   let content: Content | undefined
   return {
+    async settle() {},
     async list() {
       await findFiles(file)
       return [ref]

@@ -82,6 +82,21 @@ const ref = (key: string): VersionRef => {
 }
 
 describe('createFolderSource', () => {
+  it('gives versions that were copied just now the settle time before the first list, and no more', async () => {
+    const folder = new Folder()
+    folder.write('fraud/1/model.onnx')
+    let isSettled = false
+    const settled = folder.source.settle().then(() => {
+      isSettled = true
+    })
+    await folder.source.refresh()
+    expect(isSettled).toBe(false)
+    folder.clock.advance(501)
+    await settled
+    expect(await folder.listed()).toEqual(['fraud/1'])
+    await folder.source.settle()
+  })
+
   modelSourceContract(() => {
     const root = tempFolder()
     const write = (path: string, content: string | Uint8Array) => {

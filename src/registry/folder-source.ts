@@ -60,6 +60,8 @@ class ModelsFolder implements FolderSource {
   readonly #warned = new Set<string>()
   #watch: FolderWatch | undefined
   #timer: { readonly atMs: number; cancel(): void } | undefined
+  /** Whether the last look saw files that may still be changing. */
+  #isSettling = false
   /** Looks run one after the other. */
   #last: Promise<void> = Promise.resolve()
 
@@ -68,6 +70,12 @@ class ModelsFolder implements FolderSource {
     this.#platform = options.platform
     this.#settleMs = options.settleMs ?? 500
     this.#pollMs = options.pollMs ?? 2000
+  }
+
+  async settle(): Promise<void> {
+    await this.#look()
+    if (!this.#isSettling) return
+    await new Promise<void>((resolve) => this.#platform.clock.after(this.#settleMs + 1, resolve))
   }
 
   async list(): Promise<VersionRef[]> {
@@ -170,6 +178,7 @@ class ModelsFolder implements FolderSource {
       for (const found of look.versions.values()) isSettling = (await this.#meet(found, events)) || isSettling
       isSettling = this.#miss(look, events) || isSettling
     } finally {
+      this.#isSettling = isSettling
       // Of thousands of versions a look takes a tenth of a second: looking is not to take more than 2 % of the time.
       const pollMs = Math.max(this.#pollMs, 50 * (clock.monotonicMs() - startMs))
       // One more millisecond, because a timer may run a fraction early.

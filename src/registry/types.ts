@@ -13,6 +13,8 @@ export type SourceEvent =
   | { readonly kind: 'changed'; readonly ref: VersionRef; readonly reason: string }
 
 export interface ModelSource {
+  /** Before the first `list`: gives versions that were copied just now the time to count as complete. */
+  settle(): Promise<void>
   /** Complete versions, by model and number; while watched, those that were reported. */
   list(): Promise<VersionRef[]>
   /** Throws REGISTRY_VERSION_NOT_FOUND, REGISTRY_MANIFEST_INVALID, REGISTRY_DIGEST_CHANGED, REGISTRY_SOURCE_CHANGED. */
