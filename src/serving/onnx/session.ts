@@ -123,7 +123,8 @@ export function loadRuntime(): Promise<Runtime> {
 
 async function importRuntime(): Promise<Runtime> {
   try {
-    const [{ Tensor }, { default: runtime }] = await Promise.all([
+    // Not its default export, which loaders that follow __esModule (tsx, bundlers) do not have.
+    const [{ Tensor }, runtime] = await Promise.all([
       import('onnxruntime-common'),
       import('onnxruntime-node/dist/binding.js'),
     ])
