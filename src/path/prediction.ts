@@ -49,8 +49,7 @@ export class Prediction implements LeafInput {
   readonly timeoutMs: number | undefined
   readonly arrivedMs: number
   readonly shaper: Shaper
-  /** The face's own; it may keep its part of the reply here. */
-  wire: unknown
+  readonly wire: unknown
 
   /** Set by admit. */
   rows = 1

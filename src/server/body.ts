@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { HttpErrors } from './errors.js'
 
 /** Bodies above this arrive in one buffer of their own, which the parse worker can take over without a copy. */
-const OWN_BUFFER_BYTES = 256 * 1024
+const OWN_BUFFER_BYTES = 128 * 1024
 
 /** Throws HTTP_BODY_TOO_LARGE when the declared length is over the limit; undefined when none is declared. */
 export function declaredLength(request: IncomingMessage, limitBytes: number): number | undefined {

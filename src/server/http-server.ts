@@ -77,6 +77,11 @@ export async function startServer(app: App): Promise<RunningServer> {
     handle,
   )
   server.on('clientError', refuseMalformed)
+  // Who asks first is told before sending a body that is too large.
+  server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
+    if (!(Number(request.headers['content-length']) > settings.bodyLimitBytes)) response.writeContinue()
+    handle(request, response)
+  })
   server.on('connection', (socket: Socket) => socket.once('close', () => responses.delete(socket)))
   await listen(server, settings.host, settings.port)
   const { port } = server.address() as AddressInfo

@@ -2,15 +2,21 @@
 import type { SerializedError } from '../core/index.js'
 import type { RowSchema, Tensor, TensorMap } from '../tensor/index.js'
 import type { PredictRequest, PredictResponse } from './kserve-v1/index.js'
-import type { NativeRequest, NativeResponse } from './native/index.js'
+import type { NativeRequest } from './native/index.js'
 import type { InferRequest, InferResponse } from './oip/index.js'
 
-export interface Protocols {
-  readonly oip: { readonly request: InferRequest; readonly response: InferResponse }
-  readonly 'kserve-v1': { readonly request: PredictRequest; readonly response: PredictResponse }
-  readonly native: { readonly request: NativeRequest; readonly response: NativeResponse }
+export interface ParsedRequests {
+  readonly oip: InferRequest
+  readonly 'kserve-v1': PredictRequest
+  readonly native: NativeRequest
 }
-export type Protocol = keyof Protocols
+export type Protocol = keyof ParsedRequests
+
+/** Native replies are written row by row as the rows are answered, so they are never encoded as a whole. */
+export interface EncodedResponses {
+  readonly oip: InferResponse
+  readonly 'kserve-v1': PredictResponse
+}
 
 export type ParseJob =
   | { readonly kind: 'parse'; readonly protocol: 'oip'; readonly body: Uint8Array }
@@ -21,12 +27,12 @@ export type ParseJob =
       readonly schema: RowSchema
     }
   | {
-      readonly [P in Protocol]: {
+      readonly [P in keyof EncodedResponses]: {
         readonly kind: 'encode'
         readonly protocol: P
-        readonly response: Protocols[P]['response']
+        readonly response: EncodedResponses[P]
       }
-    }[Protocol]
+    }[keyof EncodedResponses]
 
 export interface EncodedBody {
   readonly body: Uint8Array<ArrayBuffer>
@@ -35,7 +41,7 @@ export interface EncodedBody {
 }
 
 export type ParseReply =
-  | { readonly kind: 'parsed'; readonly request: Protocols[Protocol]['request'] }
+  | { readonly kind: 'parsed'; readonly request: ParsedRequests[Protocol] }
   | { readonly kind: 'encoded'; readonly encoded: EncodedBody }
   | { readonly kind: 'failed'; readonly error: SerializedError }
 

@@ -3,8 +3,8 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { createPlatform } from '../core/index.js'
 import { describeRows, type RowSchema, type Tensor } from '../tensor/index.js'
 import { encodePredictResponse, parsePredictRequest } from './kserve-v1/index.js'
-import { encodeNativeResponse, parseNativeRequest } from './native/index.js'
-import { encodeInferResponse, OipErrors, parseInferRequest } from './oip/index.js'
+import { parseNativeRequest } from './native/index.js'
+import { encodeInferResponse, parseInferRequest } from './oip/index.js'
 import { createParsePool, estimateReplyBytes, type ParsePool, type ParsePoolOptions } from './parse-pool.js'
 
 let pool: ParsePool
@@ -92,9 +92,6 @@ describe('createParsePool', () => {
     expect(outputs[0]!.data).toHaveLength(2)
     const v1 = { form: 'rows', rows: 2, outputs } as const
     expect(Buffer.from((await pool.encode('kserve-v1', v1)).body).toString()).toBe(encodePredictResponse(v1))
-    const failed = { id: 'b', error: OipErrors.OUTPUT_MISSING({ output: 'x', arrived: [] }) }
-    const native = { endpoint: 'e', single: false, predictions: [failed], timings: {} }
-    expect(Buffer.from((await pool.encode('native', native)).body).toString()).toBe(encodeNativeResponse(native))
   })
 
   it('rejects with the error of the protocol, params and all', async () => {

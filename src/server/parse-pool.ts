@@ -1,22 +1,23 @@
-// Bodies over 256 KiB are parsed, and large replies written, in a thread of their own: 64 MB of JSON takes over a second.
+// Bodies over 128 KiB are parsed, and large replies written, in a thread of their own: 64 MB of JSON takes over a second.
 // The thread starts with the first such body. It may run out of memory, which ends it and not the process; the next job gets a new one.
 import { Worker } from 'node:worker_threads'
-import { deserializeError, type Gauge, HeadraceError, type Platform, workerFile } from '../core/index.js'
+import { deserializeError, type Gauge, type HeadraceError, type Platform, workerFile } from '../core/index.js'
 import { estimateJsonBytes, type RowSchema, type TensorMap } from '../tensor/index.js'
 import { ParseErrors } from './parse-errors.js'
 import {
   type EncodedBody,
+  type EncodedResponses,
+  type ParsedRequests,
   type ParseJob,
   type ParseReply,
   type Protocol,
-  type Protocols,
   restoreBuffers,
 } from './parse-jobs.js'
 
-export type { EncodedBody, Protocol, Protocols } from './parse-jobs.js'
+export type { EncodedBody, EncodedResponses, ParsedRequests, Protocol } from './parse-jobs.js'
 
 /** Bodies above this many bytes go to the pool: they would hold the event loop for more than some 2 ms. */
-export const PARSE_INLINE_MAX_BYTES = 256 * 1024
+export const PARSE_INLINE_MAX_BYTES = 128 * 1024
 
 export interface ParsePoolOptions {
   readonly platform: Platform
@@ -35,8 +36,8 @@ export interface ParsePool {
     protocol: P,
     body: Uint8Array,
     schema: P extends 'oip' ? undefined : RowSchema,
-  ): Promise<Protocols[P]['request']>
-  encode<P extends Protocol>(protocol: P, response: Protocols[P]['response']): Promise<EncodedBody>
+  ): Promise<ParsedRequests[P]>
+  encode<P extends keyof EncodedResponses>(protocol: P, response: EncodedResponses[P]): Promise<EncodedBody>
   /** Ends the threads; jobs under way reject with PARSE_CLOSED. */
   close(): Promise<void>
 }
@@ -94,7 +95,7 @@ class ThreadParsePool implements ParsePool {
     protocol: P,
     body: Uint8Array,
     schema: P extends 'oip' ? undefined : RowSchema,
-  ): Promise<Protocols[P]['request']> {
+  ): Promise<ParsedRequests[P]> {
     // Only a whole ArrayBuffer can be transferred; a view of a larger one has neighbours that must stay.
     const isWhole = body.byteLength === body.buffer.byteLength && body.buffer instanceof ArrayBuffer
     const own = isWhole ? (body as Uint8Array<ArrayBuffer>) : new Uint8Array(body)
@@ -102,11 +103,11 @@ class ThreadParsePool implements ParsePool {
     const reply = await this.#submit(job, [own.buffer], own.byteLength)
     if (reply.kind !== 'parsed') throw unexpectedReply(reply)
     restoreBuffers(reply.request.inputs.values())
-    return reply.request as Protocols[P]['request']
+    return reply.request as ParsedRequests[P]
   }
 
-  async encode<P extends Protocol>(protocol: P, response: Protocols[P]['response']): Promise<EncodedBody> {
-    const job = { kind: 'encode', protocol, response: withPlainErrors(response) } as ParseJob
+  async encode<P extends keyof EncodedResponses>(protocol: P, response: EncodedResponses[P]): Promise<EncodedBody> {
+    const job = { kind: 'encode', protocol, response } as ParseJob
     const reply = await this.#submit(job, [], estimateBytes(response))
     if (reply.kind !== 'encoded') throw unexpectedReply(reply)
     return reply.encoded
@@ -203,22 +204,6 @@ function unexpectedReply(reply: ParseReply): Error {
     : new TypeError(`a parse thread answered ${reply.kind}`)
 }
 
-function estimateBytes(response: Protocols[Protocol]['response']): number {
-  if ('predictions' in response) return response.predictions.length * 512
-  let bytes = 0
-  for (const output of response.outputs) bytes += estimateJsonBytes(output)
-  return bytes
-}
-
-/** An error loses its code on the way to another thread, unless it goes as plain data. */
-function withPlainErrors(response: Protocols[Protocol]['response']): Protocols[Protocol]['response'] {
-  if (!('predictions' in response)) return response
-  return {
-    ...response,
-    predictions: response.predictions.map((prediction) =>
-      'error' in prediction && prediction.error instanceof HeadraceError
-        ? { ...prediction, error: prediction.error.toJSON() }
-        : prediction,
-    ),
-  }
+function estimateBytes({ outputs }: EncodedResponses[keyof EncodedResponses]): number {
+  return outputs.reduce((total, tensor) => total + estimateJsonBytes(tensor), 0)
 }

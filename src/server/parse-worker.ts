@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { HeadraceError } from '../core/index.js'
 import { encodePredictResponse, parsePredictRequest } from './kserve-v1/index.js'
-import { encodeNativeResponse, parseNativeRequest } from './native/index.js'
+import { parseNativeRequest } from './native/index.js'
 import { encodeInferResponseBytes, parseInferRequest } from './oip/index.js'
 import { ParseErrors } from './parse-errors.js'
 import { type EncodedBody, ownedBuffers, type ParseJob, type ParseReply, restoreBuffers } from './parse-jobs.js'
@@ -61,8 +61,6 @@ function encode(job: Extract<ParseJob, { kind: 'encode' }>): EncodedBody {
     case 'kserve-v1':
       restoreBuffers(job.response.outputs)
       return { body: toBytes(encodePredictResponse(job.response)), rawOutputs: undefined }
-    case 'native':
-      return { body: toBytes(encodeNativeResponse(job.response)), rawOutputs: undefined }
     default:
       return job satisfies never
   }

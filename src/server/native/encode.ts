@@ -6,15 +6,14 @@ import type { NativeFailure, NativePrediction, NativeResponse } from './types.js
  * One row: `{"id", "endpoint", "model", "version", "outputs", "flags", "timings"}`. A list: `{"endpoint", "predictions": [{"id",
  * "model", "version", "outputs", "flags"} or {"id", "error": {"code", "message"}}], "timings"}`. Timings are in milliseconds.
  */
-export function encodeNativeResponse({ endpoint, single, predictions, timings }: NativeResponse): string {
+export function encodeNativeResponse({ endpoint, single, rows, timings }: NativeResponse): string {
   const tail = `"timings":${timingsToJson(timings)}}`
-  if (single) return `{"endpoint":${quoteJson(endpoint)},${members(predictions[0]!)},${tail}`
-  let list = ''
-  for (let i = 0; i < predictions.length; i++) list += `${i > 0 ? ',' : ''}{${members(predictions[i]!)}}`
-  return `{"endpoint":${quoteJson(endpoint)},"predictions":[${list}],${tail}`
+  if (single) return `{"endpoint":${quoteJson(endpoint)},${rows[0]!},${tail}`
+  return `{"endpoint":${quoteJson(endpoint)},"predictions":[{${rows.join('},{')}}],${tail}`
 }
 
-function members(prediction: NativePrediction | NativeFailure): string {
+/** The members of a row's object, without its braces. Written as each row is answered, so that a long list blocks nobody. */
+export function encodeNativeRow(prediction: NativePrediction | NativeFailure): string {
   if ('error' in prediction) {
     const { code, message } = prediction.error
     return `"id":${quoteJson(prediction.id)},"error":${JSON.stringify({ code, message })}`

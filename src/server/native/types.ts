@@ -1,5 +1,5 @@
 // What crosses between the native call's JSON and the server: plain, cloneable data.
-import type { HeadraceError, SerializedError } from '../../core/index.js'
+import type { HeadraceError } from '../../core/index.js'
 import type { NamedOutputs, TensorMap } from '../../tensor/index.js'
 
 export interface NativeRequest {
@@ -27,13 +27,14 @@ export interface NativePrediction {
 /** A row of a list that got no answer while others did. */
 export interface NativeFailure {
   readonly id: string
-  readonly error: HeadraceError | SerializedError
+  readonly error: HeadraceError
 }
 
 export interface NativeResponse {
   readonly endpoint: string
   readonly single: boolean
-  readonly predictions: readonly (NativePrediction | NativeFailure)[]
+  /** Each as `encodeNativeRow` wrote it. */
+  readonly rows: readonly string[]
   /** Milliseconds by stage. */
   readonly timings: Readonly<Record<string, number>>
 }

@@ -1,6 +1,5 @@
 // The hot path's face: body to tensors, one call to the path, reply. Small bodies are parsed here, large ones in the worker.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import { rowSchema } from '../../app/index.js'
 import { toHeadraceError } from '../../core/index.js'
 import { Prediction } from '../../path/index.js'
@@ -14,6 +13,7 @@ import { parseInferRequest } from '../oip/index.js'
 import { PARSE_INLINE_MAX_BYTES } from '../parse-pool.js'
 import { sendError, sendJson } from '../reply.js'
 import type { PredictTarget } from '../target.js'
+import { Connection } from './connection.js'
 import { kserveParsed } from './kserve-v1.js'
 import { predictNative } from './native.js'
 import { oipParsed } from './oip.js'
@@ -28,26 +28,10 @@ export type PredictHandler = (
 export function createPredictHandler(context: ServerContext): PredictHandler {
   const { app, parsePool, bodyLimitBytes } = context
   const { clock, logger } = app.platform
-  const inFlight = new WeakMap<Socket, Set<Prediction>>()
-
-  /** Work still queued for a client that goes away is dropped. One listener per connection, not per request. */
-  function follow(socket: Socket, prediction: Prediction): void {
-    let predictions = inFlight.get(socket)
-    if (!predictions) {
-      predictions = new Set()
-      const following = predictions
-      inFlight.set(socket, following)
-      socket.once('close', () => {
-        for (const abandoned of following) abandoned.cancelled = true
-      })
-    }
-    predictions.add(prediction)
-    if (socket.destroyed) prediction.cancelled = true
-  }
 
   return async (request, response, target) => {
     const arrivedMs = clock.monotonicMs()
-    const { socket } = request
+    const connection = Connection.of(request.socket)
     try {
       checkHeaders(request)
       const to = destination(context, target)
@@ -56,10 +40,7 @@ export function createPredictHandler(context: ServerContext): PredictHandler {
       if (target.protocol === 'native') {
         const schema = rowSchema(to.reference)
         const native = isLarge ? await parsePool.parse('native', body, schema) : parseNativeRequest(body, schema)
-        const answer = await predictNative(context, request, arrivedMs, to, native, (prediction) =>
-          follow(socket, prediction),
-        )
-        inFlight.get(socket)?.clear()
+        const answer = await predictNative(context, request, arrivedMs, to, native, connection)
         if (answer.body === undefined) sendError(response, answer.error!, answer.id)
         else sendJson(response, 200, answer.body, answer.id)
         return
@@ -74,9 +55,7 @@ export function createPredictHandler(context: ServerContext): PredictHandler {
         parsed = kserveParsed(context, predict)
       }
       const prediction = new Prediction(predictionRequest(context, request, arrivedMs, to, parsed))
-      follow(socket, prediction)
-      await app.path.predict(prediction)
-      inFlight.get(socket)?.delete(prediction)
+      await connection.predict(app.path, prediction)
       if (prediction.error) sendError(response, prediction.error, prediction.id)
       else sendJson(response, 200, prediction.reply!, prediction.id)
     } catch (error) {

@@ -5,7 +5,8 @@ import type { HeadraceError } from '../../core/index.js'
 import { flagsOf, Prediction } from '../../path/index.js'
 import { sliceRows, type Tensor, type TensorMap, tensorsToNamedOutputs } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
-import { encodeNativeResponse, type NativeFailure, type NativePrediction, type NativeRequest } from '../native/index.js'
+import { encodeNativeResponse, encodeNativeRow, type NativeRequest } from '../native/index.js'
+import type { Connection } from './connection.js'
 import { type Destination, predictionRequest } from './request.js'
 
 /** Rows of one call that are in flight together; more wait, so that a long list cannot fill a model's queue by itself. */
@@ -25,7 +26,7 @@ export async function predictNative(
   arrivedMs: number,
   destination: Destination,
   native: NativeRequest,
-  follow: (prediction: Prediction) => void,
+  connection: Connection,
 ): Promise<NativeAnswer> {
   const predictions: Prediction[] = []
   for (let start = 0; start < native.rows; start += WINDOW_ROWS) {
@@ -33,8 +34,7 @@ export async function predictNative(
     for (let row = start; row < Math.min(start + WINDOW_ROWS, native.rows); row++) {
       const prediction = rowPrediction(context, request, arrivedMs, destination, native, row)
       predictions.push(prediction)
-      follow(prediction)
-      window.push(context.app.path.predict(prediction))
+      window.push(connection.predict(context.app.path, prediction))
     }
     await Promise.all(window)
   }
@@ -50,14 +50,14 @@ export async function predictNative(
   const body = encodeNativeResponse({
     endpoint: destination.endpoint.name,
     single: native.single,
-    predictions: predictions.map(rowReply),
+    rows: predictions.map(rowReply),
     timings,
   })
   return { body, error: undefined, id: first.id }
 }
 
-function rowReply({ id, error, wire }: Prediction): NativePrediction | NativeFailure {
-  return error ? { id, error } : (wire as NativePrediction)
+function rowReply({ id, error, reply }: Prediction): string {
+  return error ? encodeNativeRow({ id, error }) : (reply as string)
 }
 
 function rowPrediction(
@@ -92,11 +92,11 @@ function rowOf(inputs: TensorMap, row: number): TensorMap {
 /** A row's part of the reply; the rows are joined when all of them are there. */
 function shapeRow(prediction: Prediction): void {
   const served = prediction.served!
-  prediction.wire = {
+  prediction.reply = encodeNativeRow({
     id: prediction.id,
     model: served.ref.model,
     version: served.ref.version,
     outputs: tensorsToNamedOutputs(prediction.answer!, 0, rowSchema(served)),
     flags: flagsOf(prediction),
-  } satisfies NativePrediction
+  })
 }
