@@ -30,9 +30,7 @@ try {
   const running = await serve({ startServer }, shop, quiet)
   endOnSignal(running, failed)
   print('Loading models…')
-  await running.load()
-  const id = await predictions(running.url)
-  print(await whatToTry(running.url, id))
+  if (await running.load()) print(await whatToTry(running.url, await predictions(running.url)))
 } catch (error) {
   const status = failed(error)
   if ((error as { code?: unknown }).code === 'HTTP_PORT_IN_USE')

@@ -22,8 +22,11 @@ export interface ServeOptions {
 export interface RunningServe {
   readonly url: string
   readonly dataDir: string
-  /** Resolves when every model found was either warmed up or refused; `/readyz` is 503 until then. */
-  load(): Promise<void>
+  /**
+   * Resolves when every model found was either warmed up or refused; `/readyz` is 503 until then. False when the server was
+   * closed meanwhile. When it rejects, the server is closed.
+   */
+  load(): Promise<boolean>
   /** What is served, for a person. */
   summary(): Promise<string>
   /** Finishes what is in flight, flushes the log, removes server.json. */
@@ -45,12 +48,29 @@ export async function serve(faces: Faces, target: string, options: ServeOptions)
   const startedAt = new Date(app.platform.clock.nowMs()).toISOString()
   await writeServerFile(dataDir, { url, pid: process.pid, startedAt, version: packageVersion })
   logger.info({ url, dataDir }, 'listening')
+  let isClosing = false
+
+  async function close(): Promise<void> {
+    isClosing = true
+    logger.info({}, 'stopping')
+    await server.close()
+    await removeServerFile(dataDir)
+    logger.info({}, 'stopped')
+  }
+
   return {
     url,
     dataDir,
     async load() {
-      await app.start()
+      try {
+        await app.start()
+      } catch (error) {
+        if (isClosing) return false
+        await close()
+        throw error
+      }
       logger.info({ ready: app.isReady() }, 'models loaded')
+      return !isClosing
     },
     async summary() {
       const models = (await modelViews(app)).flatMap(({ name, versions }) =>
@@ -71,12 +91,7 @@ export async function serve(faces: Faces, target: string, options: ServeOptions)
         `  data folder         ${dataDir}`,
       ].join('\n')
     },
-    async close() {
-      logger.info({}, 'stopping')
-      await server.close()
-      await removeServerFile(dataDir)
-      logger.info({}, 'stopped')
-    },
+    close,
   }
 }
 
@@ -135,7 +150,7 @@ export function addServe(program: Command, faces: Faces): void {
       const options = command.optsWithGlobals<ServeOptions & GlobalOptions>()
       const running = await serve(faces, target ?? options.project, options)
       endOnSignal(running, (error) => reportError(error, options))
-      await running.load()
+      if (!(await running.load())) return
       if (options.json) print(JSON.stringify({ url: running.url, pid: process.pid, dataDir: running.dataDir }))
       else if (process.stdout.isTTY) print(`\n${await running.summary()}\n`)
     })

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type CliServer, headrace, headraceJson, makeFolder, ROOT, startServe } from './support.js'
+import { type CliServer, headrace, headraceJson, LONG, makeFolder, ROOT, startServe } from './support.js'
 
 const { folder, remove } = makeFolder(['fraud', 'purchase-intent'])
 let server: CliServer
@@ -26,7 +26,7 @@ interface Answer {
   readonly outputs: { readonly label: string }
 }
 
-describe('headrace predict', () => {
+describe('headrace predict', LONG, () => {
   it('prints a readable line for each row of a sample file', async () => {
     const { status, stdout } = await run('predict', 'fraud', '--file', 'samples/fraud.json')
     expect(status).toBe(0)
@@ -70,7 +70,7 @@ describe('headrace predict', () => {
   })
 })
 
-describe('headrace explain and headrace log', () => {
+describe('headrace explain and headrace log', LONG, () => {
   it('explain the prediction that was just made', async () => {
     const [{ id }] = (await json<{ predictions: [Answer] }>('predict', 'fraud', '--file', 'samples/fraud.json'))
       .predictions
@@ -114,7 +114,7 @@ describe('headrace explain and headrace log', () => {
   })
 })
 
-describe('headrace models, endpoints and decisions', () => {
+describe('headrace models, endpoints and decisions', LONG, () => {
   it('list and show what is served', async () => {
     expect(await json('models', 'list')).toMatchObject({
       models: [
@@ -175,7 +175,7 @@ describe('headrace models, endpoints and decisions', () => {
   })
 })
 
-describe('headrace doctor', () => {
+describe('headrace doctor', LONG, () => {
   it('finds the running server and every model fit', async () => {
     const { findings } = await json<{ findings: { check: string; state: string }[] }>('doctor')
     const checks = findings.map(({ check, state }) => `${check}: ${state}`)
@@ -185,7 +185,7 @@ describe('headrace doctor', () => {
   })
 })
 
-describe('headrace types', () => {
+describe('headrace types', LONG, () => {
   it('writes types that make a wrong feature a compile error', async () => {
     const project = join(folder, 'application')
     mkdirSync(join(project, 'node_modules'), { recursive: true })

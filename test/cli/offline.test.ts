@@ -4,12 +4,12 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { headrace, headraceJson, makeFolder } from './support.js'
+import { headrace, headraceJson, LONG, makeFolder } from './support.js'
 
 const { folder, remove } = makeFolder(['purchase-intent'])
 afterAll(remove)
 
-describe('without a server', () => {
+describe('without a server', LONG, () => {
   it('a prediction is made, logged, found and explained by four commands', async () => {
     const file = ['--file', 'samples/purchase-intent.json']
     const { predictions } = await headraceJson<{ predictions: { id: string }[] }>(
@@ -77,7 +77,7 @@ describe('without a server', () => {
   })
 })
 
-describe('headrace init', () => {
+describe('headrace init', LONG, () => {
   it('makes a project that serves, and never overwrites one', async () => {
     const made = await headraceJson<{ files: string[] }>(folder, 'init', 'shop', '--example')
     expect(made.files).toContain('headrace.config.ts')

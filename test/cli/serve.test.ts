@@ -1,10 +1,20 @@
 // `headrace serve`: what it takes, when it is ready, how it ends, and when it picks up a new version.
-import { copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { type CliServer, headrace, headraceJson, makeFolder, SHOP, startServe } from './support.js'
+import {
+  BIN,
+  type CliServer,
+  headrace,
+  headraceJson,
+  LONG,
+  makeFolder,
+  SHOP,
+  startNode,
+  startServe,
+} from './support.js'
 
 function folderWith(...models: string[]): string {
   const { folder, remove } = makeFolder(models)
@@ -29,7 +39,7 @@ function infer(url: string, model = 'purchase-intent'): Promise<Response> {
   return fetch(`${url}/v2/models/${model}/infer`, { method: 'POST', headers, body: JSON.stringify(SESSION) })
 }
 
-describe('headrace serve', () => {
+describe('headrace serve', LONG, () => {
   it('serves one .onnx file with no configuration at all', async () => {
     const folder = folderWith()
     copyFileSync(join(SHOP, 'models/purchase-intent/1/model.onnx'), join(folder, 'intent.onnx'))
@@ -119,6 +129,23 @@ describe('headrace serve', () => {
     expect(await versionOf()).toBe('2')
     const { models } = await headraceJson<{ models: { versions: { state: string }[] }[] }>(folder, 'models', 'list')
     expect(models[0]?.versions.map(({ state }) => state)).toEqual(['ready', 'ready'])
+  })
+
+  it('ends when its one file is no model, and lets go of the data folder', async () => {
+    const folder = folderWith()
+    writeFileSync(join(folder, 'rows.onnx'), '{"rows": []}')
+    const { status, stderr } = await headrace(folder, 'serve', 'rows.onnx', '--port', '0', '--log-level', 'error')
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringMatching(/^REGISTRY_NOT_ONNX: /) })
+    expect(existsSync(join(folder, '.headrace/server.json'))).toBe(false)
+  })
+
+  it('ends in good order when it is stopped while its models load', async () => {
+    const folder = folderWith('fraud', 'purchase-intent')
+    const { child, finished } = startNode([BIN, 'serve', '--port', '0', '--log-level', 'error'], folder)
+    while (!existsSync(join(folder, '.headrace/server.json'))) await new Promise((resolve) => setImmediate(resolve))
+    child.kill('SIGTERM')
+    expect(await finished).toEqual({ status: 0, stdout: '', stderr: '' })
+    expect(existsSync(join(folder, '.headrace/server.json'))).toBe(false)
   })
 
   it('refuses a data folder that another server has open, with its process and what to do', async () => {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { expect, it, onTestFinished } from 'vitest'
 import { tempFolder } from '../support/temp-folder.js'
-import { ROOT, startNode } from './support.js'
+import { LONG, ROOT, startNode } from './support.js'
 
 /** What `npm start` runs, without the build, which the tests have behind them. */
 const START = ['--import', 'tsx', join(ROOT, 'scripts/start.ts'), '--built']
@@ -19,7 +19,7 @@ async function freePort(): Promise<string> {
   return String(port)
 }
 
-it('predicts, says what to try, and every line of that works', async () => {
+it('predicts, says what to try, and every line of that works', LONG, async () => {
   const settings = { HEADRACE_SERVER_PORT: await freePort(), HEADRACE_STORE_DATA_DIR: tempFolder() }
   const { child, printed, finished } = startNode(START, ROOT, settings)
   onTestFinished(() => void child.kill('SIGKILL'))
@@ -65,7 +65,7 @@ it('predicts, says what to try, and every line of that works', async () => {
   expect(await finished).toMatchObject({ status: 0, stderr: '' })
 })
 
-it('says clearly that its port is in use', async () => {
+it('says clearly that its port is in use', LONG, async () => {
   const other = createServer().listen(0, '127.0.0.1')
   await new Promise((resolve) => other.once('listening', resolve))
   onTestFinished(() => void other.close())

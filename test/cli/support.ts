@@ -7,7 +7,10 @@ import { createInterface } from 'node:readline'
 
 export const ROOT = join(import.meta.dirname, '../..')
 export const SHOP = join(ROOT, 'examples/shop')
-const BIN = join(ROOT, 'bin/headrace.js')
+export const BIN = join(ROOT, 'bin/headrace.js')
+
+/** A test starts several processes, and a machine that is busy takes seconds for each. */
+export const LONG = { timeout: 120_000 }
 
 export interface Finished {
   /** null when a signal ended it. */

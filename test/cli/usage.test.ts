@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { createProgram } from '../../src/cli/main.js'
-import { headrace, ROOT } from './support.js'
+import { headrace, LONG, ROOT } from './support.js'
 
 const program = createProgram({ startServer: () => Promise.reject(new Error('not here')) })
 const run = (...args: string[]) => headrace(tmpdir(), ...args)
@@ -14,7 +14,7 @@ function leaves(command: Command): Command[] {
   return command.commands.length === 0 ? [command] : command.commands.flatMap(leaves)
 }
 
-describe('the command line', () => {
+describe('the command line', LONG, () => {
   it('explains itself without arguments, and each command by help', async () => {
     expect(await run()).toMatchObject({ status: 0, stdout: expect.stringContaining('Usage: headrace'), stderr: '' })
     expect((await run('help', 'models', 'push')).stdout).toMatch(
