@@ -37,6 +37,9 @@ function engine(text: string): { value: unknown } | undefined {
   }
 }
 
+/** Refused on purpose although JSON.parse takes them: members twice, halves of surrogate pairs, numbers beyond FP64. */
+const STRICTER = /a second time|surrogate|beyond the range/
+
 describe('JsonReader', () => {
   it('reads what JSON.parse reads', () => {
     fc.assert(
@@ -63,7 +66,9 @@ describe('JsonReader', () => {
           const damaged = text.slice(0, start) + put.join('') + text.slice(start + cut)
           const theirs = engine(damaged)
           if (theirs === undefined) {
-            expect(failure(() => read(damaged)).code).toBe('TENSOR_JSON_INVALID')
+            // What is stricter on purpose may be met before the damage is.
+            const { code, message } = failure(() => read(damaged))
+            if (!STRICTER.test(message)) expect(code).toBe('TENSOR_JSON_INVALID')
             expect(failure(() => skip(damaged)).code).toBe('TENSOR_JSON_INVALID')
             return
           }
@@ -73,9 +78,8 @@ describe('JsonReader', () => {
               JSON.stringify(theirs.value),
             )
           } catch (error) {
-            // Stricter on purpose: members twice, halves of surrogate pairs, numbers beyond FP64.
             if (!(error instanceof HeadraceError)) throw error
-            expect(error.message).toMatch(/a second time|surrogate|beyond the range/)
+            expect(error.message).toMatch(STRICTER)
           }
         },
       ),
