@@ -36,9 +36,9 @@ export const packageVersion: string = (
   JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 ).version
 
-export async function projectOf(options: GlobalOptions, target = options.project): Promise<LoadedProject> {
+export async function projectOf(options: GlobalOptions): Promise<LoadedProject> {
   const overrides = options.dataDir === undefined ? {} : { store: { dataDir: options.dataDir } }
-  return loadProject(target, { environment: process.env, overrides })
+  return loadProject(options.project, { environment: process.env, overrides })
 }
 
 /**
@@ -88,11 +88,12 @@ async function projectOrServer(options: GlobalOptions): Promise<ProjectOrServer>
 
 function createApi(url: string, isOwn: boolean): Api {
   const base = url.replace(/\/+$/, '')
-  const actor = `person:${userInfo().username}`
+  // A connection that is not kept lets the server end at once when it was started for this command.
+  const headers = { 'headrace-actor': `person:${userName()}`, connection: 'close' }
   async function request(method: string, path: string, init: RequestInit = {}): Promise<Response> {
     let response: Response
     try {
-      response = await fetch(base + path, { ...init, method, headers: { 'headrace-actor': actor, ...init.headers } })
+      response = await fetch(base + path, { ...init, method, headers: { ...headers, ...init.headers } })
     } catch (error) {
       throw unreachable(base, error)
     }
@@ -108,5 +109,14 @@ function createApi(url: string, isOwn: boolean): Api {
         body === undefined ? {} : { body: JSON.stringify(body), headers: { 'Content-Type': 'application/json' } }
       return (await request(method, path, init)).json() as Promise<T>
     },
+  }
+}
+
+/** For the record of decisions; a header carries ASCII only. */
+function userName(): string {
+  try {
+    return userInfo().username.replace(/[^\x20-\x7e]/g, '?')
+  } catch {
+    return 'unknown' // Containers run as users that no passwd file lists.
   }
 }
