@@ -226,7 +226,7 @@ describe('queryLog', () => {
       `EXPLAIN ANALYZE COPY (SELECT 1) TO '${join(folder, 'out.csv')}'`,
       "SELECT * FROM read_text('/etc/hostname')",
       "SELECT * FROM glob('/etc/*')",
-      "ATTACH '/tmp/other.db'",
+      `ATTACH '${join(folder, 'other.db')}'`,
       'SET enable_external_access = true',
       'INSTALL httpfs',
       'CREATE TABLE t (a INTEGER)',

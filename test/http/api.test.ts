@@ -341,7 +341,7 @@ describe('the log', () => {
   it.each([
     'SELEKT 1',
     'SELECT 1; SELECT 2',
-    "COPY (SELECT 1) TO '/tmp/stolen.csv'",
+    `COPY (SELECT 1) TO '${join(folder, 'stolen.csv')}'`,
     "SELECT * FROM read_text('/etc/passwd')",
     'INSTALL httpfs',
   ])('refuses %s', async (sql) => {
