@@ -27,8 +27,9 @@ const failed = (error: unknown): number => reportError(error, {})
 try {
   process.chdir(root)
   const quiet = process.env['HEADRACE_SERVER_LOG_LEVEL'] === undefined ? { logLevel: 'warn' } : {}
-  const running = await serve({ startServer }, shop, quiet)
-  endOnSignal(running, failed)
+  const starting = serve({ startServer }, shop, quiet)
+  endOnSignal(starting, failed)
+  const running = await starting
   print('Loading models…')
   if (await running.load()) print(await whatToTry(running.url, await predictions(running.url)))
 } catch (error) {

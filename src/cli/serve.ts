@@ -111,8 +111,11 @@ function defined(values: Record<string, unknown>): Record<string, unknown> {
 /** One Ctrl-C can arrive twice: from the terminal, and passed on by npm. Only a later one is meant as "now". */
 const SAME_SIGNAL_MS = 1000
 
-/** First SIGTERM or SIGINT: drain, and end with status 0. Another one a second later or more: end at once. */
-export function endOnSignal(running: RunningServe, failed: (error: unknown) => number): void {
+/**
+ * First SIGTERM or SIGINT: drain, and end with status 0; a server that still starts is let start first. Another one a second
+ * later or more: end at once.
+ */
+export function endOnSignal(starting: Promise<RunningServe>, failed: (error: unknown) => number): void {
   let stoppingSinceMs: number | undefined
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
@@ -122,7 +125,8 @@ export function endOnSignal(running: RunningServe, failed: (error: unknown) => n
         return
       }
       stoppingSinceMs = nowMs
-      running.close().then(
+      const closing = starting.then((running) => running.close())
+      closing.then(
         // Models that were still being loaded would keep the process for as long as that takes.
         () => process.exit(0),
         (error: unknown) => process.exit(failed(error)),
@@ -148,8 +152,9 @@ export function addServe(program: Command, faces: Faces): void {
     )
     .action(async (target: string | undefined, _: unknown, command: Command) => {
       const options = command.optsWithGlobals<ServeOptions & GlobalOptions>()
-      const running = await serve(faces, target ?? options.project, options)
-      endOnSignal(running, (error) => reportError(error, options))
+      const starting = serve(faces, target ?? options.project, options)
+      endOnSignal(starting, (error) => reportError(error, options))
+      const running = await starting
       if (!(await running.load())) return
       if (options.json) print(JSON.stringify({ url: running.url, pid: process.pid, dataDir: running.dataDir }))
       else if (process.stdout.isTTY) print(`\n${await running.summary()}\n`)
