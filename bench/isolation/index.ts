@@ -1,11 +1,10 @@
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import path from 'node:path'
+import { readFile, rm } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { identityModel, slowModel } from '../../test/support/onnx-models.js'
 import { load } from '../support/load.js'
 import { probe } from '../support/probe.js'
 import { describeMachine, type Figures, makeReport, publish } from '../support/report.js'
-import { modelsFolder, type Subject, startHeadrace, startScript } from '../support/servers.js'
+import { modelsXXstartHeadrace, startScript } from '../support/servers.js'
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '3' }, seconds: { type: 'string', default: '10' } },
@@ -27,15 +26,11 @@ const LARGE_ELEMENTS = 3_300_000
 const number = '0.12345678901234567'
 const largeBody = `{"inputs":[{"name":"x","shape":[1,${LARGE_ELEMENTS}],"datatype":"FP32","data":[${`${number},`.repeat(LARGE_ELEMENTS - 1)}${number}]}]}`
 
-const models = await modelsFolder([{ name: 'fast', from: `${shop}models/breast-cancer/1` }])
-await addModel('slow', slowModel(SLOW_MS))
-await addModel('large', identityModel('FP32', ['rows', 'columns']))
-
-async function addModel(name: string, bytes: Uint8Array): Promise<void> {
-  const folder = path.join(models, name, '1')
-  await mkdir(folder, { recursive: true })
-  await writeFile(path.join(folder, 'model.onnx'), bytes)
-}
+const models = await madeModels({
+  fast: { model: await readFile(`${shop}models/breast-cancer/1/model.onnx`) },
+  slow: { model: slowModel(SLOW_MS) },
+  large: { model: identityModel('FP32', ['rows', 'columns']) },
+})
 
 /** Quiet, then with the slow model under load, then with large bodies arriving; the same probe each time. */
 async function measure(start: () => Promise<Subject>): Promise<Figures> {

@@ -1,9 +1,11 @@
-import { readFile, rm } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import { seededRandom } from '../../src/core/index.js'
+import { mlpModel } from '../../test/support/onnx-models.js'
 import { cpuMs } from '../support/cpu.js'
 import { load } from '../support/load.js'
 import { describeMachine, type Figures, makeReport, publish } from '../support/report.js'
-import { modelsFolder, type Subject, startHeadrace, startScript } from '../support/servers.js'
+import { modelsXXstartHeadrace, startScript } from '../support/servers.js'
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '5' } },
@@ -12,17 +14,14 @@ const rounds = Number(values.rounds)
 const durationMs = Number(values.seconds) * 1000
 const CONCURRENCIES = [1, 16, 32, 64]
 
-const shop = (path: string) => new URL(`../../examples/shop/${path}`, import.meta.url).pathname
-const sample = JSON.parse(await readFile(shop('samples/breast-cancer.json'), 'utf8')) as {
-  rows: Record<string, number>[]
-}
-const row = Object.values(sample.rows[0]!)
-const body = JSON.stringify({ inputs: [{ name: 'features', shape: [1, row.length], datatype: 'FP32', data: row }] })
+const FEATURES = 30
+const row = Array.from({ length: FEATURES }, seededRandom(30).next)
+const body = JSON.stringify({ inputs: [{ name: 'x', shape: [1, FEATURES], datatype: 'FP32', data: row }] })
 const headers = { 'Content-Type': 'application/json' }
 
-const from = shop('models/breast-cancer/1')
-const batched = await modelsFolder([{ name: 'mlp', from }])
-const unbatched = await modelsFolder([{ name: 'mlp', from, manifest: { batching: { enabled: false } } }])
+const model = mlpModel({ inputs: FEATURES, hidden: [32, 16], outputs: 2, seed: 1 })
+const batched = await madeModels({ mlp: { model } })
+const unbatched = await madeModels({ mlp: { model, manifest: { batching: { enabled: false }, isolation: 'inline' } } })
 const subjects: Record<string, { start: () => Promise<Subject>; path: string }> = {
   'node:http echo': { start: () => startScript(new URL('./echo-server.mjs', import.meta.url)), path: '/' },
   headrace: { start: () => startHeadrace(batched), path: '/v2/models/mlp/infer' },

@@ -1,16 +1,20 @@
-import { rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import { cpuMs } from '../support/cpu.js'
 import { describeMachine, type Figures, makeReport, publish } from '../support/report.js'
-import { modelsFolder, type Subject, startHeadrace, startScript } from '../support/servers.js'
+import { madeModels, type Subject, startHeadrace, startScript } from '../support/servers.js'
 
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '11' } } })
 const rounds = Number(values.rounds)
 const shop = new URL('../../examples/shop/models/', import.meta.url).pathname
 const SOURCES = ['breast-cancer/1', 'purchase-intent/1', 'fraud/1', 'fraud/2']
-const models = await modelsFolder(
-  Array.from({ length: 10 }, (_, i) => ({ name: `model-${i}`, from: shop + SOURCES[i % SOURCES.length] })),
-)
+const made: Record<string, { model: Uint8Array; manifest: Record<string, unknown> }> = {}
+for (let i = 0; i < 10; i++) {
+  const folder = shop + SOURCES[i % SOURCES.length]
+  const manifest = JSON.parse(await readFile(`${folder}/model.json`, 'utf8')) as Record<string, unknown>
+  made[`model-${i}`] = { model: await readFile(`${folder}/model.onnx`), manifest }
+}
+const models = await madeModels(made)
 
 /** From the start of the process to the moment it says that it is ready, and the CPU it used until then. */
 async function measure(start: () => Promise<Subject>, isReady: (url: string) => Promise<void>): Promise<Figures> {

@@ -1,6 +1,6 @@
 // Starts the server under test, or a rival, in a fresh process of its own.
 import { type ChildProcess, fork } from 'node:child_process'
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -58,17 +58,16 @@ export async function startHeadrace(target: string, environment: NodeJS.ProcessE
   }
 }
 
-/** A models folder that holds copies of versions, with changes to their model.json; remove it with `rm`. */
-export async function modelsFolder(
-  versions: readonly { readonly name: string; readonly from: string; readonly manifest?: Record<string, unknown> }[],
+/** A models folder with version 1 of each model, written as a whole; remove it with `rm`. */
+export async function madeModels(
+  models: Readonly<Record<string, { readonly model: Uint8Array; readonly manifest?: Record<string, unknown> }>>,
 ): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'headrace-models-'))
-  for (const { name, from, manifest } of versions) {
-    const to = path.join(folder, name, '1')
-    await cp(from, to, { recursive: true })
-    const file = path.join(to, 'model.json')
-    const given = await readFile(file, 'utf8').then(JSON.parse, () => ({}))
-    await writeFile(file, JSON.stringify({ ...given, ...manifest }))
+  for (const [name, { model, manifest }] of Object.entries(models)) {
+    const version = path.join(folder, name, '1')
+    await mkdir(version, { recursive: true })
+    await writeFile(path.join(version, 'model.onnx'), model)
+    if (manifest) await writeFile(path.join(version, 'model.json'), JSON.stringify(manifest))
   }
   return folder
 }

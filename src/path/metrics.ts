@@ -1,5 +1,6 @@
 // The path's metrics, bound once per series and flushed once per request by the record stage.
 import { type Counter, type Histogram, LATENCY_BUCKETS, type Metrics } from '../core/index.js'
+import type { ServedVersion } from '../serving/index.js'
 import type { Prediction } from './prediction.js'
 
 export interface PathMetrics {
@@ -12,7 +13,8 @@ const STAGES = ['admit', 'features', 'route', 'shape'] as const
 interface EndpointSeries {
   readonly request: Histogram
   readonly stages: readonly Histogram[]
-  readonly outcomes: Map<string, Counter>
+  /** Answered predictions by the version that answered: looked up by the object, without making a key. */
+  readonly answered: WeakMap<ServedVersion, Counter>
 }
 
 export function createPathMetrics(metrics: Metrics): PathMetrics {
@@ -46,7 +48,7 @@ export function createPathMetrics(metrics: Metrics): PathMetrics {
       found = {
         request: request.with(endpoint),
         stages: STAGES.map((name) => stage.with(endpoint, name)),
-        outcomes: new Map(),
+        answered: new WeakMap(),
       }
       byEndpoint.set(endpoint, found)
     }
@@ -64,17 +66,17 @@ export function createPathMetrics(metrics: Metrics): PathMetrics {
       bound.stages[2]!.observe(prediction.routeMs / 1000)
       bound.stages[3]!.observe(prediction.shapeMs / 1000)
       const { error, served } = prediction
-      if (error) errors.with(error.code).inc()
-      // The last call tells which version failed when none answered.
-      const leaf = served ? undefined : prediction.calls.at(-1)
-      const model = served?.ref.model ?? leaf?.model ?? ''
-      const version = served?.ref.version ?? leaf?.version ?? ''
-      const status = error ? 'error' : 'ok'
-      const key = `${model}/${version}/${status}`
-      let counter = bound.outcomes.get(key)
+      if (error) {
+        errors.with(error.code).inc()
+        // The last call tells which version failed.
+        const call = prediction.calls.at(-1)
+        predictions.with(name, call?.model ?? '', call ? String(call.version) : '', 'error').inc()
+        return
+      }
+      let counter = bound.answered.get(served!)
       if (!counter) {
-        counter = predictions.with(name, model, String(version), status)
-        bound.outcomes.set(key, counter)
+        counter = predictions.with(name, served!.ref.model, String(served!.ref.version), 'ok')
+        bound.answered.set(served!, counter)
       }
       counter.inc()
     },

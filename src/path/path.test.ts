@@ -23,6 +23,7 @@ function served(model: string, number: number, call: () => Promise<LeafResult>):
   const ref = { model: model as ModelName, version: number }
   return {
     ref,
+    key: `${model}/${number}`,
     digest: `sha256:${model}`,
     signature: { inputs: [spec('x')], outputs: [spec('y')], batchAxis: 0 },
     manifest: { features: ['a', 'b', 'c'] } as never,

@@ -41,34 +41,6 @@ export function createPath({ platform, versions, log }: PathOptions): Path {
   const metrics = createPathMetrics(platform.metrics)
   const record = recordStage({ clock, log, metrics })
 
-  async function run(prediction: Prediction): Promise<void> {
-    let markMs = clock.monotonicMs()
-    try {
-      admit.run(prediction)
-      // Reading and parsing are part of admitting.
-      const admittedMs = clock.monotonicMs()
-      prediction.admitMs = admittedMs - prediction.arrivedMs
-      markMs = admittedMs
-      await route.run(prediction)
-      const routedMs = clock.monotonicMs()
-      prediction.routeMs = routedMs - markMs
-      markMs = routedMs
-      const shaping = shapeStage.run(prediction)
-      if (shaping) await shaping
-      prediction.shapeMs = clock.monotonicMs() - markMs
-    } catch (error) {
-      fail(prediction, error)
-      if (prediction.admitMs === 0) prediction.admitMs = clock.monotonicMs() - prediction.arrivedMs
-      else if (prediction.routeMs === 0) prediction.routeMs = clock.monotonicMs() - markMs
-    }
-    try {
-      const recording = record.run(prediction)
-      if (recording) await recording
-    } catch (error) {
-      fail(prediction, error)
-    }
-  }
-
   function fail(prediction: Prediction, error: unknown): void {
     const failure = toHeadraceError(error)
     prediction.error = failure
@@ -79,12 +51,33 @@ export function createPath({ platform, versions, log }: PathOptions): Path {
   return {
     async predict(prediction) {
       inFlight++
+      let markMs = prediction.arrivedMs
       try {
-        await run(prediction)
-      } finally {
-        inFlight--
-        if (inFlight === 0) drained?.()
+        admit.run(prediction)
+        // Reading and parsing are part of admitting.
+        const admittedMs = clock.monotonicMs()
+        prediction.admitMs = admittedMs - markMs
+        markMs = admittedMs
+        await route.run(prediction)
+        const routedMs = clock.monotonicMs()
+        prediction.routeMs = routedMs - markMs
+        markMs = routedMs
+        const shaping = shapeStage.run(prediction)
+        if (shaping) await shaping
+        prediction.shapeMs = clock.monotonicMs() - markMs
+      } catch (error) {
+        fail(prediction, error)
+        if (prediction.admitMs === 0) prediction.admitMs = clock.monotonicMs() - markMs
+        else if (prediction.routeMs === 0) prediction.routeMs = clock.monotonicMs() - markMs
       }
+      try {
+        const recording = record.run(prediction)
+        if (recording) await recording
+      } catch (error) {
+        fail(prediction, error)
+      }
+      inFlight--
+      if (inFlight === 0) drained?.()
     },
     drain() {
       isDraining = true

@@ -57,7 +57,7 @@ export class Prediction implements LeafInput {
   /** Set when the client went away; work still queued for it is dropped. */
   cancelled = false
   choices: readonly RouteChoice[] = NO_CHOICES
-  readonly calls: RecordedCall[] = []
+  calls: readonly RecordedCall[] = NO_CALLS
   /** The version whose answer is the reply, and that answer. */
   served: ServedVersion | undefined = undefined
   answer: TensorMap | undefined = undefined
@@ -88,6 +88,13 @@ export class Prediction implements LeafInput {
     this.shaper = request.shaper
     this.wire = request.wire
   }
+
+  /** Nearly every prediction has one call: a list of exactly that size, not one with room to grow. */
+  record(call: RecordedCall): void {
+    this.calls = this.calls.length === 0 ? [call] : [...this.calls, call]
+  }
 }
+
+const NO_CALLS: readonly RecordedCall[] = []
 
 const NO_CHOICES: readonly RouteChoice[] = []

@@ -1,5 +1,5 @@
 // Route: walks the endpoint's tree and calls its leaves. A one-leaf tree is a direct call without an interpreter.
-import { type Clock, type HeadraceError, type Random, toHeadraceError, versionKey } from '../core/index.js'
+import { type Clock, type HeadraceError, type Random, toHeadraceError } from '../core/index.js'
 import type { CallRole, Step, VersionLeaf } from '../route/index.js'
 import type { ServedVersion } from '../serving/index.js'
 import type { Versions } from './endpoint.js'
@@ -36,16 +36,7 @@ export function routeStage({ clock, random, versions }: RouteStageOptions): Stag
     } finally {
       const { model, version } = served.ref
       const latencyMs = clock.monotonicMs() - startedMs
-      prediction.calls.push({
-        leaf: versionKey(served.ref),
-        model,
-        version,
-        role,
-        status,
-        latencyMs,
-        queueMs,
-        batchRows,
-      })
+      prediction.record({ leaf: served.key, model, version, role, status, latencyMs, queueMs, batchRows })
     }
   }
 

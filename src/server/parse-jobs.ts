@@ -60,7 +60,7 @@ export function restoreBuffers(tensors: Iterable<Tensor>): void {
 /** Memory of a parsed request that nothing else holds; BYTES stand in the body itself or in a pool that others use. */
 export function ownedBuffers(inputs: TensorMap, body: Uint8Array): ArrayBuffer[] {
   const buffers = new Set<ArrayBuffer>([body.buffer as ArrayBuffer])
-  for (const { datatype, data } of inputs.values())
-    if (datatype !== 'BYTES') buffers.add((data as Float32Array<ArrayBuffer>).buffer)
+  for (const { datatype, data } of inputs.values() as Iterable<Tensor & { data: Float32Array<ArrayBuffer> }>)
+    if (datatype !== 'BYTES' && data.byteLength === data.buffer.byteLength) buffers.add(data.buffer)
   return [...buffers]
 }

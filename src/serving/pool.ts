@@ -1,6 +1,6 @@
 // The versions a server holds. A version that fails to load stays here as `failed`, with its reason, and disturbs no other.
 // Requests read from two maps that are kept up to date by the rare changes of state.
-import { HeadraceError, type ModelName, type VersionRef } from '../core/index.js'
+import { HeadraceError, type ModelName, type VersionRef, versionKey } from '../core/index.js'
 import { Deadline } from '../flow/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
 import { ServingErrors } from './errors.js'
@@ -113,7 +113,16 @@ export function createPool(options: PoolOptions): Pool {
       })
       entry.leaf = leaf
       const labels = manifest.labels ?? backend.labels
-      entry.served = { ref, digest: artifact.digest, signature, manifest, labels, isolation, leaf }
+      entry.served = {
+        ref,
+        key: versionKey(ref),
+        digest: artifact.digest,
+        signature,
+        manifest,
+        labels,
+        isolation,
+        leaf,
+      }
       try {
         await warmUp(leaf, signature, warmupInputs(artifact, signature), Deadline.in(clock, manifest.timeoutMs))
       } catch (cause) {

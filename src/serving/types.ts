@@ -66,6 +66,8 @@ export type VersionState = 'loading' | 'ready' | 'unready' | 'failed' | 'unloadi
 /** A version in the pool, as routes and protocols see it. */
 export interface ServedVersion {
   readonly ref: VersionRef
+  /** `fraud/2`, kept because each record carries it. */
+  readonly key: string
   readonly digest: string
   readonly signature: Signature
   readonly manifest: ModelManifest

@@ -1,6 +1,6 @@
 // The data of a tensor from JSON, directed by its datatype: exact 64-bit integers, flat or nested lists, bounded memory.
 // Nothing is allocated from a declared shape before the text is seen to be long enough to hold that many elements.
-import { allocate, type DataType, type TensorData } from './datatype.js'
+import { allocateUnset, type DataType, type TensorData } from './datatype.js'
 import { MAX_DIMENSIONS, TensorErrors } from './errors.js'
 import { numberToBfloat16, numberToFloat16 } from './half.js'
 import { Byte, isWhole, type JsonReader } from './json-reader.js'
@@ -38,7 +38,7 @@ export function readTensorData(
   if (isShort) throw lengthMismatch(reader, name, shape, count)
   if (datatype === 'BYTES' && reader.buffersMade + count > MAX_STRINGS)
     throw TensorErrors.STRINGS_TOO_MANY({ input: name, limit: MAX_STRINGS })
-  const target: Target = { name, datatype, shape, data: allocate(datatype, count), options }
+  const target: Target = { name, datatype, shape, data: allocateUnset(datatype, count), options }
 
   if (reader.peek() !== Byte.OPEN_LIST) {
     if (shape.length > 0) throw reader.unexpected(`The data of input "${name}"`, 'a list')

@@ -1,7 +1,7 @@
 // The predictions of one connection: what is still queued for a client that goes away is dropped. One listener per
 // connection, not per request.
 import type { Socket } from 'node:net'
-import type { Path, Prediction } from '../../path/index.js'
+import type { Prediction } from '../../path/index.js'
 
 const connections = new WeakMap<Socket, Connection>()
 
@@ -23,11 +23,13 @@ export class Connection {
     return connection
   }
 
-  /** Takes a prediction down the path while the client is there to hear of it. */
-  async predict(path: Path, prediction: Prediction): Promise<void> {
+  /** Before a prediction goes down the path; it is told at once when the client has gone already. */
+  enter(prediction: Prediction): void {
     prediction.cancelled = this.socket.destroyed
     this.#predictions.add(prediction)
-    await path.predict(prediction)
+  }
+
+  leave(prediction: Prediction): void {
     this.#predictions.delete(prediction)
   }
 }

@@ -55,7 +55,9 @@ export function createPredictHandler(context: ServerContext): PredictHandler {
         parsed = kserveParsed(context, predict)
       }
       const prediction = new Prediction(predictionRequest(context, request, arrivedMs, to, parsed))
-      await connection.predict(app.path, prediction)
+      connection.enter(prediction)
+      await app.path.predict(prediction)
+      connection.leave(prediction)
       if (prediction.error) sendError(response, prediction.error, prediction.id)
       else sendJson(response, 200, prediction.reply!, prediction.id)
     } catch (error) {

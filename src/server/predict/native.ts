@@ -34,9 +34,11 @@ export async function predictNative(
     for (let row = start; row < Math.min(start + WINDOW_ROWS, native.rows); row++) {
       const prediction = rowPrediction(context, request, arrivedMs, destination, native, row)
       predictions.push(prediction)
-      window.push(connection.predict(context.app.path, prediction))
+      connection.enter(prediction)
+      window.push(context.app.path.predict(prediction))
     }
     await Promise.all(window)
+    for (const prediction of predictions.slice(start)) connection.leave(prediction)
   }
   const first = predictions[0]!
   if (predictions.every((prediction) => prediction.error)) return { body: undefined, error: first.error, id: first.id }
