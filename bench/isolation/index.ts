@@ -4,7 +4,7 @@ import { identityModel, slowModel } from '../../test/support/onnx-models.js'
 import { load } from '../support/load.js'
 import { probe } from '../support/probe.js'
 import { describeMachine, type Figures, makeReport, publish } from '../support/report.js'
-import { modelsXXstartHeadrace, startScript } from '../support/servers.js'
+import { madeModels, type Subject, startHeadrace, startScript } from '../support/servers.js'
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '3' }, seconds: { type: 'string', default: '10' } },

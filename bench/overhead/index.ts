@@ -5,7 +5,7 @@ import { mlpModel } from '../../test/support/onnx-models.js'
 import { cpuMs } from '../support/cpu.js'
 import { load } from '../support/load.js'
 import { describeMachine, type Figures, makeReport, publish } from '../support/report.js'
-import { modelsXXstartHeadrace, startScript } from '../support/servers.js'
+import { madeModels, type Subject, startHeadrace, startScript } from '../support/servers.js'
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '5' } },
