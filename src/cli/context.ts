@@ -10,7 +10,7 @@ import { findServer, type ServerFile } from './server-file.js'
 
 /** Handed over by bin/headrace.js, because the command line and the server may not import each other. */
 export interface Faces {
-  startServer(app: App): Promise<{ readonly url: string; close(): Promise<void> }>
+  startServer(app: App): Promise<{ readonly url: string; loadApi(): Promise<void>; close(): Promise<void> }>
 }
 
 /** Options of the program itself, before the command. */

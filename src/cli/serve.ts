@@ -70,6 +70,7 @@ export async function serve(faces: Faces, target: string, options: ServeOptions)
         throw error
       }
       logger.info({ ready: app.isReady() }, 'models loaded')
+      if (!isClosing) await server.loadApi()
       return !isClosing
     },
     async summary() {

@@ -18,8 +18,11 @@ export interface RunningServer {
   readonly app: App
   /** `http://127.0.0.1:8080` */
   readonly url: string
-  /** Resolves when the routes beside prediction can answer at once; until then their requests wait. */
-  readonly whenLoaded: Promise<unknown>
+  /**
+   * Imports the routes beside prediction, a third of a second's work that no model has to wait for: call it once the models are
+   * loaded. The first request for such a route does it otherwise, and waits.
+   */
+  loadApi(): Promise<void>
   /** Stops accepting, lets requests in flight finish, then closes the app. Calling it again waits for the same end. */
   close(): Promise<void>
 }
@@ -34,12 +37,15 @@ export async function startServer(app: App): Promise<RunningServer> {
   const parsePool = createParsePool({ platform: app.platform })
   const closing = new AbortController()
   const context: ServerContext = { app, parsePool, bodyLimitBytes: settings.bodyLimitBytes, closing: closing.signal }
-  // Half a second of imports that no prediction needs: they happen while the models load in their threads.
   let api: Awaited<ReturnType<typeof createApi>> | undefined
-  const loadingApi = import('./api/index.js').then(async ({ createApi }) => {
-    api = await createApi(context)
-    return api
-  })
+  let loadingApi: Promise<NonNullable<typeof api>> | undefined
+  const loadApi = () => {
+    loadingApi ??= import('./api/index.js').then(async (module) => {
+      api = await module.createApi(context)
+      return api
+    })
+    return loadingApi
+  }
   const predict = createPredictHandler(context)
   const guard = isLoopback(settings.host) ? createLoopbackGuard() : undefined
 
@@ -62,7 +68,7 @@ export async function startServer(app: App): Promise<RunningServer> {
       else void predict(request, response, target)
     } else if (!answerProbe(app, request, response)) {
       if (api) api.routing(request, response)
-      else void loadingApi.then((loaded) => loaded.routing(request, response))
+      else void loadApi().then((loaded) => loaded.routing(request, response))
     }
   }
 
@@ -94,13 +100,15 @@ export async function startServer(app: App): Promise<RunningServer> {
     await withinMs(app.platform.clock, settings.drainMs, closeWhenIdle(server))
     server.closeAllConnections()
     await app.close()
-    await (await loadingApi).close()
+    if (loadingApi) await (await loadingApi).close()
     await parsePool.close()
   }
 
   return {
     app,
-    whenLoaded: loadingApi,
+    async loadApi() {
+      await loadApi()
+    },
     url: `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`,
     close() {
       closed ??= close()
