@@ -65,7 +65,10 @@ async function start(dataDir: string): Promise<Subject> {
   const late = sleep(READY_LIMIT_MS, undefined, { ref: false }).then(() => {
     throw new Error(`not ready within ${READY_LIMIT_MS} ms`)
   })
-  return Promise.race([starting, late])
+  const server = await Promise.race([starting, late])
+  // The routes beside prediction load after the models: decisions are to be under way from the first moment.
+  await (await fetch(`${server.url}/api/v1/status`)).text()
+  return server
 }
 
 /** Load from several connections until the process is killed, 0 to 400 ms after the first answer. */

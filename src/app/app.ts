@@ -3,6 +3,7 @@ import path from 'node:path'
 import {
   type DecisionId,
   type Digest,
+  type HeadraceError,
   type Platform,
   toHeadraceError,
   type VersionRef,
@@ -51,6 +52,8 @@ export interface App {
   readonly decisions: Omit<Decisions, 'apply' | 'undo'>
   readonly log: FileLog
   readonly source: ModelSource
+  /** Why a version that is there was never given to the pool: its files or its model.json are at fault. */
+  readonly refused: ReadonlyMap<string, HeadraceError>
   decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision>
   undo(id: DecisionId, by: Actor): Promise<Decision>
   /** True once every version found at start was either warmed up or refused, and not all of them were refused. */
@@ -119,6 +122,7 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
         ? createFileSource({ file: project.models.file, platform })
         : createFolderSource({ ...config.models, folder: project.models.folder, platform })
     const found = new Map<string, VersionRef>()
+    const refused = new Map<string, HeadraceError>()
     const seen = new Map((await readVersions(sql)).map((row) => [versionKey(row.ref), row.digest]))
     let isStarted = false
 
@@ -129,6 +133,7 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
     }
 
     async function load(ref: VersionRef): Promise<void> {
+      refused.delete(versionKey(ref))
       try {
         const artifact = await source.get(ref)
         if (seen.get(versionKey(ref)) !== artifact.digest) {
@@ -143,6 +148,7 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
         await pool.load(artifact)
       } catch (error) {
         const failure = toHeadraceError(error)
+        refused.set(versionKey(ref), failure)
         logger.error({ model: ref.model, version: ref.version, err: failure }, failure.message)
       }
     }
@@ -155,6 +161,7 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
 
     async function remove(ref: VersionRef): Promise<void> {
       found.delete(versionKey(ref))
+      refused.delete(versionKey(ref))
       await refresh()
       await pool.unload(ref)
     }
@@ -189,6 +196,7 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
       decisions,
       log,
       source,
+      refused,
       async decide(change, evidence, by) {
         const decision = await decisions.apply(change, evidence, by)
         await refresh()
@@ -200,12 +208,8 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
         return decision
       },
       isReady() {
-        const statuses = pool.statuses()
-        return (
-          isStarted &&
-          !requests.isDraining &&
-          (statuses.length === 0 || statuses.some(({ state }) => state === 'ready'))
-        )
+        const hasModel = found.size === 0 || pool.statuses().some(({ state }) => state === 'ready')
+        return isStarted && !requests.isDraining && hasModel
       },
       async start() {
         await source.settle()

@@ -1,5 +1,5 @@
 // What people and generators see of models and endpoints: plain data, no live objects.
-import { type HeadraceError, toHeadraceError } from '../core/index.js'
+import { type HeadraceError, toHeadraceError, versionKey } from '../core/index.js'
 import { referenceVersion } from '../path/index.js'
 import type { ServedVersion, VersionState } from '../serving/index.js'
 import { describeRows, type FeatureSpec, type OutputSpec, type RowSchema, type Signature } from '../tensor/index.js'
@@ -65,7 +65,9 @@ export async function modelViews(app: App): Promise<ModelView[]> {
     models.set(model, versions.set(view.version, view))
   }
   for (const ref of await app.source.list()) {
-    if (!app.pool.status(ref)) put(ref.model, versionView(ref.version, 'unloaded', undefined, undefined, undefined))
+    if (app.pool.status(ref)) continue
+    const error = app.refused.get(versionKey(ref))
+    put(ref.model, versionView(ref.version, error ? 'failed' : 'unloaded', error?.message, error?.code, undefined))
   }
   for (const { ref, state, reason, error } of app.pool.statuses())
     put(ref.model, versionView(ref.version, state, reason, error?.code, app.pool.get(ref)))

@@ -2,6 +2,7 @@
 // Nothing here knows about models. Time and randomness are handed out from here and read nowhere else.
 // A domain receives them as a Platform, which tests replace.
 export { type Clock, ManualClock, systemClock, type Timer } from './clock.js'
+export { didYouMean } from './did-you-mean.js'
 export {
   CoreErrors,
   declaredErrors,

@@ -1,5 +1,4 @@
-import { defineErrors } from '../core/index.js'
-import { didYouMean } from '../tensor/index.js'
+import { defineErrors, didYouMean } from '../core/index.js'
 
 export const PathErrors = defineErrors('PATH', {
   ENDPOINT_NOT_FOUND: {

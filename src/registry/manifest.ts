@@ -1,7 +1,8 @@
 // model.json: what a person may say about a version beside its graph. Every key is optional; an unknown one is an
 // error, because a misspelt "labels" would otherwise go unnoticed until the answers are read.
 import { z } from 'zod'
-import { didYouMean, type ModelManifest } from '../tensor/index.js'
+import { didYouMean } from '../core/index.js'
+import type { ModelManifest } from '../tensor/index.js'
 import { RegistryErrors } from './errors.js'
 
 const wholeNumber = (least: number, unit: string) => {

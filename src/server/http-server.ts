@@ -66,7 +66,7 @@ export async function startServer(app: App): Promise<RunningServer> {
     if (target !== undefined && request.method === 'POST') {
       if (target === 'bad') sendError(response, HttpErrors.BAD_PATH({ path: url.slice(0, 200) }))
       else void predict(request, response, target)
-    } else if (!answerProbe(app, request, response)) {
+    } else if (!answerProbe(context, request, response)) {
       if (api) api.routing(request, response)
       else void loadApi().then((loaded) => loaded.routing(request, response))
     }

@@ -12,7 +12,6 @@ export {
   isDataType,
   type TensorData,
 } from './datatype.js'
-export { didYouMean } from './did-you-mean.js'
 export { MAX_DIMENSIONS, shapeText, TensorErrors } from './errors.js'
 export { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from './half.js'
 export { Byte, type JsonDialect, JsonReader, type JsonValue } from './json-reader.js'

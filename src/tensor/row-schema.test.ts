@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { didYouMean } from './did-you-mean.js'
 import { describeFeatures, describeRows } from './row-schema.js'
 import type { Signature } from './tensor.js'
 
@@ -52,16 +51,5 @@ describe('describeRows', () => {
     const schema = describeRows(signature(x), { features: ['a', 'b'], outputs: {} }, ['l'])
     expect(structuredClone(schema)).toEqual(schema)
     expect(structuredClone(schema).featureIndex.get('b')).toBe(1)
-  })
-})
-
-describe('didYouMean', () => {
-  it('finds the nearest name within a third of its letters', () => {
-    const names = ['amount', 'age', 'country_code']
-    expect(didYouMean('amuont', names)).toBe('amount')
-    expect(didYouMean('AGE', names)).toBe('age')
-    expect(didYouMean('countrycode', names)).toBe('country_code')
-    expect(didYouMean('merchant', names)).toBeUndefined()
-    expect(didYouMean('x'.repeat(1_000_000), names)).toBeUndefined()
   })
 })

@@ -1,6 +1,7 @@
 // Rows of named features to tensors. The builder takes features one by one, so that a wire parser needs no objects in between.
+
+import { didYouMean } from '../core/index.js'
 import { allocate, EMPTY, type TensorData } from './datatype.js'
-import { didYouMean } from './did-you-mean.js'
 import { TensorErrors } from './errors.js'
 import { numberToBfloat16, numberToFloat16 } from './half.js'
 import { MAX_STRINGS } from './json-scan.js'

@@ -1,7 +1,7 @@
 // A native call from its bytes. Strict, because it is our own format: an unknown member is more likely a typing error than an extension.
+import { didYouMean } from '../../core/index.js'
 import {
   Byte,
-  didYouMean,
   type FeatureValue,
   JsonReader,
   type JsonValue,
