@@ -120,30 +120,38 @@ function requestBytes({ body, headers = {} }: LoadOptions, url: URL): Buffer {
   return Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`), payload])
 }
 
-/** Finds the end of one HTTP/1.1 answer by its Content-Length or its last chunk. */
+/** Finds the end of one HTTP/1.1 answer by its Content-Length or its last chunk. Keeps its head only: a reply may be 64 MiB. */
 export class AnswerReader {
   isSuccess = false
-  private received: Buffer = Buffer.alloc(0)
+  private head: Buffer = Buffer.alloc(0)
+  private lastBytes: Buffer = Buffer.alloc(0)
+  private receivedBytes = 0
   /** Length of the whole answer; 0 while the head is incomplete, -1 when the body is chunked. */
   private total = 0
 
   /** True when the answer is complete. */
   add(chunk: Buffer): boolean {
-    this.received = this.received.length === 0 ? chunk : Buffer.concat([this.received, chunk])
-    if (this.total === 0 && !this.readHead()) return false
-    if (this.total > 0) return this.received.length >= this.total
-    return this.received.subarray(-LAST_CHUNK.length).equals(LAST_CHUNK)
+    this.receivedBytes += chunk.length
+    if (this.total === 0) {
+      this.head = this.head.length === 0 ? chunk : Buffer.concat([this.head, chunk])
+      if (!this.readHead()) return false
+    }
+    if (this.total > 0) return this.receivedBytes >= this.total
+    this.lastBytes = Buffer.concat([this.lastBytes, chunk.subarray(-LAST_CHUNK.length)]).subarray(-LAST_CHUNK.length)
+    return this.lastBytes.equals(LAST_CHUNK)
   }
 
   reset(): void {
-    this.received = Buffer.alloc(0)
+    this.head = Buffer.alloc(0)
+    this.lastBytes = Buffer.alloc(0)
+    this.receivedBytes = 0
     this.total = 0
   }
 
   private readHead(): boolean {
-    const end = this.received.indexOf(HEAD_END)
+    const end = this.head.indexOf(HEAD_END)
     if (end < 0) return false
-    const head = this.received.toString('latin1', 0, end)
+    const head = this.head.toString('latin1', 0, end)
     this.isSuccess = head.startsWith('2', 9)
     const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1]
     const chunked = length === undefined && /\r\ntransfer-encoding: *chunked/i.test(head)

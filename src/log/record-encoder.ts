@@ -59,6 +59,8 @@ export class RecordEncoder {
     const { redact } = policy
     if (!slab.tryText(`,"payload":{"weight":${1 / policy.payloadSample},"inputs":`, limit)) return lost
     const { rawInputs, outputs } = payload
+    // Before anything reads the raw text: 64 MiB of it would hold the event loop for tens of milliseconds.
+    if ((rawInputs?.length ?? 0) > this.maxPayloadBytes) return LOST_TO_SIZE
     // The raw text is written only when nothing is redacted: it holds whatever the caller sent.
     if (rawInputs !== undefined && redact.length === 0 && isPortable(rawInputs)) {
       if (!slab.tryJson(rawInputs, limit)) return lost
@@ -69,6 +71,7 @@ export class RecordEncoder {
     for (let i = 0; i < outputs.length; i++) {
       const { call, tensors, raw } = outputs[i]!
       if (!slab.tryText(`${i === 0 ? ',"outputs":[' : ','}{"call":${call},"tensors":`, limit)) return lost
+      if ((raw?.length ?? 0) > this.maxPayloadBytes) return LOST_TO_SIZE
       if (raw !== undefined && isPortable(raw)) {
         if (!slab.tryJson(raw, limit)) return lost
       } else {

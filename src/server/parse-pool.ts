@@ -2,7 +2,7 @@
 // The thread starts with the first such body. It may run out of memory, which ends it and not the process; the next job gets a new one.
 import { Worker } from 'node:worker_threads'
 import { deserializeError, type Gauge, type HeadraceError, type Platform, workerFile } from '../core/index.js'
-import { estimateJsonBytes, type RowSchema, type TensorMap } from '../tensor/index.js'
+import { copyData, estimateJsonBytes, type RowSchema, type Tensor, type TensorMap } from '../tensor/index.js'
 import { ParseErrors } from './parse-errors.js'
 import {
   type EncodedBody,
@@ -107,8 +107,11 @@ class ThreadParsePool implements ParsePool {
   }
 
   async encode<P extends keyof EncodedResponses>(protocol: P, response: EncodedResponses[P]): Promise<EncodedBody> {
-    const job = { kind: 'encode', protocol, response } as ParseJob
-    const reply = await this.#submit(job, [], estimateBytes(response))
+    // The outputs may be logged or cached afterwards, so the thread gets copies.
+    const outputs = await Promise.all(response.outputs.map(copyOf))
+    const transfer = outputs.flatMap(({ data }) => (Array.isArray(data) ? [] : [data.buffer as ArrayBuffer]))
+    const job = { kind: 'encode', protocol, response: { ...response, outputs } } as ParseJob
+    const reply = await this.#submit(job, transfer, estimateBytes(response))
     if (reply.kind !== 'encoded') throw unexpectedReply(reply)
     return reply.encoded
   }
@@ -206,4 +209,8 @@ function unexpectedReply(reply: ParseReply): Error {
 
 function estimateBytes({ outputs }: EncodedResponses[keyof EncodedResponses]): number {
   return outputs.reduce((total, tensor) => total + estimateJsonBytes(tensor), 0)
+}
+
+async function copyOf(tensor: Tensor): Promise<Tensor> {
+  return Array.isArray(tensor.data) ? tensor : { ...tensor, data: await copyData(tensor.data) }
 }

@@ -2,6 +2,7 @@
 // A tensor is a name, a datatype, a shape and row-major data; everything a model eats or returns is one.
 // What knows a protocol lives in the faces; what runs a model lives in serving.
 export { canConcatenate, concatenateRows, sliceRows } from './batch.js'
+export { copyData } from './copy.js'
 export {
   allocate,
   DATATYPES,
