@@ -17,6 +17,8 @@ export interface RecordedCall {
   readonly latencyMs: number
   readonly queueMs: number
   readonly batchRows: number
+  /** The answer came from the cache or from the run of an identical call, or is the last known one. */
+  readonly cached?: 'hit' | 'coalesced' | 'stale' | undefined
 }
 
 /** Header: never sampled. Times are milliseconds, wall-clock ones since the Unix epoch; durations are kept to the microsecond. */

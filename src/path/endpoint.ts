@@ -1,7 +1,7 @@
 // An endpoint as the path uses it: a name, a compiled route and its policies. Made by `app`, replaced whole when it changes.
 import type { EndpointName } from '../core/index.js'
 import type { CompiledRoute, VersionLeaf } from '../route/index.js'
-import type { ServedVersion } from '../serving/index.js'
+import type { CachePolicy, Priority, ServedVersion } from '../serving/index.js'
 
 export interface Endpoint {
   readonly name: EndpointName
@@ -10,6 +10,10 @@ export interface Endpoint {
   readonly deadlineMs: number
   /** `before-reply` holds the answer back until its record is durable. */
   readonly ack: 'none' | 'before-reply'
+  /** Undefined: every request asks the model. */
+  readonly cache?: CachePolicy | undefined
+  /** Of a request that names none; default `normal`. */
+  readonly priority?: Priority
 }
 
 /** What leaves mean at this moment: versions appear, fail and are unloaded while requests run. */

@@ -58,21 +58,22 @@ export function routeStage({ clock, random, versions }: RouteStageOptions): Stag
     for (;;) {
       switch (step.kind) {
         case 'call':
-          calls.set(step.call, begin(step.call, step.leaf, step.role))
-          step = run.resume({ kind: 'next' })
+          calls.set(step.call, begin(step.call, step.leaf as VersionLeaf, step.role))
+          step = run.resume({ kind: 'next', nowMs: 0 })
           break
         case 'wait': {
           const ended = await Promise.race(calls.values())
           calls.delete(ended.call)
           step = run.resume(
             ended.error
-              ? { kind: 'failure', call: ended.call, error: ended.error }
-              : { kind: 'result', call: ended.call },
+              ? { kind: 'failure', call: ended.call, error: ended.error, nowMs: 0 }
+              : { kind: 'result', call: ended.call, answer: prediction.answer!, nowMs: 0 },
           )
           break
         }
         case 'fail':
           throw step.error
+        case 'cancel':
         case 'reply':
         case 'detach':
           return

@@ -40,7 +40,7 @@ function check(node: RouteNode, where: string, leaves: VersionLeaf[], names: Set
       return
     }
     default:
-      throw unknownNode(node)
+      throw unknownNode(node as never)
   }
 }
 
@@ -74,14 +74,20 @@ class Run implements RouteRun {
       this.choices.push({ node: node.name, arm: arm.name, probability })
       node = arm.route
     }
-    return { kind: 'call', call: 0, leaf: node, role: 'primary' }
+    return {
+      kind: 'call',
+      call: 0,
+      leaf: node as VersionLeaf,
+      role: 'primary',
+      deadlineMs: context.deadlineMs ?? Number.POSITIVE_INFINITY,
+    }
   }
 
   resume(event: CallEvent): Step {
     switch (event.kind) {
       case 'result':
         this.#replied = true
-        return { kind: 'reply', call: event.call }
+        return { kind: 'reply', call: event.call, isFallback: false }
       case 'failure':
         this.#replied = true
         return { kind: 'fail', error: event.error }

@@ -118,6 +118,16 @@ export class Batcher implements Leaf {
     })
   }
 
+  dropCancelled(): void {
+    const nowMs = this.#clock.monotonicMs()
+    this.#waiting.removeWhere((member) => {
+      if (!this.#drops(member, nowMs)) return false
+      this.#addWaiting(-member.rows)
+      return true
+    })
+    this.#settleIdle()
+  }
+
   /** Resolves when every call has its answer; calls that arrive meanwhile are still taken. Refuses all after that. */
   async close(): Promise<void> {
     if (!this.#isIdle()) await new Promise<void>((resolve) => this.#idle.push(resolve))

@@ -4,6 +4,8 @@ import type { Leaf } from './types.js'
 
 /** A leaf as the pool holds it. */
 export interface PooledLeaf extends Leaf {
+  /** Drops queued calls whose input says `cancelled`. */
+  dropCancelled(): void
   /** Resolves when every call has its answer, and refuses all that come after that. */
   close(): Promise<void>
 }

@@ -245,6 +245,9 @@ export function createPool(options: PoolOptions): Pool {
       watchers.add(watcher)
       return () => void watchers.delete(watcher)
     },
+    dropCancelled() {
+      for (const versions of models.values()) for (const entry of versions.values()) entry.leaf?.dropCancelled()
+    },
     async close() {
       isClosed = true
       await Promise.all([...models.keys()].flatMap((model) => entries(model).map(({ ref }) => unload(ref))))

@@ -1,5 +1,13 @@
 // The seams of serving: a Backend sees only tensors; a Leaf is what a route calls (cache → batch → run).
-import type { HeadraceError, ModelName, Platform, SerializedError, Stop, VersionRef } from '../core/index.js'
+import type {
+  EndpointName,
+  HeadraceError,
+  ModelName,
+  Platform,
+  SerializedError,
+  Stop,
+  VersionRef,
+} from '../core/index.js'
 import type { Deadline } from '../flow/index.js'
 import type { ModelManifest, Signature, TensorMap, VersionArtifact } from '../tensor/index.js'
 
@@ -43,6 +51,30 @@ export interface LeafInput {
    * with SERVING_CANCELLED. Looked at when a batch is put together, so cancelling costs one write.
    */
   cancelled?: boolean
+  /** Default `normal`. */
+  readonly priority?: Priority
+  /** The endpoint's cache policy; undefined asks the model each time. */
+  readonly cache?: CachePolicy | undefined
+  /** Part of the cache key where the policy says so. */
+  readonly tenant?: string
+  /** The inputs as they arrived; what `cache.key: 'request'` hashes. Without it the tensors are hashed. */
+  readonly rawInputs?: Uint8Array | string | undefined
+}
+
+/** Which class of the batcher's queue a call waits in. Overload is felt from the last to the first. */
+export type Priority = 'high' | 'normal' | 'low'
+
+/** How an endpoint's answers are cached. One object per endpoint, the same for all its requests. */
+export interface CachePolicy {
+  readonly endpoint: EndpointName
+  /** What makes two requests the same: their tensors, or their inputs as they arrived. */
+  readonly key: 'tensors' | 'request'
+  /** Milliseconds, default 3,600,000 (one hour). */
+  readonly ttlMs: number
+  /** Whether tenants share answers. */
+  readonly scope: 'shared' | 'tenant'
+  /** How long an answer can be used as the last known one, milliseconds; 0 keeps none. Default 86,400,000 (a day). */
+  readonly staleMs: number
 }
 
 export interface LeafResult {
@@ -52,6 +84,8 @@ export interface LeafResult {
   readonly computeMs: number
   /** Rows in the batch that this input ran in. */
   readonly batchRows: number
+  /** `hit`: from the cache; `coalesced`: from the run of an identical call. Undefined: from a run of its own. */
+  readonly cached?: 'hit' | 'coalesced' | undefined
 }
 
 /** What a route calls: one version behind its cache and batcher. `call` rejects with a HeadraceError only. */
@@ -109,6 +143,8 @@ export interface Pool {
   /** By model, then number. */
   statuses(): VersionStatus[]
   watch(change: (status: VersionStatus) => void): Stop
+  /** Drops queued calls whose input says `cancelled`, instead of at their turn. The caller gathers calls of a few milliseconds into one. */
+  dropCancelled(): void
   /** Unloads everything. */
   close(): Promise<void>
 }
