@@ -8,8 +8,11 @@ import { type Clock, toHeadraceError } from '../core/index.js'
 import type { createApi } from './api/index.js'
 import type { ServerContext } from './context.js'
 import { HttpErrors } from './errors.js'
+import { Intake } from './intake.js'
 import { createParsePool } from './parse-pool.js'
+import { Clients } from './predict/client.js'
 import { createPredictHandler } from './predict/handler.js'
+import { NodeExchange } from './predict/node-exchange.js'
 import { answerProbe } from './probes.js'
 import { errorBody, sendError } from './reply.js'
 import { predictTarget } from './target.js'
@@ -36,7 +39,13 @@ export async function startServer(app: App): Promise<RunningServer> {
   checkBind(settings.host, { insecure: settings.insecure })
   const parsePool = createParsePool({ platform: app.platform })
   const closing = new AbortController()
-  const context: ServerContext = { app, parsePool, bodyLimitBytes: settings.bodyLimitBytes, closing: closing.signal }
+  const { bodyLimitBytes } = settings
+  const intake = new Intake({
+    platform: app.platform,
+    maxBytes: settings.maxBufferedBytes,
+    stallMs: settings.requestTimeoutMs,
+  })
+  const context: ServerContext = { app, parsePool, intake, bodyLimitBytes, closing: closing.signal }
   let api: Awaited<ReturnType<typeof createApi>> | undefined
   let loadingApi: Promise<NonNullable<typeof api>> | undefined
   const loadApi = () => {
@@ -47,6 +56,7 @@ export async function startServer(app: App): Promise<RunningServer> {
     return loadingApi
   }
   const predict = createPredictHandler(context)
+  const clients = new Clients(app.platform.clock, () => app.pool.dropCancelled())
   const guard = isLoopback(settings.host) ? createLoopbackGuard() : undefined
 
   /** The latest response of each open connection. */
@@ -65,7 +75,7 @@ export async function startServer(app: App): Promise<RunningServer> {
     const target = predictTarget(url)
     if (target !== undefined && request.method === 'POST') {
       if (target === 'bad') sendError(response, HttpErrors.BAD_PATH({ path: url.slice(0, 200) }))
-      else void predict(request, response, target)
+      else void predict(new NodeExchange(request, response, bodyLimitBytes, intake, clients), target)
     } else if (!answerProbe(context, request, response)) {
       if (api) api.routing(request, response)
       else void loadApi().then((loaded) => loaded.routing(request, response))
@@ -89,6 +99,14 @@ export async function startServer(app: App): Promise<RunningServer> {
     handle(request, response)
   })
   server.on('connection', (socket: Socket) => socket.once('close', () => responses.delete(socket)))
+  const refusedConnections = app.platform.metrics
+    .counter({
+      name: 'headrace_connections_refused_total',
+      help: 'Connections closed at once: server.maxConnections were open.',
+    })
+    .with()
+  server.maxConnections = settings.maxConnections
+  server.on('drop', () => refusedConnections.inc())
   await listen(server, settings.host, settings.port)
   const { port } = server.address() as AddressInfo
   let closed: Promise<void> | undefined

@@ -5,38 +5,53 @@ import type { HeadraceError } from '../core/index.js'
 /** Exactly this, without a charset: KServe's client reads error messages only then. */
 export const JSON_TYPE = 'application/json'
 
-export function sendJson(response: ServerResponse, status: number, body: string | Uint8Array, id?: string): void {
+export function sendJson(
+  response: ServerResponse,
+  status: number,
+  body: string | Uint8Array,
+  id?: string,
+  flags: readonly string[] = NO_FLAGS,
+): void {
   const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length
-  if (id === undefined) response.writeHead(status, ['Content-Type', JSON_TYPE, 'Content-Length', String(length)])
-  else
-    response.writeHead(status, [
-      'Content-Type',
-      JSON_TYPE,
-      'Content-Length',
-      String(length),
-      'Headrace-Prediction-Id',
-      id,
-    ])
+  const headers = ['Content-Type', JSON_TYPE, 'Content-Length', String(length)]
+  if (id !== undefined) headers.push('Headrace-Prediction-Id', id)
+  if (flags.length > 0) headers.push('Headrace-Flags', flags.join(', '))
+  response.writeHead(status, headers)
   response.end(body)
 }
+
+const NO_FLAGS: readonly string[] = []
 
 /** `{"error": message, "code": code}`: `error` is the Open Inference Protocol's, `code` is the contract. */
 export function errorBody(error: HeadraceError): string {
   return JSON.stringify({ error: error.message, code: error.code })
 }
 
-export function sendError(response: ServerResponse, error: HeadraceError, id?: string): void {
-  if (response.headersSent || response.destroyed) return
+/** What an error says beside its body: names and values in turn. */
+export function errorHeaders(error: HeadraceError, id: string | undefined, flags: readonly string[]): string[] {
+  const headers: string[] = ['Content-Type', JSON_TYPE]
   const retryAfter = retryAfterSeconds(error)
-  if (retryAfter !== undefined) response.setHeader('Retry-After', retryAfter)
+  if (retryAfter !== undefined) headers.push('Retry-After', String(retryAfter))
   const { allow } = error.params
-  if (typeof allow === 'string') response.setHeader('Allow', allow)
+  if (typeof allow === 'string') headers.push('Allow', allow)
+  if (id !== undefined) headers.push('Headrace-Prediction-Id', id)
+  if (flags.length > 0) headers.push('Headrace-Flags', flags.join(', '))
+  return headers
+}
+
+export function sendError(
+  response: ServerResponse,
+  error: HeadraceError,
+  id?: string,
+  flags: readonly string[] = NO_FLAGS,
+): void {
+  if (response.headersSent || response.destroyed) return
+  const headers = errorHeaders(error, id, flags)
+  for (let i = 0; i < headers.length; i += 2) response.setHeader(headers[i]!, headers[i + 1]!)
   const isCutOff = error.status === 413 && !response.req.complete
   if (isCutOff) response.setHeader('Connection', 'close')
   const body = errorBody(error)
-  response.setHeader('Content-Type', JSON_TYPE)
   response.setHeader('Content-Length', Buffer.byteLength(body))
-  if (id !== undefined) response.setHeader('Headrace-Prediction-Id', id)
   response.writeHead(error.status)
   if (isCutOff) endAfterBody(response, body)
   else response.end(body)

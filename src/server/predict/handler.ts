@@ -1,9 +1,7 @@
 // The hot path's face: body to tensors, one call to the path, reply. Small bodies are parsed here, large ones in the worker.
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import { rowSchema } from '../../app/index.js'
 import { toHeadraceError } from '../../core/index.js'
-import { Prediction } from '../../path/index.js'
-import { readBody } from '../body.js'
+import { flagsOf, Prediction } from '../../path/index.js'
 import { isJsonType } from '../content-type.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
@@ -11,38 +9,38 @@ import { parsePredictRequest } from '../kserve-v1/index.js'
 import { parseNativeRequest } from '../native/index.js'
 import { parseInferRequest } from '../oip/index.js'
 import { PARSE_INLINE_MAX_BYTES } from '../parse-pool.js'
-import { sendError, sendJson } from '../reply.js'
 import type { PredictTarget } from '../target.js'
-import { Connection } from './connection.js'
+import type { Exchange } from './exchange.js'
 import { kserveParsed } from './kserve-v1.js'
 import { predictNative } from './native.js'
 import { oipParsed } from './oip.js'
 import { destination, type Parsed, predictionRequest } from './request.js'
 
-export type PredictHandler = (
-  request: IncomingMessage,
-  response: ServerResponse,
-  target: PredictTarget,
-) => Promise<void>
+/** Never rejects. */
+export type PredictHandler = (exchange: Exchange, target: PredictTarget) => Promise<void>
 
 export function createPredictHandler(context: ServerContext): PredictHandler {
-  const { app, parsePool, bodyLimitBytes } = context
+  const { app, parsePool, intake } = context
   const { clock, logger } = app.platform
 
-  return async (request, response, target) => {
+  return async (exchange, target) => {
     const arrivedMs = clock.monotonicMs()
-    const connection = Connection.of(request.socket)
+    let heldBytes = 0
     try {
-      checkHeaders(request)
+      checkHeaders(exchange)
       const to = destination(context, target)
-      const body = await readBody(request, bodyLimitBytes)
+      const reading = exchange.readBody()
+      const body = reading instanceof Uint8Array ? reading : await reading
+      // One that came piece by piece has taken its room already.
+      if (reading === body) intake.take(body.length)
+      heldBytes = body.length
       const isLarge = body.length > PARSE_INLINE_MAX_BYTES
       if (target.protocol === 'native') {
         const schema = rowSchema(to.reference)
         const native = isLarge ? await parsePool.parse('native', body, schema) : parseNativeRequest(body, schema)
-        const answer = await predictNative(context, request, arrivedMs, to, native, connection)
-        if (answer.body === undefined) sendError(response, answer.error!, answer.id)
-        else sendJson(response, 200, answer.body, answer.id)
+        const answer = await predictNative(context, exchange, arrivedMs, to, native)
+        if (answer.body === undefined) exchange.refuse(answer.error!, answer.id, answer.flags)
+        else exchange.answer(answer.body, answer.id, answer.flags)
         return
       }
       let parsed: Parsed
@@ -54,32 +52,35 @@ export function createPredictHandler(context: ServerContext): PredictHandler {
         const predict = isLarge ? await parsePool.parse('kserve-v1', body, schema) : parsePredictRequest(body, schema)
         parsed = kserveParsed(context, predict)
       }
-      const prediction = new Prediction(predictionRequest(context, request, arrivedMs, to, parsed))
-      connection.enter(prediction)
+      const prediction = new Prediction(predictionRequest(context, exchange, arrivedMs, to, parsed))
+      exchange.client.enter(prediction)
       await app.path.predict(prediction)
-      connection.leave(prediction)
-      if (prediction.error) sendError(response, prediction.error, prediction.id)
-      else sendJson(response, 200, prediction.reply!, prediction.id)
+      exchange.client.leave(prediction)
+      const flags = flagsOf(prediction)
+      if (prediction.error) exchange.refuse(prediction.error, prediction.id, flags)
+      else exchange.answer(prediction.reply!, prediction.id, flags)
     } catch (error) {
       // Refused before it became a prediction: nothing to record, only to count.
       const failure = toHeadraceError(error)
-      if (failure.level === 'error') logger.error({ err: failure, path: request.url }, failure.message)
+      if (failure.level === 'error') logger.error({ err: failure, path: exchange.url }, failure.message)
       app.path.countError(failure.code)
-      sendError(response, failure)
+      exchange.refuse(failure)
+    } finally {
+      intake.give(heldBytes)
     }
   }
 }
 
-function checkHeaders(request: IncomingMessage): void {
-  const { headers } = request
-  const contentType = headers['content-type']
+function checkHeaders(exchange: Exchange): void {
+  const contentType = exchange.header('content-type')
+  const isBinary = exchange.header('inference-header-content-length') !== undefined
   // Some clients send none; JSON is then assumed.
   if (contentType !== undefined && !isJsonType(contentType)) {
-    if (headers['inference-header-content-length'] !== undefined) throw HttpErrors.BINARY_TENSORS()
+    if (isBinary) throw HttpErrors.BINARY_TENSORS()
     throw HttpErrors.CONTENT_TYPE({ contentType: contentType.slice(0, 100) })
   }
-  const encoding = headers['content-encoding']
+  const encoding = exchange.header('content-encoding')
   if (encoding !== undefined && encoding !== 'identity')
     throw HttpErrors.CONTENT_ENCODING({ encoding: encoding.slice(0, 100) })
-  if (headers['inference-header-content-length'] !== undefined) throw HttpErrors.BINARY_TENSORS()
+  if (isBinary) throw HttpErrors.BINARY_TENSORS()
 }

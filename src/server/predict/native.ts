@@ -1,12 +1,11 @@
 // A native call: each row of its list is its own prediction with its own unit, routed by itself and batched with the others.
-import type { IncomingMessage } from 'node:http'
 import { rowSchema } from '../../app/index.js'
 import type { HeadraceError } from '../../core/index.js'
 import { flagsOf, Prediction } from '../../path/index.js'
 import { sliceRows, type Tensor, type TensorMap, tensorsToNamedOutputs } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
 import { encodeNativeResponse, encodeNativeRow, type NativeRequest } from '../native/index.js'
-import type { Connection } from './connection.js'
+import type { Exchange } from './exchange.js'
 import { type Destination, predictionRequest } from './request.js'
 
 /** Rows of one call that are in flight together; more wait, so that a long list cannot fill a model's queue by itself. */
@@ -18,30 +17,32 @@ export interface NativeAnswer {
   readonly error: HeadraceError | undefined
   /** Of the first row. */
   readonly id: string
+  readonly flags: readonly string[]
 }
 
 export async function predictNative(
   context: ServerContext,
-  request: IncomingMessage,
+  exchange: Exchange,
   arrivedMs: number,
   destination: Destination,
   native: NativeRequest,
-  connection: Connection,
 ): Promise<NativeAnswer> {
   const predictions: Prediction[] = []
   for (let start = 0; start < native.rows; start += WINDOW_ROWS) {
     const window: Promise<void>[] = []
     for (let row = start; row < Math.min(start + WINDOW_ROWS, native.rows); row++) {
-      const prediction = rowPrediction(context, request, arrivedMs, destination, native, row)
+      const prediction = rowPrediction(context, exchange, arrivedMs, destination, native, row)
       predictions.push(prediction)
-      connection.enter(prediction)
+      exchange.client.enter(prediction)
       window.push(context.app.path.predict(prediction))
     }
     await Promise.all(window)
-    for (const prediction of predictions.slice(start)) connection.leave(prediction)
+    for (const prediction of predictions.slice(start)) exchange.client.leave(prediction)
   }
   const first = predictions[0]!
-  if (predictions.every((prediction) => prediction.error)) return { body: undefined, error: first.error, id: first.id }
+  const flags = flagsOf(first)
+  if (predictions.every((prediction) => prediction.error))
+    return { body: undefined, error: first.error, id: first.id, flags }
   const timings = {
     admit: first.admitMs,
     features: first.featuresMs,
@@ -55,7 +56,7 @@ export async function predictNative(
     rows: predictions.map(rowReply),
     timings,
   })
-  return { body, error: undefined, id: first.id }
+  return { body, error: undefined, id: first.id, flags }
 }
 
 function rowReply({ id, error, reply }: Prediction): string {
@@ -64,7 +65,7 @@ function rowReply({ id, error, reply }: Prediction): string {
 
 function rowPrediction(
   context: ServerContext,
-  request: IncomingMessage,
+  exchange: Exchange,
   arrivedMs: number,
   destination: Destination,
   native: NativeRequest,
@@ -72,7 +73,7 @@ function rowPrediction(
 ): Prediction {
   const tensors = native.rows === 1 ? native.inputs : rowOf(native.inputs, row)
   return new Prediction(
-    predictionRequest(context, request, arrivedMs, destination, {
+    predictionRequest(context, exchange, arrivedMs, destination, {
       protocol: 'native',
       tensors,
       rawInputs: undefined,

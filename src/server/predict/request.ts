@@ -1,12 +1,11 @@
 // What the three predict protocols share: which endpoint and version are meant, and what the headers say.
-import type { IncomingMessage } from 'node:http'
 import { DEFAULT_TENANT } from '../../access/index.js'
-
 import { type Endpoint, type PredictionRequest, referenceVersion, type Shaper } from '../../path/index.js'
 import type { ServedVersion } from '../../serving/index.js'
 import type { TensorMap } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
 import type { PredictTarget } from '../target.js'
+import type { Exchange } from './exchange.js'
 
 /** Where a request goes, and the version whose names and shapes it is written to. */
 export interface Destination {
@@ -38,19 +37,18 @@ export interface Parsed {
 
 export function predictionRequest(
   { app }: ServerContext,
-  request: IncomingMessage,
+  exchange: Exchange,
   arrivedMs: number,
   { endpoint, pinned }: Destination,
   parsed: Parsed,
 ): PredictionRequest {
-  const { headers } = request
   return {
     id: app.platform.ids.next(),
     endpoint,
     protocol: parsed.protocol,
     tenant: DEFAULT_TENANT,
-    unit: parsed.unit ?? (headers['headrace-unit'] as string | undefined),
-    traceId: traceId(headers['traceparent']),
+    unit: parsed.unit ?? exchange.header('headrace-unit'),
+    traceId: traceId(exchange.header('traceparent')),
     tensors: parsed.tensors,
     rawInputs: parsed.rawInputs,
     outputs: parsed.outputs,
@@ -63,8 +61,8 @@ export function predictionRequest(
 }
 
 /** The trace id of a W3C traceparent header. */
-function traceId(header: string | string[] | undefined): string | undefined {
-  return typeof header === 'string' && /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}/.test(header)
+function traceId(header: string | undefined): string | undefined {
+  return header !== undefined && /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}/.test(header)
     ? header.slice(3, 35)
     : undefined
 }

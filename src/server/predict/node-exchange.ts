@@ -1,0 +1,58 @@
+// An exchange over node:http.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { HeadraceError } from '../../core/index.js'
+import { readBody } from '../body.js'
+import type { Intake } from '../intake.js'
+import { sendError, sendJson } from '../reply.js'
+import type { Client, Clients } from './client.js'
+import type { Exchange, PredictHeader } from './exchange.js'
+
+/** One listener per connection, not per request. */
+const clients = new WeakMap<Socket, Client>()
+
+export class NodeExchange implements Exchange {
+  readonly client: Client
+
+  constructor(
+    private readonly request: IncomingMessage,
+    private readonly response: ServerResponse,
+    private readonly bodyLimitBytes: number,
+    private readonly intake: Intake,
+    server: Clients,
+  ) {
+    this.client = clientOf(request.socket, server)
+  }
+
+  get url(): string {
+    return this.request.url!
+  }
+
+  header(name: PredictHeader): string | undefined {
+    return this.request.headers[name] as string | undefined
+  }
+
+  readBody(): Promise<Uint8Array<ArrayBuffer>> {
+    return readBody(this.request, this.bodyLimitBytes, this.intake)
+  }
+
+  answer(body: string | Uint8Array, id: string, flags: readonly string[]): void {
+    sendJson(this.response, 200, body, id, flags)
+    this.intake.holdReply(this.response, body.length)
+  }
+
+  refuse(error: HeadraceError, id?: string, flags?: readonly string[]): void {
+    sendError(this.response, error, id, flags)
+  }
+}
+
+function clientOf(socket: Socket, server: Clients): Client {
+  let client = clients.get(socket)
+  if (!client) {
+    client = server.open()
+    clients.set(socket, client)
+    socket.once('close', () => client!.gone())
+    if (socket.destroyed) client.gone()
+  }
+  return client
+}
