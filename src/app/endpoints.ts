@@ -15,7 +15,12 @@ export interface Endpoints {
   origin(name: string): EndpointOrigin
   /** What there is now: the models, and the endpoints that decisions point at a version. */
   replace(models: Iterable<ModelName>, pointers: ReadonlyMap<string, VersionLeaf>): void
-  logPolicy(name: string): LogPolicy
+}
+
+/** What each endpoint asks of the log, whether or not it is declared. */
+export function logPolicyOf(declared: Readonly<Record<string, EndpointConfig>>): (name: string) => LogPolicy {
+  const defaults = endpointSchema.omit({ route: true }).parse({})
+  return (name) => (declared[name] ?? defaults).log
 }
 
 export function createEndpoints(declared: Readonly<Record<string, EndpointConfig>>, aliases: Aliases): Endpoints {
@@ -49,7 +54,6 @@ export function createEndpoints(declared: Readonly<Record<string, EndpointConfig
       }
       table = next
     },
-    logPolicy: (name) => declared[name]?.log ?? defaults.log,
   }
   endpoints.replace([], new Map())
   return endpoints

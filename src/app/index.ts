@@ -5,6 +5,7 @@
 export { split, version } from '../route/index.js'
 export { type App, createApp } from './app.js'
 export type { EndpointOrigin, Endpoints } from './endpoints.js'
+export { type AppLog, type Engines, openEngines, type RegistryState } from './engines.js'
 export { type Setting, settings } from './environment.js'
 export { AppErrors, ConfigErrors, type ConfigProblem } from './errors.js'
 export { type LoadedProject, type LoadOptions, loadProject } from './load-project.js'

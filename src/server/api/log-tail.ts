@@ -1,10 +1,10 @@
 // Streams the log to one client, no faster than the client reads, until it goes away, has enough, or the server closes.
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
-import type { FileLog, LogPosition, StoredRecord } from '../../log/index.js'
+import type { LogPosition, PredictionLog, StoredRecord } from '../../log/index.js'
 
 export function followLog(
-  log: FileLog,
+  log: Pick<PredictionLog, 'subscribe'>,
   from: LogPosition,
   limit: number,
   response: ServerResponse,

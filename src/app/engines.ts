@@ -1,0 +1,134 @@
+// What lives in the data folder, behind the few questions an app asks of it: the registry's state, decisions and the log.
+// Opened here, where the app runs in the same process; with several processes, workers reach the primary's instead.
+import path from 'node:path'
+import { type DecisionId, type Digest, type ModelName, type Platform, type Stop, versionKey } from '../core/index.js'
+import {
+  type Actor,
+  type Change,
+  createDecisions,
+  type Decision,
+  type Decisions,
+  type Evidence,
+} from '../decisions/index.js'
+import { type FileLog, openLog } from '../log/index.js'
+import {
+  type Pointer,
+  readAliases,
+  readPointers,
+  readVersions,
+  registryChangeKinds,
+  registryMigrations,
+} from '../registry/index.js'
+import { lockFolder, openSql } from '../store/index.js'
+import type { VersionArtifact } from '../tensor/index.js'
+import { logPolicyOf } from './endpoints.js'
+import type { LoadedProject } from './load-project.js'
+
+/** What the metadata store says about models and endpoints, as it is now. */
+export interface RegistryState {
+  /** Digests by `model/version`: what each number stands for. */
+  readonly digests: ReadonlyMap<string, Digest>
+  readonly aliases: readonly { readonly model: ModelName; readonly alias: string; readonly version: number }[]
+  /** By endpoint. */
+  readonly pointers: ReadonlyMap<string, Pointer>
+}
+
+/** The log as a running app uses it. What `append` returns is for `whenDurable` alone: a worker does not know positions yet. */
+export type AppLog = Pick<FileLog, 'folder' | 'append' | 'whenDurable' | 'durableThrough' | 'subscribe' | 'flush'>
+
+export interface Engines {
+  readonly log: AppLog
+  /** For reading, in any process; changes go through `decide` and `undo`. `watch` hears the decisions of every process. */
+  readonly decisions: Omit<Decisions, 'apply' | 'undo'>
+  registry(): RegistryState
+  /** Makes a change. It has taken effect in every process, through `follow`, when it resolves. */
+  decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision>
+  undo(id: DecisionId, by: Actor): Promise<Decision>
+  /** Records once what a version's number stands for. `file` is for people. Throws REGISTRY_DIGEST_CHANGED. */
+  sawVersion(version: SeenVersion, file: string): Promise<void>
+  /** Calls `change` whenever the registry's state has changed. */
+  follow(change: () => void): Stop
+  close(): Promise<void>
+}
+
+export type SeenVersion = Pick<VersionArtifact, 'ref' | 'digest' | 'sizeBytes'>
+
+/** Changes that nobody asked for by hand. */
+const SYSTEM: Actor = { kind: 'system', name: 'headrace' }
+
+/** Takes the data folder for this process and opens what is in it. Throws STORE_FOLDER_LOCKED. */
+export async function openEngines({ config, dataDir }: LoadedProject, platform: Platform): Promise<Engines> {
+  const lock = await lockFolder(dataDir)
+  const closers: (() => Promise<void>)[] = [() => lock.release()]
+  const close = async () => {
+    for (const closer of closers.reverse()) await closer()
+  }
+  try {
+    return await open()
+  } catch (error) {
+    await close()
+    throw error
+  }
+
+  async function open(): Promise<Engines> {
+    const sql = await openSql({ file: path.join(dataDir, 'metadata.db'), platform })
+    closers.push(() => sql.close())
+    const policy = logPolicyOf(config.endpoints)
+    const log = await openLog({ ...config.log, folder: path.join(dataDir, 'log'), platform, policy })
+    closers.push(() => log.close())
+    await sql.migrate('registry', registryMigrations)
+    const decisions = await createDecisions({ sql, platform, kinds: registryChangeKinds })
+    const digests = new Map((await readVersions(sql)).map((row) => [versionKey(row.ref), row.digest]))
+    let state: RegistryState = { digests, aliases: await readAliases(sql), pointers: await readPointers(sql) }
+    const followers = new Set<() => void>()
+    const sightings = new Map<string, Promise<unknown>>()
+
+    decisions.watch(({ id, timeMs, change, by }) =>
+      log.append({
+        kind: 'decision',
+        id,
+        timeMs,
+        change: change.kind,
+        subject: change.subject,
+        by: `${by.kind}:${by.name}`,
+      }),
+    )
+
+    /** Aliases and pointers change only by decisions, and rarely: they are read again as a whole. */
+    async function takeEffect(decision: Decision): Promise<Decision> {
+      const { kind, subject, detail } = decision.change
+      if (kind === 'version.seen') digests.set(subject, detail['digest'] as Digest)
+      else state = { digests, aliases: await readAliases(sql), pointers: await readPointers(sql) }
+      for (const change of followers) change()
+      return decision
+    }
+
+    async function decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision> {
+      return takeEffect(await decisions.apply(change, evidence, by))
+    }
+
+    return {
+      log,
+      decisions,
+      registry: () => state,
+      decide,
+      async undo(id, by) {
+        return takeEffect(await decisions.undo(id, by))
+      },
+      async sawVersion({ ref, digest, sizeBytes }, file) {
+        const subject = versionKey(ref)
+        await sightings.get(subject)?.catch(() => undefined)
+        if (digests.get(subject) === digest) return
+        const detail = { model: ref.model, version: ref.version, digest }
+        const sighting = decide({ kind: 'version.seen', subject, detail }, { file, sizeBytes }, SYSTEM)
+        sightings.set(subject, sighting)
+        await sighting.finally(() => sightings.delete(subject))
+      },
+      follow(change) {
+        followers.add(change)
+        return () => followers.delete(change)
+      },
+      close,
+    }
+  }
+}
