@@ -20,6 +20,25 @@ export const serverSection = z
       .positive()
       .default(64 * 1024 * 1024)
       .describe('Largest request body; larger ones get 413 before they are buffered'),
+    maxConnections: z
+      .int()
+      .positive()
+      .default(10_000)
+      .describe('Open connections; further ones are closed at once and counted'),
+    maxInFlight: z
+      .int()
+      .positive()
+      .default(4096)
+      .describe(
+        'Predictions in flight at once; beyond it, and for normal and low priority beyond 90 and 75 % of it, the caller gets 429',
+      ),
+    maxBufferedBytes: z
+      .int()
+      .positive()
+      .default(256 * 1024 * 1024)
+      .describe(
+        'Bytes of request bodies held at once over all connections; beyond it the caller gets 429. Bodies over 128 KiB leave an eighth of it to smaller ones',
+      ),
     headersTimeoutMs: z.int().positive().default(10_000).describe('Time for a client to send its headers'),
     requestTimeoutMs: z.int().positive().default(60_000).describe('Time for a client to send its whole request'),
     drainMs: z.int().positive().default(20_000).describe('On SIGTERM: longest wait for requests in flight'),

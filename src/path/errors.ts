@@ -9,6 +9,13 @@ export const PathErrors = defineErrors('PATH', {
     message: (p: { name: string; known: readonly string[] }) =>
       `Request for unknown model: "${p.name}" is neither an endpoint nor a model here. ${remedy(p.name, p.known)}`,
   },
+  OVERLOADED: {
+    status: 429,
+    retry: true,
+    level: 'warn',
+    message: (p: { inFlight: number; limit: number; priority: string; retryAfterMs: number }) =>
+      `The server is full: ${p.inFlight} predictions are in flight, and those of ${p.priority} priority are taken below ${p.limit}. Send the request again in ${p.retryAfterMs} ms, or raise server.maxInFlight.`,
+  },
   DRAINING: {
     status: 503,
     retry: true,

@@ -40,6 +40,13 @@ export function createPathMetrics(metrics: Metrics): PathMetrics {
     help: 'Errors answered, by code.',
     labels: ['code'],
   })
+  const refused = metrics
+    .histogram({
+      name: 'ml_refusal_seconds',
+      help: 'Requests refused for want of room (429): from their first byte to the reply being ready.',
+      buckets: LATENCY_BUCKETS,
+    })
+    .with()
   const byEndpoint = new Map<string, EndpointSeries>()
 
   function series(endpoint: string): EndpointSeries {
@@ -68,6 +75,7 @@ export function createPathMetrics(metrics: Metrics): PathMetrics {
       const { error, served } = prediction
       if (error) {
         errors.with(error.code).inc()
+        if (error.status === 429) refused.observe(totalMs / 1000)
         // The last call tells which version failed.
         const call = prediction.calls.at(-1)
         predictions.with(name, call?.model ?? '', call ? String(call.version) : '', 'error').inc()

@@ -13,6 +13,8 @@ export interface PathOptions {
   readonly platform: Platform
   readonly versions: Versions
   readonly log: PredictionLog
+  /** Most predictions in flight at once; default 4096. */
+  readonly maxInFlight?: number
 }
 
 export interface Path {
@@ -31,12 +33,18 @@ export interface Path {
 
 const shapeStage: Stage = { name: 'shape', run: (prediction) => prediction.shaper(prediction) }
 
-export function createPath({ platform, versions, log }: PathOptions): Path {
+export function createPath({ platform, versions, log, maxInFlight = 4096 }: PathOptions): Path {
   const { clock, logger, random } = platform
   let inFlight = 0
   let isDraining = false
   let drained: (() => void) | undefined
-  const admit = admitStage({ clock, versions, isDraining: () => isDraining })
+  const admit = admitStage({
+    clock,
+    versions,
+    isDraining: () => isDraining,
+    inFlight: () => inFlight,
+    maxInFlight,
+  })
   const route = routeStage({ clock, random, versions })
   const metrics = createPathMetrics(platform.metrics)
   const record = recordStage({ clock, log, metrics })

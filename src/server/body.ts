@@ -1,9 +1,10 @@
 // Reads a request body within its limit: refused before it is buffered when its length is known, cut off when it is not.
 import type { IncomingMessage } from 'node:http'
 import { HttpErrors } from './errors.js'
+import { type Intake, LARGE_BODY_BYTES } from './intake.js'
 
 /** Bodies above this arrive in one buffer of their own, which the parse worker can take over without a copy. */
-const OWN_BUFFER_BYTES = 128 * 1024
+const OWN_BUFFER_BYTES = LARGE_BODY_BYTES
 
 /** Throws HTTP_BODY_TOO_LARGE when the declared length is over the limit; undefined when none is declared. */
 export function declaredLength(request: IncomingMessage, limitBytes: number): number | undefined {
@@ -22,10 +23,26 @@ export function declaredLength(request: IncomingMessage, limitBytes: number): nu
 const BURST_BYTES = 512 * 1024
 const BURST_PAUSE_MS = 4
 
-/** The whole body. Rejects with HTTP_BODY_TOO_LARGE, or with HTTP_MALFORMED when the client goes away before its end. */
-export function readBody(request: IncomingMessage, limitBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+/**
+ * The whole body. Rejects with HTTP_BODY_TOO_LARGE, with HTTP_BODIES_FULL, or with HTTP_MALFORMED when the client goes away before
+ * its end. The intake holds as many bytes as the body has when it resolves, for the caller to give back, and none when it rejects.
+ */
+export function readBody(
+  request: IncomingMessage,
+  limitBytes: number,
+  intake: Intake,
+): Promise<Uint8Array<ArrayBuffer>> {
   return new Promise((resolve, reject) => {
     const declared = declaredLength(request, limitBytes)
+    if (declared !== undefined) intake.take(declared)
+    let taken = declared ?? 0
+    let isSettled = false
+    const fail = (error: unknown) => {
+      if (isSettled) return
+      isSettled = true
+      intake.give(taken)
+      reject(error)
+    }
     // Copied piece by piece as it arrives: joining 64 MiB at the end would hold up the event loop.
     let own = declared !== undefined && declared > OWN_BUFFER_BYTES ? Buffer.allocUnsafeSlow(declared) : undefined
     let only: Buffer<ArrayBuffer> | undefined
@@ -35,12 +52,20 @@ export function readBody(request: IncomingMessage, limitBytes: number): Promise<
     const onData = (chunk: Buffer<ArrayBuffer>) => {
       const at = size
       size += chunk.length
-      if (size > limitBytes) {
+      try {
+        if (size > limitBytes) throw HttpErrors.BODY_TOO_LARGE({ limitBytes, sizeBytes: undefined })
+        if (size > taken) {
+          intake.take(size - taken, taken)
+          taken = size
+        }
+      } catch (error) {
         request.off('data', onData)
         own = undefined
         chunks = undefined
-        reject(HttpErrors.BODY_TOO_LARGE({ limitBytes, sizeBytes: undefined }))
-      } else if (own) {
+        fail(error)
+        return
+      }
+      if (own) {
         chunk.copy(own, at)
         if (size >= pauseAt) {
           pauseAt = size + BURST_BYTES
@@ -62,11 +87,13 @@ export function readBody(request: IncomingMessage, limitBytes: number): Promise<
       }
     }
     request.on('data', onData)
-    request.on('end', () =>
-      resolve(own ? own.subarray(0, size) : chunks ? Buffer.concat(chunks, size) : (only ?? EMPTY)),
-    )
+    request.on('end', () => {
+      if (isSettled) return
+      isSettled = true
+      resolve(own ? own.subarray(0, size) : chunks ? Buffer.concat(chunks, size) : (only ?? EMPTY))
+    })
     request.on('error', (error) =>
-      reject(HttpErrors.MALFORMED({ reason: 'the connection ended before the body did' }, error)),
+      fail(HttpErrors.MALFORMED({ reason: 'the connection ended before the body did' }, error)),
     )
   })
 }

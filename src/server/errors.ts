@@ -22,6 +22,13 @@ export const HttpErrors = defineErrors('HTTP', {
     message: (p: { limitBytes: number; sizeBytes: number | undefined }) =>
       `The body ${p.sizeBytes === undefined ? 'grew beyond' : `of ${p.sizeBytes} bytes is over`} the limit of ${p.limitBytes} bytes. Send less at once; for predictions the setting server.bodyLimitBytes raises the limit.`,
   },
+  BODIES_FULL: {
+    status: 429,
+    retry: true,
+    level: 'warn',
+    message: (p: { sizeBytes: number; heldBytes: number; limitBytes: number; retryAfterMs: number }) =>
+      `The server holds ${p.heldBytes} bytes of other requests already, and this body of ${p.sizeBytes} would exceed the limit of ${p.limitBytes}. Send the request again in ${p.retryAfterMs} ms, or raise server.maxBufferedBytes.`,
+  },
   CONTENT_TYPE: {
     status: 415,
     retry: false,

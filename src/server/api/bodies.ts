@@ -3,29 +3,33 @@ import type { IncomingMessage } from 'node:http'
 import { toHeadraceError } from '../../core/index.js'
 import { readBody } from '../body.js'
 import { isJsonType } from '../content-type.js'
+import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
+import type { Intake } from '../intake.js'
 import type { Api } from './route.js'
 
 /** Nothing here needs more, and parsing a megabyte holds up the event loop for no longer than a large prediction does. */
 const JSON_LIMIT_BYTES = 1024 * 1024
 
-export function readJsonBodies(api: Api, bodyLimitBytes: number): void {
+export function readJsonBodies(api: Api, { bodyLimitBytes, intake }: ServerContext): void {
   const limitBytes = Math.min(bodyLimitBytes, JSON_LIMIT_BYTES)
   api.removeAllContentTypeParsers()
   api.addContentTypeParser('*', (_request, payload, done) => {
-    parseJson(payload, limitBytes).then(
+    parseJson(payload, limitBytes, intake).then(
       (body) => done(null, body),
       (error) => done(toHeadraceError(error)),
     )
   })
 }
 
-async function parseJson(request: IncomingMessage, limitBytes: number): Promise<unknown> {
+async function parseJson(request: IncomingMessage, limitBytes: number, intake: Intake): Promise<unknown> {
   const { 'content-type': contentType, 'content-encoding': encoding = 'identity' } = request.headers
   if (contentType !== undefined && !isJsonType(contentType))
     throw HttpErrors.CONTENT_TYPE({ contentType: contentType.slice(0, 100) })
   if (encoding !== 'identity') throw HttpErrors.CONTENT_ENCODING({ encoding: encoding.slice(0, 100) })
-  const body = await readBody(request, limitBytes)
+  const body = await readBody(request, limitBytes, intake)
+  // The handlers keep values, not bytes.
+  intake.give(body.length)
   if (body.length === 0) return undefined
   let text: string
   try {

@@ -67,7 +67,7 @@ export async function createApi(context: ServerContext): Promise<Api> {
     if (method === 'HEAD') catalogue.allow(method, path)
     else catalogue.add({ method: method as Method, path, schema: schema as unknown as RouteSchema })
   })
-  readJsonBodies(api, context.bodyLimitBytes)
+  readJsonBodies(api, context)
   for (const area of AREAS) api.register(async (scope) => area(scope, context))
   api.register(async (scope) => docsRoutes(scope, context, catalogue))
   await api.ready()
