@@ -3,7 +3,7 @@ import type { HeadraceError } from '../core/index.js'
 import type { Deadline } from '../flow/index.js'
 import type { RecordedCall } from '../log/index.js'
 import type { RouteChoice } from '../route/index.js'
-import type { LeafInput, ServedVersion } from '../serving/index.js'
+import type { CachePolicy, LeafInput, Priority, ServedVersion } from '../serving/index.js'
 import type { TensorMap } from '../tensor/index.js'
 import type { Endpoint } from './endpoint.js'
 
@@ -28,6 +28,10 @@ export interface PredictionRequest {
   readonly pinned: ServedVersion | undefined
   /** The caller's own time limit in milliseconds; the endpoint's applies when it is shorter or this is absent. */
   readonly timeoutMs: number | undefined
+  /** What the caller asked for; the endpoint's applies when this is absent. */
+  readonly priority?: Priority | undefined
+  /** Free facts for `match`: OIP `parameters`, the native call's `metadata`. */
+  readonly metadata?: Readonly<Record<string, unknown>> | undefined
   /** Monotonic milliseconds when the request's first byte was handled. */
   readonly arrivedMs: number
   readonly shaper: Shaper
@@ -47,6 +51,10 @@ export class Prediction implements LeafInput {
   readonly outputs: readonly string[] | undefined
   readonly pinned: ServedVersion | undefined
   readonly timeoutMs: number | undefined
+  readonly priority: Priority
+  readonly metadata: Readonly<Record<string, unknown>> | undefined
+  /** The endpoint's. */
+  readonly cache: CachePolicy | undefined
   readonly arrivedMs: number
   readonly shaper: Shaper
   readonly wire: unknown
@@ -61,6 +69,8 @@ export class Prediction implements LeafInput {
   /** The version whose answer is the reply, and that answer. */
   served: ServedVersion | undefined = undefined
   answer: TensorMap | undefined = undefined
+  /** What the caller is told about the answer: `pinned`, `cached`, `stale`, `fallback`. */
+  flags: readonly string[] = NO_FLAGS
   queueMs = 0
   computeMs = 0
   /** Reply body, and the JSON of its outputs for the log when the shaper has it anyway. */
@@ -84,6 +94,9 @@ export class Prediction implements LeafInput {
     this.outputs = request.outputs
     this.pinned = request.pinned
     this.timeoutMs = request.timeoutMs
+    this.priority = request.priority ?? request.endpoint.priority ?? 'normal'
+    this.metadata = request.metadata
+    this.cache = request.endpoint.cache
     this.arrivedMs = request.arrivedMs
     this.shaper = request.shaper
     this.wire = request.wire
@@ -98,3 +111,5 @@ export class Prediction implements LeafInput {
 const NO_CALLS: readonly RecordedCall[] = []
 
 const NO_CHOICES: readonly RouteChoice[] = []
+
+const NO_FLAGS: readonly string[] = []
