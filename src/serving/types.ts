@@ -59,6 +59,10 @@ export interface LeafInput {
   readonly tenant?: string
   /** The inputs as they arrived; what `cache.key: 'request'` hashes. Without it the tensors are hashed. */
   readonly rawInputs?: Uint8Array | string | undefined
+  /** Which wire format `rawInputs` is of; the same text may mean different tensors in two of them. */
+  readonly protocol?: string
+  /** False keeps the answer out of the endpoint's last known ones: it is no reply to anyone (a shadow's, an ensemble member's). Default true. */
+  readonly feedsLastKnown?: boolean
 }
 
 /** Which class of the batcher's queue a call waits in. Overload is felt from the last to the first. */
@@ -75,6 +79,21 @@ export interface CachePolicy {
   readonly scope: 'shared' | 'tenant'
   /** How long an answer can be used as the last known one, milliseconds; 0 keeps none. Default 86,400,000 (a day). */
   readonly staleMs: number
+}
+
+/** What an endpoint answered the same request earlier, whatever version answered. */
+export interface LastKnownAnswer {
+  /** Shared with every other reader: never written to. */
+  readonly outputs: TensorMap
+  /** Since it was computed. */
+  readonly ageMs: number
+  readonly version: VersionRef
+}
+
+/** The answers a server keeps. Leaves use it by themselves; a route asks it for what to say when nobody can answer. */
+export interface PredictionCache {
+  /** Undefined when there is none so young: at most `maxAgeMs` and at most the policy's `staleMs`. */
+  lastKnown(policy: CachePolicy, input: LeafInput, maxAgeMs?: number): LastKnownAnswer | undefined
 }
 
 export interface LeafResult {
