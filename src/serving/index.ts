@@ -7,6 +7,19 @@ export type { OnnxBackend, WarmUpReport } from './onnx/backend.js'
 export { createOnnxBackends, type OnnxBackends, type OnnxBackendsOptions } from './onnx/create-onnx-backends.js'
 export { OnnxErrors } from './onnx/errors.js'
 export { createPool } from './pool.js'
+export {
+  defineScript,
+  type Script,
+  type ScriptBatch,
+  type ScriptBatchAnswer,
+  type ScriptData,
+  type ScriptRow,
+  type ScriptRowAnswer,
+  type ScriptTensor,
+  type ScriptTensors,
+} from './script/define-script.js'
+export { ScriptErrors } from './script/errors.js'
+export { loadScript } from './script/load-script.js'
 export type {
   Backend,
   BackendFactory,
