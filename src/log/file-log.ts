@@ -3,13 +3,16 @@ import type { Logger, Platform, Stop, Timer } from '../core/index.js'
 import type { Damage } from './block-reader.js'
 import { Committer } from './committer.js'
 import { logSection } from './config.js'
+import { damageReporter } from './damage.js'
+import { Drops } from './drops.js'
 import { LogErrors } from './errors.js'
 import { type LogFiles, realFiles } from './files.js'
-import { Follower } from './follower.js'
+import { Followers } from './followers.js'
 import { type LogMetrics, logMetrics } from './log-metrics.js'
 import { DEFAULT_POLICY, type LogOptions } from './options.js'
 import { RecordEncoder } from './record-encoder.js'
 import { recover } from './recovery.js'
+import { type LogBatch, placeLine, type TakenBatch } from './relay-batch.js'
 import { Retention } from './retention.js'
 import { SegmentWriter } from './segment-writer.js'
 import type { FileLog, LogPosition, LogRecord, RetentionReport, StoredRecord } from './types.js'
@@ -17,7 +20,6 @@ import type { FileLog, LogPosition, LogRecord, RetentionReport, StoredRecord } f
 const DEFAULTS = logSection.parse({})
 const FIRST_RETENTION_MS = 60_000
 const RETENTION_INTERVAL_MS = 60 * 60_000
-const DROP_WARNING_INTERVAL_MS = 10_000
 
 /**
  * Opens the log in a folder, which is made when missing, and cuts off what a crash left unfinished.
@@ -58,18 +60,6 @@ export async function openLog(options: LogOptions): Promise<FileLog> {
   }
 }
 
-/** Every reader that passes damage hears of it; each is reported once. */
-function damageReporter(logger: Logger, metrics: LogMetrics): (damage: Damage) => void {
-  const reported = new Set<string>()
-  return (damage) => {
-    const key = `${damage.segment}:${damage.offset}`
-    if (reported.has(key)) return
-    reported.add(key)
-    metrics.damagedBytes.inc(damage.sizeBytes)
-    logger.error({ ...damage }, 'A log segment is damaged: these bytes fail their checksum and are left out')
-  }
-}
-
 interface Parts {
   readonly platform: Platform
   readonly files: LogFiles
@@ -87,21 +77,26 @@ interface Parts {
 class FolderLog implements FileLog {
   readonly folder: string
   readonly #committer: Committer
-  readonly #followers = new Set<Follower>()
+  readonly #followers: Followers
+  readonly #drops: Drops
+  readonly #commitWatchers = new Set<() => void>()
   #retentionTimer: Timer
   #retentionPass: Promise<unknown> = Promise.resolve()
   #isClosed = false
-  #lastDropWarningMs = Number.NEGATIVE_INFINITY
 
   constructor(
     private readonly parts: Parts,
     lastSeq: LogPosition,
   ) {
-    const { platform, metrics, writer, folder, bufferBytes, commitIntervalMs, logger } = parts
+    const { platform, metrics, writer, folder, bufferBytes, commitIntervalMs, logger, files, onDamage } = parts
+    const { clock } = platform
     this.folder = folder
+    this.#drops = new Drops(clock, logger, metrics)
+    const durableThrough = (): LogPosition => this.#committer.durable
+    this.#followers = new Followers({ files, folder, logger, metrics, clock, durableThrough, onDamage })
     this.#committer = new Committer(
       {
-        clock: platform.clock,
+        clock,
         metrics,
         writer,
         folder,
@@ -113,12 +108,13 @@ class FolderLog implements FileLog {
             logger.error({ err: error, folder }, 'The prediction log cannot be written; it is retried until it works')
         },
         onCommit: () => {
-          for (const follower of this.#followers) follower.wake()
+          this.#followers.wake()
+          for (const watcher of this.#commitWatchers) watcher()
         },
       },
       lastSeq,
     )
-    this.#retentionTimer = platform.clock.after(FIRST_RETENTION_MS, this.#applyRetentionRegularly)
+    this.#retentionTimer = clock.after(FIRST_RETENTION_MS, this.#applyRetentionRegularly)
   }
 
   append(record: LogRecord): LogPosition {
@@ -128,14 +124,34 @@ class FolderLog implements FileLog {
     try {
       const appended = this.#isClosed ? 'dropped' : this.parts.encoder.append(slab, committer.nextSeq, record)
       if (appended === 'whole') return committer.appended()
-      this.#countDrop(appended)
+      this.#drops.count(appended)
       return appended === 'without-payload' ? committer.appended() : 0
     } catch (error) {
       // A record that breaks its type must not break the request it reports on.
       slab.used = start
-      this.#countDrop('dropped', error)
+      this.#drops.count('dropped', error)
       return 0
     }
+  }
+
+  take(batch: LogBatch): TakenBatch {
+    const committer = this.#committer
+    let dropped: number[] | undefined
+    let lastSeq = 0
+    for (let i = 0; i < batch.marks.length / 2; i++) {
+      const placed = this.#isClosed ? 'dropped' : placeLine(committer.filling, committer.nextSeq, batch, i)
+      if (placed === 'dropped') {
+        dropped ??= []
+        dropped.push(i)
+      } else lastSeq = committer.appended()
+      if (placed !== 'whole') this.#drops.count(placed)
+    }
+    return { lastSeq, dropped }
+  }
+
+  onCommit(watcher: () => void): Stop {
+    this.#commitWatchers.add(watcher)
+    return () => this.#commitWatchers.delete(watcher)
   }
 
   durableThrough(): LogPosition {
@@ -152,16 +168,7 @@ class FolderLog implements FileLog {
 
   subscribe(from: LogPosition, batch: (records: StoredRecord[]) => Promise<void>): Stop {
     if (this.#isClosed) throw LogErrors.CLOSED()
-    const { files, folder, logger, metrics, platform, onDamage } = this.parts
-    const durableThrough = (): LogPosition => this.#committer.durable
-    const follower = new Follower(
-      { files, folder, logger, metrics, clock: platform.clock, durableThrough, onDamage },
-      from,
-      batch,
-    )
-    this.#followers.add(follower)
-    void follower.ended.then(() => this.#followers.delete(follower))
-    return follower.stop
+    return this.#followers.subscribe(from, batch)
   }
 
   applyRetention(): Promise<RetentionReport> {
@@ -188,8 +195,7 @@ class FolderLog implements FileLog {
         'Records were lost: the prediction log could not be written',
       )
     }
-    for (const follower of this.#followers) follower.stop()
-    await Promise.all([...this.#followers].map((follower) => follower.ended))
+    await this.#followers.stop()
     await this.parts.writer.seal()
   }
 
@@ -200,17 +206,5 @@ class FolderLog implements FileLog {
         if (this.#isClosed) return
         this.#retentionTimer = this.parts.platform.clock.after(RETENTION_INTERVAL_MS, this.#applyRetentionRegularly)
       })
-  }
-
-  #countDrop(appended: 'dropped' | 'without-payload', error?: unknown): void {
-    const { metrics, platform, logger } = this.parts
-    if (appended === 'dropped') metrics.droppedRecords.inc()
-    else metrics.droppedPayloads.inc()
-    const nowMs = platform.clock.monotonicMs()
-    if (nowMs - this.#lastDropWarningMs < DROP_WARNING_INTERVAL_MS) return
-    this.#lastDropWarningMs = nowMs
-    const part = appended === 'dropped' ? 'record' : 'payload'
-    if (error === undefined) logger.warn({ part }, 'The prediction log is dropping; see ml_log_dropped_total')
-    else logger.error({ err: error, part }, 'A record could not be encoded and was dropped; see ml_log_dropped_total')
   }
 }

@@ -11,6 +11,8 @@ export { createMemoryLog, type MemoryLog, type MemoryLogOptions } from './memory
 export type { LogOptions } from './options.js'
 export { type QueryOptions, queryLog } from './query.js'
 export { type ReadOptions, readRecords } from './read.js'
+export { createLogRelay, type LogOwner, type LogRelay, type LogRelayOptions } from './relay.js'
+export type { LogBatch, TakenBatch } from './relay-batch.js'
 export type {
   DecisionRecord,
   FileLog,

@@ -14,14 +14,16 @@ export type Appended = 'whole' | 'without-payload' | 'dropped'
 // which is only copied, may be as large as `maxPayloadBytes`.
 const MAX_ENCODED_BYTES = 256 * 1024
 
-const LOST_TO_PRESSURE = ',"payload":null,"payloadDropped":"pressure"'
+export const LOST_TO_PRESSURE = ',"payload":null,"payloadDropped":"pressure"'
 const LOST_TO_SIZE = ',"payload":null,"payloadDropped":"size"'
 const ESCAPED_UNIT = Buffer.from('\\u')
-const LINE_END = '}\n'
+export const LINE_END = '}\n'
 /** Room a header keeps free for what can follow it without a payload. */
 const CLOSING_BYTES = LOST_TO_PRESSURE.length + LINE_END.length
 
 export class RecordEncoder {
+  /** Where the payload of the record appended last starts in the slab; 0 when it has none. */
+  payloadStart = 0
   readonly #names = new QuotedNames()
 
   constructor(
@@ -34,6 +36,7 @@ export class RecordEncoder {
     const header = encodeHeader(seq, record, this.#names)
     if (!slab.tryText(header, slab.headerLimit - CLOSING_BYTES)) return 'dropped'
     let result: Appended = 'whole'
+    this.payloadStart = 0
     if ((record.kind === 'prediction' || record.kind === 'call') && record.payload) {
       const policy = this.policy(record.endpoint)
       const prediction = record.kind === 'prediction' ? record.id : record.prediction
@@ -44,7 +47,7 @@ export class RecordEncoder {
           slab.used = start
           slab.tryText(lost, slab.headerLimit)
           result = 'without-payload'
-        }
+        } else this.payloadStart = start
       }
     }
     slab.tryText(LINE_END, slab.headerLimit)

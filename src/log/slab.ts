@@ -31,6 +31,14 @@ export class Slab {
     return true
   }
 
+  /** Appends a part of other bytes when it ends at or before `limit`. */
+  tryBytes(from: Uint8Array, start: number, end: number, limit: number): boolean {
+    if (this.used + end - start > limit) return false
+    this.bytes.set(from.subarray(start, end), this.used)
+    this.used += end - start
+    return true
+  }
+
   /** Appends JSON text as it is, except that newlines (only ever whitespace in valid JSON) become spaces: a line stays a line. */
   tryJson(json: Uint8Array | string, limit: number): boolean {
     const start = this.used

@@ -1,6 +1,7 @@
 // The append-only log's records. A stored format: fields are added, never renamed, retyped or removed.
 import type { Stop } from '../core/index.js'
 import type { TensorMap } from '../tensor/index.js'
+import type { LogBatch, TakenBatch } from './relay-batch.js'
 
 /** Sequence number of a record; the first is 1. Positions survive compaction. */
 export type LogPosition = number
@@ -168,6 +169,10 @@ export interface FileLog extends PredictionLog {
   readonly folder: string
   /** Resolves when everything appended so far is durable; rejects with LOG_WRITE_FAILED. */
   flush(): Promise<void>
+  /** Appends what a relay in another process encoded, under the same rules as `append`. */
+  take(batch: LogBatch): TakenBatch
+  /** Calls `watcher` after each commit, when `durableThrough` has grown. */
+  onCommit(watcher: () => void): Stop
   /** Applies each endpoint's retention to the sealed segments now; it also runs by itself every hour. */
   applyRetention(): Promise<RetentionReport>
   /** Writes what is buffered, ends subscriptions and closes the files. Later appends are dropped and counted. */
