@@ -11,7 +11,7 @@ import {
 import type { Actor, Change, Decision, Decisions, Evidence } from '../decisions/index.js'
 import { createPath, type Path, type Versions } from '../path/index.js'
 import { createFileSource, createFolderSource, type ModelSource } from '../registry/index.js'
-import { createOnnxBackends, createPool, type Pool } from '../serving/index.js'
+import { type BackendFactory, createOnnxBackends, createPool, loadScript, type Pool } from '../serving/index.js'
 import { describeRows, rowsToTensors } from '../tensor/index.js'
 import { createEndpoints, type Endpoints } from './endpoints.js'
 import { type AppLog, type Engines, openEngines } from './engines.js'
@@ -80,7 +80,10 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
     const { log, decisions } = engines
     const pool = createPool({
       platform,
-      factories: new Map([['onnx', onnx.load]]),
+      factories: new Map<string, BackendFactory>([
+        ['onnx', onnx.load],
+        ['script', loadScript],
+      ]),
       warmupInputs: ({ manifest }, signature) =>
         manifest.warmup.map(({ inputs }) =>
           rowsToTensors([inputs], describeRows(signature, manifest, manifest.labels)),

@@ -3,6 +3,7 @@
 // Domains that may not know each other are wired here and nowhere else.
 
 export { split, version } from '../route/index.js'
+export { defineScript } from '../serving/index.js'
 export { type App, createApp } from './app.js'
 export type { EndpointOrigin, Endpoints } from './endpoints.js'
 export { type AppLog, type Engines, openEngines, type RegistryState } from './engines.js'

@@ -27,6 +27,13 @@ export const CliErrors = defineErrors('CLI', {
     level: 'error',
     message: (p: { file: string; reason: string }) => `${p.file} cannot be read: ${p.reason}.`,
   },
+  SCRIPT_NOT_SENT: {
+    status: 400,
+    retry: false,
+    level: 'error',
+    message: (p: { file: string }) =>
+      `${p.file} is a script, which is code that the server runs, so it is not sent over HTTP. Push it where the server's models folder is, without --server.`,
+  },
   NOT_EMPTY: {
     status: 409,
     retry: false,

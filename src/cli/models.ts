@@ -1,9 +1,11 @@
 // `headrace models`: what is there, pushing a version, moving aliases.
 import type { Command } from 'commander'
-import type { ModelView } from '../app/index.js'
+import { AppErrors, type ModelView } from '../app/index.js'
 import type { Decision } from '../decisions/index.js'
-import { type Faces, withApi } from './context.js'
+import { isScript, pushVersion } from '../registry/index.js'
+import { type Faces, type GlobalOptions, projectOf, withApi } from './context.js'
 import { decisionLine } from './decision-line.js'
+import { CliErrors } from './errors.js'
 import { readInput } from './input-file.js'
 import { globalOptions, wholeNumber } from './options.js'
 import { print, printJson, shortText, table } from './output.js'
@@ -57,7 +59,7 @@ export function addModels(program: Command, faces: Faces): void {
   models
     .command('push')
     .argument('<model>')
-    .argument('<file>', 'the .onnx file')
+    .argument('<file>', 'the .onnx file, or a script (.ts, .mjs, .js)')
     .option('--manifest <file>', 'its model.json')
     .option('--allow-same', 'make a version even when the newest has the same content')
     .description('add a version to the models folder; it is served once it is warm')
@@ -65,6 +67,10 @@ export function addModels(program: Command, faces: Faces): void {
     .action(async (name: string, file: string, own: { manifest?: string; allowSame?: true }, command: Command) => {
       const options = globalOptions(command)
       const { manifest, allowSame = false } = own
+      if (isScript(file)) {
+        report(await pushScript(name, file, own, options), options)
+        return
+      }
       const [model, text] = await Promise.all([
         readInput(file),
         manifest === undefined ? Buffer.alloc(0) : readInput(manifest),
@@ -75,13 +81,9 @@ export function addModels(program: Command, faces: Faces): void {
           body: Buffer.concat([text, model]),
           headers: { 'Content-Type': 'application/octet-stream', 'Headrace-Manifest-Length': String(text.length) },
         })
-        return (await response.json()) as { model: string; version: number; digest: string }
+        return (await response.json()) as Pushed
       })
-      if (options.json) printJson(answer)
-      else
-        print(
-          `Pushed ${answer.model}/${answer.version} (${answer.digest}). See it with "headrace models show ${name}".`,
-        )
+      report(answer, options)
     })
 
   models
@@ -118,6 +120,32 @@ export function addModels(program: Command, faces: Faces): void {
       if (options.json) printJson(decision)
       else print(decisionLine(decision))
     })
+}
+
+interface Pushed {
+  readonly model: string
+  readonly version: number
+  readonly digest: string
+}
+
+function report(pushed: Pushed, { json }: GlobalOptions): void {
+  const { model, version, digest } = pushed
+  if (json) printJson(pushed)
+  else print(`Pushed ${model}/${version} (${digest}). See it with "headrace models show ${model}".`)
+}
+
+/** A script is code that the server runs, so it is put where only who may write the models folder can, never sent over HTTP. */
+async function pushScript(
+  model: string,
+  file: string,
+  own: { readonly manifest?: string; readonly allowSame?: true },
+  options: GlobalOptions,
+): Promise<Pushed> {
+  if (options.server !== undefined) throw CliErrors.SCRIPT_NOT_SENT({ file })
+  const { models } = await projectOf(options)
+  if (models.kind === 'file') throw AppErrors.NO_MODELS_FOLDER()
+  const { ref, digest } = await pushVersion({ folder: models.folder, model, file, ...own })
+  return { ...ref, digest }
 }
 
 function aliasPath(model: string, alias: string): string {

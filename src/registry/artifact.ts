@@ -7,6 +7,7 @@ import { completenessOf } from './completeness.js'
 import { fileDigest } from './digest.js'
 import { RegistryErrors } from './errors.js'
 import { defaultManifest, readManifest } from './manifest.js'
+import { backendOf } from './model-file.js'
 
 /** The paths that make up a version. */
 export interface VersionFiles {
@@ -37,7 +38,8 @@ export async function loadArtifact(ref: VersionRef, files: VersionFiles): Promis
   if (changed !== undefined) throw RegistryErrors.SOURCE_CHANGED({ file: changed })
   const manifest = text === undefined ? defaultManifest : readManifest(text, files.manifest!)
   const digest = content.get(files.model)!
-  return { artifact: { ref, backend: 'onnx', digest, file: files.model, sizeBytes: size, manifest }, content }
+  const backend = backendOf(files.model)
+  return { artifact: { ref, backend, digest, file: files.model, sizeBytes: size, manifest }, content }
 }
 
 /** Digests of the files that are there. */

@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type ForeignFormat, foreignFormat } from './foreign-format.js'
+import { isScript } from './model-file.js'
 import { readOnnxOutline } from './onnx-file.js'
 
 export type Completeness =
@@ -16,6 +17,8 @@ export type Completeness =
 export async function completenessOf(model: string): Promise<Completeness> {
   const foreign = await foreignFormat(model)
   if (foreign) return { kind: 'foreign', found: foreign.found, remedy: foreign.remedy }
+  // A script is one file; whether it can be run is found out where it is run.
+  if (isScript(model)) return { kind: 'complete', external: [] }
   const outline = await readOnnxOutline(model)
   if (outline.kind === 'broken') return outline
   const external: string[] = []

@@ -7,7 +7,9 @@ export const modelsSection = z
       .string()
       .min(1)
       .default('./models')
-      .describe('Folder with <model>/<version>/model.onnx, relative to the configuration file.'),
+      .describe(
+        'Folder with <model>/<version>/model.onnx (or a script: model.ts), relative to the configuration file.',
+      ),
     settleMs: z
       .number()
       .int()

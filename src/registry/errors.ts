@@ -1,4 +1,5 @@
 import { defineErrors } from '../core/index.js'
+import { isScript } from './model-file.js'
 
 export const RegistryErrors = defineErrors('REGISTRY', {
   FOLDER_UNREADABLE: {
@@ -19,7 +20,7 @@ export const RegistryErrors = defineErrors('REGISTRY', {
     retry: false,
     level: 'info',
     message: (p: { file: string; found: string; remedy: string }) =>
-      `"${p.file}" is not an ONNX model: it is ${p.found}. ${p.remedy}`,
+      `"${p.file}" is not ${isScript(p.file) ? 'a script' : 'an ONNX model'}: it is ${p.found}. ${p.remedy}`,
   },
   MANIFEST_INVALID: {
     status: 422,

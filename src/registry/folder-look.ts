@@ -3,11 +3,13 @@ import type { Dirent } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseModelName, type VersionRef, versionKey } from '../core/index.js'
+import { MODEL_FILES } from './model-file.js'
 
 export interface VersionLook {
   readonly ref: VersionRef
   readonly folder: string
-  readonly hasModel: boolean
+  /** Names of its model files; a version has one. */
+  readonly models: readonly string[]
   readonly hasManifest: boolean
   /** Equal in two looks only if no file was written, added, removed or renamed between them. */
   readonly stamp: string
@@ -80,7 +82,7 @@ async function lookAtVersion(ref: VersionRef, folder: string, unreadable: Map<st
     changedMs = Math.max(changedMs, file.mtimeMs, file.ctimeMs)
   }
   const isFile = (name: string): boolean => stats[names.indexOf(name)]?.isFile() ?? false
-  return { ref, folder, hasModel: isFile('model.onnx'), hasManifest: isFile('model.json'), stamp, changedMs }
+  return { ref, folder, models: MODEL_FILES.filter(isFile), hasManifest: isFile('model.json'), stamp, changedMs }
 }
 
 function isHidden(name: string): boolean {

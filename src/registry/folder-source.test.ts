@@ -261,10 +261,42 @@ describe('createFolderSource', () => {
       const folder = new Folder()
       folder.write('fraud/1/model.json', '{}')
       await folder.settle()
-      expect(folder.reasons()).toEqual({ 'fraud/1': 'it has no model.onnx' })
+      expect(folder.reasons()).toEqual({
+        'fraud/1': 'it has no model.onnx and no script (model.ts, model.mjs or model.js)',
+      })
       folder.write('fraud/1/model.onnx')
       await folder.settle()
       expect(await folder.listed()).toEqual(['fraud/1'])
+    })
+
+    it('takes a script for a model, and another file beside it for neither', async () => {
+      const folder = new Folder()
+      folder.write('rule/1/model.ts', 'export default 1')
+      folder.write('rule/2/model.mjs', '')
+      folder.write('rule/3/model.ts', 'export default 1')
+      folder.write('rule/3/model.onnx')
+      await folder.settle()
+      expect(await folder.listed()).toEqual(['rule/1'])
+      expect(await folder.source.get(ref('rule/1'))).toMatchObject({
+        backend: 'script',
+        file: folder.path('rule/1/model.ts'),
+        sizeBytes: 16,
+      })
+      expect(folder.reasons()).toEqual({
+        'rule/2': 'model.mjs is an empty file. Copy or export it again.',
+        'rule/3': 'it has model.onnx and model.ts, and a version is one file',
+      })
+    })
+
+    it('keeps the version it announced when another model file is put beside it', async () => {
+      const folder = new Folder()
+      folder.write('rule/1/model.ts', 'export default 1')
+      await folder.settle()
+      await folder.source.get(ref('rule/1'))
+      folder.write('rule/1/model.onnx')
+      await folder.settle()
+      expect(await folder.listed()).toEqual(['rule/1'])
+      expect((await folder.source.get(ref('rule/1'))).backend).toBe('script')
     })
 
     it('waits for files with external tensors, also in a folder below, and for all of their bytes', async () => {

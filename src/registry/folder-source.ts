@@ -1,8 +1,8 @@
-// Versions from `<folder>/<model>/<version>/model.onnx` (and model.json). Copying into the folder is not atomic, so a version
+// Versions from `<folder>/<model>/<version>/model.onnx`, or `model.ts` (and model.json). Copying into the folder is not atomic, so a version
 // is announced only when it is complete: (1) nothing in its folder changed for the settle time, by two looks or by the file
 // system's own times (so that start-up does not wait for old files), and (2) the ONNX file is whole and the files it names are
 // there. Rename a finished folder into place, or use pushVersion, and a watcher can never see half of it.
-import { join, relative, sep } from 'node:path'
+import { basename, join, relative, sep } from 'node:path'
 import { type Platform, type Stop, type VersionRef, versionKey } from '../core/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
 import { type Content, contentDifference, loadArtifact, readContent, type VersionFiles } from './artifact.js'
@@ -195,7 +195,7 @@ class ModelsFolder implements FolderSource {
     const key = versionKey(found.ref)
     const version = this.#tracked.get(key) ?? newlyTracked(found, nowMs)
     this.#tracked.set(key, version)
-    if (!found.hasModel) return false
+    if (!hasModel(version, found)) return false
     version.missingSinceMs = undefined
     if (version.stamp !== found.stamp) {
       version.stamp = found.stamp
@@ -209,8 +209,16 @@ class ModelsFolder implements FolderSource {
     }
     // What is not announced is examined again at each look: files in folders below do not show in the stamp.
     if (version.isAnnounced && version.examinedStamp === found.stamp) return false
-    version.files = { ...version.files, manifest: found.hasManifest ? join(found.folder, 'model.json') : undefined }
-    const reason = await this.#examine(version, events).catch((error: Error) => error.message)
+    const model = version.isAnnounced ? version.files.model : join(found.folder, found.models[0]!)
+    version.files = {
+      ...version.files,
+      model,
+      manifest: found.hasManifest ? join(found.folder, 'model.json') : undefined,
+    }
+    const reason =
+      !version.isAnnounced && found.models.length > 1
+        ? `it has ${found.models.join(' and ')}, and a version is one file`
+        : await this.#examine(version, events).catch((error: Error) => error.message)
     if (reason === undefined) {
       version.examinedStamp = found.stamp
     } else if (reason !== version.reason) {
@@ -232,7 +240,7 @@ class ModelsFolder implements FolderSource {
       return undefined
     }
     const completeness = await completenessOf(version.files.model)
-    if (completeness.kind !== 'complete') return incompleteness(completeness, version.folder)
+    if (completeness.kind !== 'complete') return incompleteness(completeness, version)
     version.files = { ...version.files, external: completeness.external }
     version.isAnnounced = true
     // Announced again when its files were replaced before anybody got them: to everyone they are new.
@@ -246,7 +254,7 @@ class ModelsFolder implements FolderSource {
     let isSettling = false
     for (const [key, version] of this.#tracked) {
       const found = look.versions.get(key)
-      if (found?.hasModel || isUnreadable(version.folder, look)) continue
+      if ((found && hasModel(version, found)) || isUnreadable(version.folder, look)) continue
       if (!version.isAnnounced) {
         if (found) version.reason = NO_MODEL
         else this.#tracked.delete(key)
@@ -280,14 +288,20 @@ class ModelsFolder implements FolderSource {
   }
 }
 
-function incompleteness(found: Exclude<Completeness, { kind: 'complete' }>, folder: string): string {
+/** Whether its model file is there: the one announced, or any before that. */
+function hasModel(version: Tracked, { models }: VersionLook): boolean {
+  return version.isAnnounced ? models.includes(basename(version.files.model)) : models.length > 0
+}
+
+function incompleteness(found: Exclude<Completeness, { kind: 'complete' }>, { files, folder }: Tracked): string {
+  const file = basename(files.model)
   switch (found.kind) {
     case 'foreign':
-      return `model.onnx is ${found.found}. ${found.remedy}`
+      return `${file} is ${found.found}. ${found.remedy}`
     case 'broken':
-      return `model.onnx is not whole: ${found.reason}`
+      return `${file} is not whole: ${found.reason}`
     case 'missing':
-      return `model.onnx keeps tensors in "${relative(folder, found.file)}", which is not there`
+      return `${file} keeps tensors in "${relative(folder, found.file)}", which is not there`
   }
 }
 
@@ -299,7 +313,7 @@ function compareRefs(a: VersionRef, b: VersionRef): number {
   return a.model < b.model ? -1 : a.model > b.model ? 1 : a.version - b.version
 }
 
-const NO_MODEL = 'it has no model.onnx'
+const NO_MODEL = 'it has no model.onnx and no script (model.ts, model.mjs or model.js)'
 
 function newlyTracked(found: VersionLook, nowMs: number): Tracked {
   return {

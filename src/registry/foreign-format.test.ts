@@ -47,10 +47,19 @@ describe('foreignFormat', () => {
     ['lfs.onnx', 'version https://git-lfs.github.com/spec/v1\noid sha256:', 'a Git LFS pointer, not the file itself'],
     ['login.onnx', '<!DOCTYPE html><html>', expect.stringContaining('a web page') as unknown as string],
     ['p.pmml', '<?xml version="1.0"?><PMML>', 'XML, as PMML is'],
+    ['train.py', 'import sklearn', 'a Python program'],
+    ['rule.cjs', 'module.exports = {}', 'a script by another name'],
+    ['model.onnx', "import { defineScript } from 'headrace'", 'a script'],
     ['any.json', '{"a": 1}', 'JSON'],
     ['none.onnx', '', 'an empty file'],
   ])('recognises %s', async (name, content, expected) => {
     expect(await found(name, typeof content === 'string' ? Buffer.from(content, 'latin1') : content)).toEqual(expected)
+  })
+
+  it('tells of a script only what no script can be', async () => {
+    expect(await found('model.ts', '[1, 2].map(String)')).toBeUndefined()
+    expect(await found('model.js', '{ const tree = 1 }')).toBeUndefined()
+    expect(await found('model.mjs', '<!DOCTYPE html><html>')).toContain('a web page')
   })
 
   it('says how to export to ONNX', async () => {

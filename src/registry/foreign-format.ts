@@ -2,6 +2,7 @@
 // that their training library saves.
 import { open, readdir, stat } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
+import { isScript } from './model-file.js'
 
 export interface ForeignFormat {
   /** As in "it is a Python pickle". */
@@ -18,6 +19,8 @@ interface Evidence {
 }
 
 interface Format extends ForeignFormat {
+  /** What it tells apart can also stand where a script should. */
+  readonly isOfAny?: true
   readonly is: (file: Evidence) => boolean
 }
 
@@ -33,11 +36,13 @@ const UNPACK = 'Unpack it and give the .onnx file inside.'
 const FORMATS: readonly Format[] = [
   {
     is: ({ bytes }) => bytes.length === 0,
+    isOfAny: true,
     found: 'an empty file',
     remedy: 'Copy or export it again.',
   },
   {
     is: ({ text }) => text.startsWith('version https://git-lfs'),
+    isOfAny: true,
     found: 'a Git LFS pointer, not the file itself',
     remedy: 'Run "git lfs pull" first.',
   },
@@ -91,8 +96,25 @@ const FORMATS: readonly Format[] = [
   { is: ({ text }) => /^\s*<(\?xml|PMML)/.test(text), found: 'XML, as PMML is', remedy: SKLEARN },
   {
     is: ({ text }) => /^\s*<(!doctype|html)/i.test(text),
+    isOfAny: true,
     found: 'a web page, probably an error or a login page that was downloaded in place of the file',
     remedy: 'Open it to see what it says, then download the file again.',
+  },
+  {
+    is: ({ text }) => text.includes('defineScript'),
+    found: 'a script',
+    remedy: 'A script is code: it is not taken over HTTP. Name it .ts and push it where the models folder is.',
+  },
+  {
+    is: ({ extension }) => extension === '.py' || extension === '.ipynb',
+    found: 'a Python program',
+    remedy:
+      'Export the model it trains to ONNX. What is no model but rules can be a script: see "Scripts" in docs/models.md.',
+  },
+  {
+    is: ({ extension }) => ['.cjs', '.mts', '.cts', '.tsx', '.jsx'].includes(extension),
+    found: 'a script by another name',
+    remedy: 'Scripts are ECMAScript modules named .ts, .mjs or .js.',
   },
   { is: ({ text }) => /^\s*[{[]/.test(text), found: 'JSON', remedy: 'Give the .onnx file.' },
   {
@@ -107,12 +129,12 @@ const FORMATS: readonly Format[] = [
   },
 ]
 
-/** What a file or folder that is not ONNX is; undefined when nothing known fits, as for an ONNX file that was cut off. */
+/** What a file or folder is that is no ONNX and no script; undefined when nothing known fits, as for an ONNX file that was cut off. */
 export async function foreignFormat(path: string): Promise<ForeignFormat | undefined> {
   if ((await stat(path)).isDirectory()) return folderFormat(path)
   const bytes = await firstBytes(path, 4096)
   const evidence: Evidence = { bytes, text: bytes.toString('latin1'), extension: extname(path).toLowerCase() }
-  return FORMATS.find((format) => format.is(evidence))
+  return FORMATS.find((format) => (format.isOfAny || !isScript(path)) && format.is(evidence))
 }
 
 async function folderFormat(path: string): Promise<ForeignFormat> {

@@ -79,6 +79,21 @@ describe('pushVersion', () => {
     expect(readFileSync(join(folder, 'model.json'), 'utf8')).toContain('beside')
   })
 
+  it('takes a script under its own extension, and the same one once', async () => {
+    const folder = tempFolder()
+    const file = join(tempFolder(), 'rule.mjs')
+    writeFileSync(file, 'export default 1')
+    writeFileSync(file.replace('.mjs', '.json'), '{"labels": ["no", "yes"]}')
+    const pushed = await pushVersion({ folder, model: 'rule', file })
+    expect(readdirSync(pushed.folder).sort()).toEqual(['model.json', 'model.mjs'])
+    await expect(pushVersion({ folder, model: 'rule', file })).rejects.toMatchObject({ code: 'REGISTRY_SAME_CONTENT' })
+    writeFileSync(file, '')
+    await expect(pushVersion({ folder, model: 'rule', file })).rejects.toMatchObject({
+      code: 'REGISTRY_NOT_ONNX',
+      message: expect.stringContaining('is not a script: it is an empty file'),
+    })
+  })
+
   it('copies external tensors to where the model looks for them', async () => {
     const from = tempFolder()
     const tensor = create(TensorProtoSchema, {

@@ -8,12 +8,13 @@ import { type Digest, type ModelName, parseModelName, type VersionRef } from '..
 import { type Content, findFiles, loadArtifact, readContent, type VersionFiles } from './artifact.js'
 import { RegistryErrors } from './errors.js'
 import { parseVersion } from './folder-look.js'
+import { MODEL_FILES, modelFileFor } from './model-file.js'
 
 export interface PushOptions {
   /** The models folder; made if it is not there. */
   readonly folder: string
   readonly model: string
-  /** The ONNX file. */
+  /** The ONNX file or script. */
   readonly file: string
   /** Path of its model.json; default: `<base>.json` or `model.json` beside the file, if there is one. */
   readonly manifest?: string
@@ -75,7 +76,9 @@ async function refuseSame(modelFolder: string, model: ModelName, content: string
   const newest = (await versionsIn(modelFolder)).at(-1)
   if (newest === undefined) return
   // A newest version that is damaged or not finished is not the same, and does not stand in the way of a better one.
-  const files = await findFiles(join(modelFolder, String(newest), 'model.onnx')).catch(() => undefined)
+  const folder = join(modelFolder, String(newest))
+  const file = (await readdir(folder).catch(() => [])).find((name) => MODEL_FILES.includes(name))
+  const files = file && (await findFiles(join(folder, file)).catch(() => undefined))
   if (files && byName(files, await readContent(files)) === content) {
     throw RegistryErrors.SAME_CONTENT({ model, version: newest, digest })
   }
@@ -83,7 +86,7 @@ async function refuseSame(modelFolder: string, model: ModelName, content: string
 
 async function copyInto(folder: string, files: VersionFiles): Promise<VersionFiles> {
   const copied = {
-    model: join(folder, 'model.onnx'),
+    model: join(folder, modelFileFor(files.model)),
     manifest: files.manifest && join(folder, 'model.json'),
     external: files.external.map((file) => join(folder, relative(dirname(files.model), file))),
   }

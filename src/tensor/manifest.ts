@@ -40,7 +40,7 @@ export interface ModelManifest {
 /** A version's files on local disk, complete and with a known digest. */
 export interface VersionArtifact {
   readonly ref: VersionRef
-  /** Which backend runs it: `onnx`. */
+  /** Which backend runs it: `onnx` or `script`. */
   readonly backend: string
   /** SHA-256 of the model file; checked again by whoever loads it. */
   readonly digest: Digest
