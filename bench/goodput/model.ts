@@ -1,8 +1,10 @@
 // The simulated model: a run of n rows takes a·n + b milliseconds, give or take a seeded noise. One run at a time.
 import { type Clock, type Random, seededRandom } from '../../src/core/index.js'
 
-/** Rows in the largest batch that anybody may run; a model's capacity is what it does with nothing but these. */
+/** `maxBatchSize` by default. A model's capacity is what it does with nothing but batches of this size. */
 export const MAX_BATCH_ROWS = 32
+/** The most that anybody runs: Headrace may grow its bound this far under pressure, and rivals may be configured to it. */
+export const LARGEST_BATCH_ROWS = 64
 /** Standard deviation of the logarithm of a run's time. */
 const NOISE = 0.1
 
@@ -25,7 +27,7 @@ export function runMs({ rowMs, baseMs }: ModelCost, rows: number): number {
   return rowMs * rows + baseMs
 }
 
-/** Rows per millisecond at full batches. */
+/** Rows per millisecond at batches of `MAX_BATCH_ROWS`. */
 export function capacity(model: ModelCost): number {
   return MAX_BATCH_ROWS / runMs(model, MAX_BATCH_ROWS)
 }
