@@ -33,25 +33,36 @@ export const createHeadrace: CreateScheduler = (bench) => {
     },
   })
   let id = 0
+  /** What is wrong with the bench or the batcher, kept until somebody can be told. */
+  let fault: unknown
   return {
     submit({ rows, limitMs, answer }) {
       const data = new Float32Array(rows).fill(++id)
       const x: Tensor = { name: 'x', datatype: 'FP32', shape: [rows, 1], data }
       const input = { tensors: new Map([['x', x]]), rows, outputs: undefined, cancelled: false }
-      batcher.call(input, Deadline.in(clock, limitMs)).then(
-        ({ outputs }) => {
-          const y = outputs.get('y')!.data as Float32Array
-          if (y.length !== rows || y.some((value, i) => value !== -data[i]!)) throw new Error('An answer was mixed up.')
-          answer(true)
-        },
-        (error: HeadraceError) => {
-          // Overload and deadlines are part of the play; anything else is a fault of the bench.
-          if (error.status !== 429 && error.status !== 504) throw error
-          answer(false)
-        },
-      )
+      batcher
+        .call(input, Deadline.in(clock, limitMs))
+        .then(
+          ({ outputs }) => {
+            const y = outputs.get('y')!.data as Float32Array
+            if (y.length !== rows || y.some((value, i) => value !== -data[i]!))
+              throw new Error('An answer was mixed up.')
+            answer(true)
+          },
+          (error: HeadraceError) => {
+            // Overload and deadlines are part of the play.
+            if (error.status !== 429 && error.status !== 504) throw error
+            answer(false)
+          },
+        )
+        .catch((error: unknown) => {
+          fault ??= error
+        })
     },
-    turnEnd: () => settle(deferred),
+    async turnEnd() {
+      await settle(deferred)
+      if (fault !== undefined) throw fault
+    },
   }
 }
 
