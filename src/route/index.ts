@@ -2,12 +2,29 @@
 // The interpreter is a pure state machine; the path carries out its steps.
 // Releases, experiments and failover are edits of a tree, and every choice is recorded with its probability.
 export { armAt, assignmentPoint } from './assignment.js'
-export { routeSchema, split, version } from './config.js'
+export { type CompiledRoute, compileRoute } from './compile.js'
+export {
+  cascade,
+  cheapest,
+  constant,
+  ensemble,
+  fallback,
+  fastest,
+  lastKnown,
+  match,
+  routeSchema,
+  shadow,
+  split,
+  version,
+} from './config.js'
+export { constantAnswer } from './constant-answer.js'
 export { RouteErrors } from './errors.js'
-export { type CompiledRoute, compileRoute } from './interpreter.js'
+export { leafText } from './leaf-text.js'
+export { stackInputs } from './stack-inputs.js'
 export type {
   CallEvent,
   CallRole,
+  CallStep,
   Cascade,
   Cheapest,
   Constant,
@@ -19,6 +36,7 @@ export type {
   LastKnown,
   Match,
   MatchWhen,
+  ReplyStep,
   RouteChoice,
   RouteContext,
   RouteHealth,

@@ -85,7 +85,10 @@ export interface Cascade {
     /** Least confidence, 0 to 1, that every row must reach for this arm's answer to be taken; absent on the last arm. */
     readonly confidence?: number
   }[]
-  /** Output with class probabilities [rows, classes]; default: the first whose meaning is `probabilities`. Confidence is a row's largest. */
+  /**
+   * Output with class probabilities [rows, classes]; default: the one whose meaning is `probabilities`. Confidence is the row's
+   * largest; of a single probability p, the larger of p and 1 - p. An answer without the output is never sure.
+   */
   readonly output?: string
 }
 
@@ -128,7 +131,7 @@ export interface Ensemble {
   /** `average` and `weighted`: numeric outputs; `vote`: labels; `stack`: the arms' outputs are the inputs of `meta`. */
   readonly combine: 'average' | 'weighted' | 'vote' | 'stack'
   readonly arms: readonly { readonly name: string; readonly route: RouteNode; readonly weight?: number }[]
-  /** For `stack`: input i of the meta-model gets the output so named of the arms, joined along the last axis. */
+  /** For `stack`: each input of the meta-model gets the output so named of the arms, joined along the last axis. */
   readonly meta?: VersionLeaf
   /** Answers needed; default all. Arms that fail are left out as long as so many remain (not with `stack`). */
   readonly quorum?: number
@@ -136,16 +139,18 @@ export interface Ensemble {
 
 export type RouteNode = RouteLeaf | Split | Match | Fallback | Cascade | Shadow | Fastest | Cheapest | Ensemble
 
-/** What the interpreter may ask about the world; answers must not change a request's tensors. All synchronous. */
+/** What the interpreter may ask about the world. All synchronous. */
 export interface RouteHealth {
-  /** Whether a version may be called now: its circuit is closed, or half-open and this call is the probe. */
+  /** Whether a version may be called now: its circuit is closed, or half-open and this call is the probe. Asked only where there is an alternative. */
   admits(leaf: VersionLeaf): boolean
   /** Milliseconds a call is expected to take; undefined when nothing is known. */
   expectedMs(leaf: VersionLeaf): number | undefined
   /** Takes one retry from the endpoint's budget, if there is one left. */
   takeRetry(): boolean
-  /** Reserves a place for one more copy of a shadow node; the driver gives it back when the copy's calls have ended. */
+  /** Reserves a place for one more copy of a shadow node. */
   takeShadow(node: string, maxInFlight: number): boolean
+  /** Gives the place back: the copy has ended. */
+  endShadow(node: string): void
 }
 
 export interface RouteContext {
@@ -176,44 +181,66 @@ export type CallRole = 'primary' | 'attempt' | 'hedge' | 'shadow'
 /** One thing the interpreter asks its driver to do. */
 export type Step =
   /** Run a leaf; answer with `resume({ kind: 'result' | 'failure', call })`. */
-  | {
-      readonly kind: 'call'
-      readonly call: number
-      readonly leaf: RouteLeaf
-      readonly role: CallRole
-      /** Milliseconds after start by which this call is given up; never later than the request's own. */
-      readonly deadlineMs: number
-      /** Calls whose outputs are this call's inputs (stacking); undefined: the request's own inputs. */
-      readonly inputsFrom?: readonly number[]
-    }
+  | CallStep
   /** The answer of `call` is not needed any more: drop it if it is still queued. No event comes back for it. */
   | { readonly kind: 'cancel'; readonly call: number }
   /** Nothing to do until a call ends or `untilMs` (milliseconds after start) passes. */
   | { readonly kind: 'wait'; readonly untilMs?: number }
-  /** Answer with the result of `call`, or with `answer` when it was combined from several. */
-  | {
-      readonly kind: 'reply'
-      readonly call: number
-      readonly answer?: TensorMap
-      /** The route's first choice did not give this answer. */
-      readonly isFallback: boolean
-    }
+  | ReplyStep
   | { readonly kind: 'fail'; readonly error: HeadraceError }
   /** The reply is out and nothing more will be asked for; calls still running finish on their own and record themselves. */
   | { readonly kind: 'detach' }
 
+export interface CallStep {
+  readonly kind: 'call'
+  readonly call: number
+  readonly leaf: RouteLeaf
+  readonly role: CallRole
+  /** Milliseconds after start by which this call is given up: never later than the request's own, shadows apart. */
+  readonly deadlineMs: number
+  /** `health.admits` was asked and said yes, so the circuit has to be told how the call ends. */
+  readonly isGuarded: boolean
+  /** A node reads outputs that the caller may not have asked for: ask the version for all of them. */
+  readonly wantsAllOutputs: boolean
+  /** The answers whose outputs are this call's inputs (`stackInputs`); undefined: the request's own inputs. */
+  readonly inputsFrom: readonly TensorMap[] | undefined
+}
+
+/** Answer with the result of `call`, or with `answer` when a node combined it from several. */
+export interface ReplyStep {
+  readonly kind: 'reply'
+  readonly call: number
+  readonly answer: TensorMap | undefined
+  /** The node that combined `answer`. */
+  readonly combinedBy: string | undefined
+  /** The route's first choice did not give this answer. */
+  readonly isFallback: boolean
+  /** The outermost choice that was a second best. */
+  readonly fallback: RouteChoice | undefined
+}
+
 export type CallEvent =
-  | { readonly kind: 'result'; readonly call: number; readonly answer: TensorMap; readonly nowMs: number }
+  | {
+      readonly kind: 'result'
+      readonly call: number
+      readonly answer: TensorMap
+      readonly nowMs: number
+      /** The output that means class probabilities, where a cascade looks for confidence when it names none. */
+      readonly probabilities?: string | undefined
+    }
   | { readonly kind: 'failure'; readonly call: number; readonly error: HeadraceError; readonly nowMs: number }
   /** The time a `wait` named has come. */
   | { readonly kind: 'time'; readonly nowMs: number }
-  /** The step was carried out and the driver asks what else to do now (after `call`, `cancel` and `reply`). */
+  /** The step was carried out and the driver asks what else to do now (after `call`, `cancel`, `reply` and `fail`). */
   | { readonly kind: 'next'; readonly nowMs: number }
 
 /** One request's walk through the tree. `nowMs` is milliseconds after start. */
 export interface RouteRun {
   start(context: RouteContext): Step
   resume(event: CallEvent): Step
-  /** The choices made so far, outermost first. */
+  /**
+   * The choices that stand now: one for each node that was entered, in the order they were first entered. A node that moves on to
+   * another arm replaces its choice. Complete when the reply or failure is asked for.
+   */
   readonly choices: readonly RouteChoice[]
 }

@@ -43,21 +43,25 @@ export function routeRunContract(): void {
             if (step.kind === 'call') {
               expect(running.has(step.call) || ended.has(step.call)).toBe(false)
               running.add(step.call)
-              step = run.resume({ kind: 'next' })
+              step = run.resume({ kind: 'next', nowMs: 0 })
             } else if (step.kind === 'wait') {
               const [call] = running
               if (call === undefined) {
-                step = run.resume({ kind: 'time' })
+                step = run.resume({ kind: 'time', nowMs: 0 })
                 continue
               }
               running.delete(call)
               ended.add(call)
               const error = new HeadraceError('TEST_FAILED', 'failed', 500, false, 'error', {})
-              step = run.resume(outcomes.next().value ? { kind: 'result', call } : { kind: 'failure', call, error })
+              step = run.resume(
+                outcomes.next().value
+                  ? { kind: 'result', call, answer: new Map(), nowMs: 0 }
+                  : { kind: 'failure', call, error, nowMs: 0 },
+              )
             } else if (step.kind === 'reply' || step.kind === 'fail') {
               replies++
               if (step.kind === 'reply') expect(ended.has(step.call)).toBe(true)
-              step = run.resume({ kind: 'next' })
+              step = run.resume({ kind: 'next', nowMs: 0 })
             } else {
               break
             }

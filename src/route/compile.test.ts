@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { routeRunContract } from '../../test/contract/route-run.js'
 import { seededRandom } from '../core/index.js'
+import { compileRoute } from './compile.js'
 import { split, version } from './config.js'
-import { compileRoute } from './interpreter.js'
 
 const half = (name: string, a = version('a', 1), b = version('b', 1)) =>
   split({

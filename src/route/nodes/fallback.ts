@@ -1,0 +1,119 @@
+// Fallback: arms in order until one answers. An arm whose circuits are open fails at once, so it costs nothing.
+import type { HeadraceError } from '../../core/index.js'
+import {
+  type Answer,
+  type CompiledNode,
+  isCallersFault,
+  type Parent,
+  type Run,
+  type Running,
+  type Scope,
+} from '../machine.js'
+import type { Fallback, RouteChoice } from '../types.js'
+import { armPlace, type Compiler, enterName, invalid, needArms, type Place } from './compiler.js'
+import { armDeadlineMs, type TimedArm } from './time-share.js'
+
+interface Arm extends TimedArm {
+  readonly retries: number
+  readonly choice: RouteChoice
+}
+
+class FallbackNode implements CompiledNode {
+  readonly isInstant: boolean
+  readonly select = undefined
+
+  constructor(readonly arms: readonly Arm[]) {
+    this.isInstant = arms.every(({ node }) => node.isInstant)
+  }
+
+  enter(run: Run, parent: Parent, arm: number, scope: Scope): Running {
+    return new FallbackFrame(run, parent, arm, scope, this.arms)
+  }
+
+  expectedMs(run: Run): number | undefined {
+    return this.arms[0]!.node.expectedMs(run)
+  }
+}
+
+class FallbackFrame implements Parent, Running {
+  #child: Running
+  #tries = 0
+  #error: HeadraceError | undefined
+  /** Tries of one arm share its time. */
+  #deadlineMs = 0
+
+  constructor(
+    private readonly run: Run,
+    private readonly parent: Parent,
+    private readonly arm: number,
+    private readonly scope: Scope,
+    private readonly arms: readonly Arm[],
+  ) {
+    this.#child = this.#start(0)
+  }
+
+  answered(index: number, answer: Answer): void {
+    this.parent.answered(this.arm, index === 0 ? answer : { ...answer, fallback: this.arms[index]!.choice })
+  }
+
+  failed(index: number, error: HeadraceError): void {
+    // What the first choice failed with says most; an open circuit only says that others failed before.
+    if (this.#error === undefined || this.#error.code === 'ROUTE_CIRCUIT_OPEN') this.#error = error
+    if (isCallersFault(error)) this.parent.failed(this.arm, error)
+    else if (this.#mayRetry(index, error)) {
+      this.#tries++
+      this.#child = this.#enter(index, 'attempt')
+    } else if (index + 1 < this.arms.length) this.#child = this.#start(index + 1)
+    else this.parent.failed(this.arm, this.#error)
+  }
+
+  cancel(): void {
+    this.#child.cancel()
+  }
+
+  #start(index: number): Running {
+    const { run, scope, arms } = this
+    this.#tries = 0
+    this.#deadlineMs = armDeadlineMs(run, scope.deadlineMs, arms, index)
+    run.choose(arms[index]!.choice)
+    return this.#enter(index, index === 0 ? scope.role : 'attempt')
+  }
+
+  #enter(index: number, role: Scope['role']): Running {
+    const { run, scope, arms } = this
+    return arms[index]!.node.enter(run, this, index, {
+      ...scope,
+      deadlineMs: this.#deadlineMs,
+      role: scope.role === 'shadow' ? 'shadow' : role,
+      // Refusing the last arm would help nobody.
+      isGuarded: index < arms.length - 1 || scope.isGuarded,
+    })
+  }
+
+  /** An error that names a time to come back passes by later, not now: the next arm is better than that. */
+  #mayRetry(index: number, error: HeadraceError): boolean {
+    const { run, arms } = this
+    return (
+      error.retry &&
+      this.#tries < arms[index]!.retries &&
+      error.params['retryAfterMs'] === undefined &&
+      run.nowMs < this.#deadlineMs &&
+      run.health.takeRetry()
+    )
+  }
+}
+
+export function compileFallback(node: Fallback, outer: Place, compiler: Compiler): CompiledNode {
+  const place = enterName(compiler, node, outer)
+  needArms(node.arms, place)
+  const arms = node.arms.map(({ route, timeoutMs, retries = 0 }, i): Arm => {
+    const at = armPlace(place, i)
+    if (timeoutMs !== undefined && !(timeoutMs > 0)) throw invalid(at, 'timeoutMs is not above 0')
+    if (!Number.isInteger(retries) || retries < 0) throw invalid(at, 'retries is not a whole number from 0')
+    if (route.kind === 'constant' && i < node.arms.length - 1)
+      throw invalid(at, 'a constant always answers, so the arms after it are never reached')
+    const choice = { node: node.name, arm: String(i), probability: 1 }
+    return { node: compiler.compile(route, at), timeoutMs, retries, choice }
+  })
+  return new FallbackNode(arms)
+}

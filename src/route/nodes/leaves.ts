@@ -1,0 +1,51 @@
+// The leaves: a version is called; the last known answer and a constant are given by the driver, which has both.
+import type { CompiledNode, Parent, Run, Running, Scope } from '../machine.js'
+import type { Constant, LastKnown, RouteContext, VersionLeaf } from '../types.js'
+import { type Compiler, invalid, type Place } from './compiler.js'
+
+class VersionNode implements CompiledNode {
+  readonly isInstant = false
+
+  constructor(private readonly leaf: VersionLeaf) {}
+
+  enter(run: Run, parent: Parent, arm: number, scope: Scope): Running {
+    return run.call(this.leaf, parent, arm, scope)
+  }
+
+  expectedMs(run: Run): number | undefined {
+    return run.health.expectedMs(this.leaf)
+  }
+
+  select = (_context: RouteContext, _draw: number): VersionLeaf => this.leaf
+}
+
+/** Nothing to ask for: the request's own answer from before, or one that is always the same. */
+class GivenNode implements CompiledNode {
+  readonly isInstant = true
+  readonly select = undefined
+
+  constructor(private readonly leaf: LastKnown | Constant) {}
+
+  enter(run: Run, parent: Parent, arm: number, scope: Scope): Running {
+    return run.call(this.leaf, parent, arm, scope)
+  }
+
+  expectedMs(): number {
+    return 0
+  }
+}
+
+export function compileVersion(leaf: VersionLeaf, _: Place, { leaves }: Compiler): CompiledNode {
+  leaves.push(leaf)
+  return new VersionNode(leaf)
+}
+
+export function compileLastKnown(leaf: LastKnown, place: Place): CompiledNode {
+  if (leaf.maxAgeMs !== undefined && !(leaf.maxAgeMs > 0)) throw invalid(place, 'maxAgeMs is not above 0')
+  return new GivenNode(leaf)
+}
+
+export function compileConstant(leaf: Constant, place: Place): CompiledNode {
+  if (Object.keys(leaf.outputs).length === 0) throw invalid(place, `the constant "${leaf.name}" has no outputs`)
+  return new GivenNode(leaf)
+}
