@@ -16,6 +16,7 @@ import { NodeExchange } from './predict/node-exchange.js'
 import { answerProbe } from './probes.js'
 import { errorBody, sendError } from './reply.js'
 import { predictTarget } from './target.js'
+import { attachWire, type Wire } from './wire/wire.js'
 
 export interface RunningServer {
   readonly app: App
@@ -87,12 +88,12 @@ export async function startServer(app: App): Promise<RunningServer> {
       headersTimeout: settings.headersTimeoutMs,
       requestTimeout: settings.requestTimeoutMs,
       connectionsCheckingInterval: 1000,
-      keepAliveTimeout: 75_000,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
       noDelay: true,
     },
     handle,
   )
-  server.on('clientError', refuseMalformed)
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuseMalformed(error.code, socket))
   // Who asks first is told before sending a body that is too large.
   server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
     if (!(Number(request.headers['content-length']) > settings.bodyLimitBytes)) response.writeContinue()
@@ -107,16 +108,27 @@ export async function startServer(app: App): Promise<RunningServer> {
     .with()
   server.maxConnections = settings.maxConnections
   server.on('drop', () => refusedConnections.inc())
+  const wire = attachWire(server, {
+    clock: app.platform.clock,
+    intake,
+    clients,
+    predict,
+    limits: { ...settings, keepAliveTimeoutMs: KEEP_ALIVE_TIMEOUT_MS },
+    guard,
+    refuseMalformed,
+  })
   await listen(server, settings.host, settings.port)
   const { port } = server.address() as AddressInfo
   let closed: Promise<void> | undefined
 
   async function close(): Promise<void> {
     closing.abort()
+    wire.isClosing = true
     // Who hears that the connection ends does not send its next request into the void.
     for (const response of responses.values()) if (!response.headersSent) response.setHeader('Connection', 'close')
-    await withinMs(app.platform.clock, settings.drainMs, closeWhenIdle(server))
+    await withinMs(app.platform.clock, settings.drainMs, closeWhenIdle(server, wire))
     server.closeAllConnections()
+    wire.closeAll()
     await app.close()
     if (loadingApi) await (await loadingApi).close()
     await parsePool.close()
@@ -145,6 +157,7 @@ function originForm(request: IncomingMessage): string {
 }
 
 const SLASH = 47
+const KEEP_ALIVE_TIMEOUT_MS = 75_000
 const IDLE_CHECK_MS = 20
 
 /**
@@ -154,11 +167,13 @@ const IDLE_CHECK_MS = 20
 const LINGER_MS = 300
 
 /** Stops accepting and resolves when every connection has finished what it was doing. */
-function closeWhenIdle(server: Server): Promise<void> {
+function closeWhenIdle(server: Server, wire: Wire): Promise<void> {
   return new Promise((resolve) => {
     const startedMs = performance.now()
     const timer = setInterval(() => {
-      if (performance.now() - startedMs >= LINGER_MS) server.closeIdleConnections()
+      if (performance.now() - startedMs < LINGER_MS) return
+      server.closeIdleConnections()
+      wire.closeIdle()
     }, IDLE_CHECK_MS)
     // Not the close of node:http, which cuts connections that are idle now.
     TcpServer.prototype.close.call(server, () => {
@@ -189,17 +204,17 @@ function listen(server: Server, host: string, port: number): Promise<void> {
 }
 
 /** What Node's parser refuses never becomes a request; it still gets an error in our shape. */
-function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
+function refuseMalformed(code: string | undefined, socket: Duplex): void {
+  if (!socket.writable || code === 'ECONNRESET') {
     socket.destroy()
     return
   }
   const failure =
-    error.code === 'HPE_HEADER_OVERFLOW'
+    code === 'HPE_HEADER_OVERFLOW'
       ? HttpErrors.HEADERS_TOO_LARGE()
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+      : code === 'ERR_HTTP_REQUEST_TIMEOUT'
         ? HttpErrors.TIMEOUT()
-        : HttpErrors.MALFORMED({ reason: error.code ?? 'unreadable' })
+        : HttpErrors.MALFORMED({ reason: code ?? 'unreadable' })
   const body = errorBody(failure)
   socket.end(
     `HTTP/1.1 ${failure.status} ${failure.status === 408 ? 'Request Timeout' : 'Bad Request'}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,

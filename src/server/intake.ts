@@ -60,10 +60,16 @@ export class Intake {
     this.#gauge.set(this.#heldBytes)
   }
 
+  /** Counts what is there already and cannot be refused; to be given back. */
+  hold(sizeBytes: number): void {
+    this.#heldBytes += sizeBytes
+    this.#gauge.set(this.#heldBytes)
+  }
+
   /** Counts a large reply until its client has read it, and gives up on a client that stops reading. */
   holdReply(response: ServerResponse, sizeBytes: number): void {
     if (sizeBytes <= LARGE_BODY_BYTES || response.closed) return
-    this.#heldBytes += sizeBytes
+    this.hold(sizeBytes)
     response.setTimeout(this.#stallMs, () => response.destroy())
     response.once('close', () => this.give(sizeBytes))
   }
