@@ -1,4 +1,4 @@
-// Runs one proof: `tsx proofs/index.ts <name> [--count N] [--seed N]`. Only a full count writes proofs/results/.
+// Runs one proof: `tsx proofs/index.ts <name> [--count N | --seconds N] [--seed N]`. Only a full count writes proofs/results/.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { describeMachine } from '../bench/support/report.js'
@@ -6,7 +6,7 @@ import type { Proof, ProofOutcome } from './proof.js'
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { count: { type: 'string' }, seed: { type: 'string', default: '1' } },
+  options: { count: { type: 'string' }, seconds: { type: 'string' }, seed: { type: 'string', default: '1' } },
 })
 const [name = ''] = positionals
 const file = new URL(`./${name}.ts`, import.meta.url)
@@ -15,11 +15,12 @@ if (!/^[a-z-]+$/.test(name) || !existsSync(file)) {
   process.exit(1)
 }
 const { proof } = (await import(file.href)) as { proof: Proof }
-const count = wholeNumber('count', values.count ?? String(proof.fullCount))
+const { unit = 'repetitions' } = proof
+const count = wholeNumber('count', values.count ?? values.seconds ?? String(proof.fullCount))
 const seed = wholeNumber('seed', values.seed)
 
 const machine = describeMachine()
-console.log(`${name}: ${proof.claim}\n${count} of ${proof.fullCount} repetitions, seed ${seed}`)
+console.log(`${name}: ${proof.claim}\n${count} of ${proof.fullCount} ${unit}, seed ${seed}`)
 const startMs = performance.now()
 let saidMs = startMs
 const outcome = await proof.run({
@@ -29,7 +30,7 @@ const outcome = await proof.run({
     const nowMs = performance.now()
     if (nowMs - saidMs < 5000) return
     saidMs = nowMs
-    console.log(`${done} of ${count} after ${((nowMs - startMs) / 1000).toFixed(0)} s`)
+    console.log(`${done} of ${count} ${unit} after ${((nowMs - startMs) / 1000).toFixed(0)} s`)
   },
 })
 const seconds = Math.round((performance.now() - startMs) / 100) / 10
@@ -37,7 +38,7 @@ console.log(describe(outcome))
 if (count === proof.fullCount) {
   const results = new URL('./results/', import.meta.url)
   mkdirSync(results, { recursive: true })
-  const result = { proof: name, claim: proof.claim, count, seed, seconds, machine, ...outcome }
+  const result = { proof: name, claim: proof.claim, count, unit, seed, seconds, machine, ...outcome }
   writeFileSync(new URL(`${name}.json`, results), `${JSON.stringify(result, null, 2)}\n`)
   writeFileSync(new URL(`${name}.md`, results), page(outcome))
   console.log(`Written to proofs/results/${name}.json and ${name}.md.`)
@@ -54,7 +55,7 @@ function wholeNumber(flag: string, text: string): number {
 
 function describe({ failures, figures }: ProofOutcome): string {
   const lines = Object.entries(figures).map(([figure, value]) => `${figure}: ${value}`)
-  if (failures.length === 0) lines.push(`Held ${count} times in ${seconds} s.`)
+  if (failures.length === 0) lines.push(`Held for ${count} ${unit} in ${seconds} s.`)
   else lines.push(`BROKEN ${failures.length} times in ${seconds} s:`, ...failures.slice(0, 20))
   return lines.join('\n')
 }
@@ -66,7 +67,7 @@ function page({ failures, figures }: ProofOutcome): string {
     '',
     proof.claim,
     '',
-    `${failures.length === 0 ? 'Held' : `Broken ${failures.length} times`} in ${count} repetitions (seed ${seed}).`,
+    `${failures.length === 0 ? 'Held' : `Broken ${failures.length} times`} in ${count} ${unit} (seed ${seed}).`,
     '',
     '| figure | value |',
     '| --- | ---: |',

@@ -5,6 +5,8 @@ export interface Proof {
   readonly claim: string
   /** How many repetitions the committed result stands on; CI runs 1 % of it. */
   readonly fullCount: number
+  /** What is counted, where it is not repetitions. A proof of `seconds` takes `--seconds` for `--count`. */
+  readonly unit?: 'requests' | 'seconds' | 'failures'
   readonly run: (run: ProofRun) => Promise<ProofOutcome>
 }
 
