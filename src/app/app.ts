@@ -11,10 +11,17 @@ import {
 import type { Actor, Change, Decision, Decisions, Evidence } from '../decisions/index.js'
 import { createPath, type Path, type Versions } from '../path/index.js'
 import { createFileSource, createFolderSource, type ModelSource } from '../registry/index.js'
-import { type BackendFactory, createOnnxBackends, createPool, loadScript, type Pool } from '../serving/index.js'
+import {
+  type BackendFactory,
+  createOnnxBackends,
+  createPool,
+  defaultThreads,
+  loadScript,
+  type Pool,
+} from '../serving/index.js'
 import { describeRows, rowsToTensors } from '../tensor/index.js'
 import { createEndpoints, type Endpoints } from './endpoints.js'
-import { type AppLog, type Engines, openEngines } from './engines.js'
+import { type AppLog, type Engines, openEngines, type Peers } from './engines.js'
 import type { LoadedProject } from './load-project.js'
 import { Aliases, createVersions } from './versions.js'
 
@@ -33,10 +40,14 @@ export interface App {
   readonly source: ModelSource
   /** Why a version that is there was never given to the pool: its files or its model.json are at fault. */
   readonly refused: ReadonlyMap<string, HeadraceError>
+  /** Undefined when this process is the whole server. */
+  readonly peers: Peers | undefined
   decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision>
   undo(id: DecisionId, by: Actor): Promise<Decision>
-  /** True once every version found at start was either warmed up or refused, and not all of them were refused. */
+  /** True once every version found at start was either warmed up or refused, and not all of them were refused; in every process. */
   isReady(): boolean
+  /** The metrics of the whole server in Prometheus' text format. */
+  exposeMetrics(): Promise<string>
   /** Loads what the source has and follows it. Resolves when every version found was either warmed up or refused. */
   start(): Promise<void>
   /** Finishes what is in flight (for at most `server.drainMs`), flushes the log and closes everything. */
@@ -57,7 +68,7 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
   // A thread that died took its sessions along: those versions load again, once there is a pool.
   let onFailure: Pool['restart'] = async () => {}
   const onnx = createOnnxBackends({
-    threads: config.serving.threads,
+    threads: config.serving.threads ?? defaultThreads(config.server.processes),
     onFailure: (ref, error) => void onFailure(ref, error),
   })
   if (options.loads ?? true) onnx.prepare({ platform })
@@ -77,7 +88,7 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
   }
 
   function build(engines: Engines): App {
-    const { log, decisions } = engines
+    const { log, decisions, peers } = engines
     const pool = createPool({
       platform,
       factories: new Map<string, BackendFactory>([
@@ -105,6 +116,11 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
       const registry = engines.registry()
       aliases.replace(registry.aliases)
       endpoints.replace(new Set([...found.values()].map((ref) => ref.model)), registry.pointers)
+    }
+
+    function isWarm(): boolean {
+      const hasModel = found.size === 0 || pool.statuses().some(({ state }) => state === 'ready')
+      return isStarted && !requests.isDraining && hasModel
     }
 
     async function load(ref: VersionRef): Promise<void> {
@@ -140,6 +156,7 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
       const fields = { model: ref.model, version: ref.version, state, reason }
       if (state === 'failed' || state === 'unready') logger.error(fields, 'model version is not serving')
       else logger.info(fields, 'model version changed state')
+      peers?.tellReady(isWarm())
     })
 
     return {
@@ -156,16 +173,16 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
       refused,
       decide: engines.decide,
       undo: engines.undo,
-      isReady() {
-        const hasModel = found.size === 0 || pool.statuses().some(({ state }) => state === 'ready')
-        return isStarted && !requests.isDraining && hasModel
-      },
+      peers,
+      isReady: () => isWarm() && (peers?.areReady() ?? true),
+      exposeMetrics: () => (peers ? peers.exposeMetrics() : platform.metrics.expose()),
       async start() {
         await source.settle()
         for (const ref of await source.list()) found.set(versionKey(ref), ref)
         refresh()
         await Promise.all([...found.values()].map(load))
         isStarted = true
+        peers?.tellReady(isWarm())
         closers.push(
           stopper(
             source.watch((event) => {

@@ -1,5 +1,6 @@
 // What lives in the data folder, behind the few questions an app asks of it: the registry's state, decisions and the log.
 // Opened here, where the app runs in the same process; with several processes, workers reach the primary's instead.
+import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { type DecisionId, type Digest, type ModelName, type Platform, type Stop, versionKey } from '../core/index.js'
 import {
@@ -46,18 +47,44 @@ export interface Engines {
   undo(id: DecisionId, by: Actor): Promise<Decision>
   /** Records once what a version's number stands for. `file` is for people. Throws REGISTRY_DIGEST_CHANGED. */
   sawVersion(version: SeenVersion, file: string): Promise<void>
-  /** Calls `change` whenever the registry's state has changed. */
-  follow(change: () => void): Stop
+  /** Calls `change` when a decision has changed the registry's state; `decide` waits for it. */
+  follow(change: (decision: Decision) => void | Promise<void>): Stop
+  /** The server's other processes; undefined when this one is alone. */
+  readonly peers: Peers | undefined
   close(): Promise<void>
+}
+
+/** What a worker process knows and asks of the whole server. */
+export interface Peers {
+  /** Process id of the primary: the one that people see and stop. */
+  readonly pid: number
+  /** Worker processes. */
+  readonly processes: number
+  /** Whether the models of every worker are warm. */
+  areReady(): boolean
+  /** Says whether this process's models are. */
+  tellReady(isReady: boolean): void
+  exposeMetrics(): Promise<string>
 }
 
 export type SeenVersion = Pick<VersionArtifact, 'ref' | 'digest' | 'sizeBytes'>
 
+/** Where pushes are kept until they are whole. */
+export function uploadsFolder({ dataDir }: LoadedProject): string {
+  return path.join(dataDir, 'uploads')
+}
+
 /** Changes that nobody asked for by hand. */
 const SYSTEM: Actor = { kind: 'system', name: 'headrace' }
 
+/** Engines in this process. */
+export interface OpenedEngines extends Engines {
+  readonly log: FileLog
+}
+
 /** Takes the data folder for this process and opens what is in it. Throws STORE_FOLDER_LOCKED. */
-export async function openEngines({ config, dataDir }: LoadedProject, platform: Platform): Promise<Engines> {
+export async function openEngines(project: LoadedProject, platform: Platform): Promise<OpenedEngines> {
+  const { config, dataDir } = project
   const lock = await lockFolder(dataDir)
   const closers: (() => Promise<void>)[] = [() => lock.release()]
   const close = async () => {
@@ -70,7 +97,9 @@ export async function openEngines({ config, dataDir }: LoadedProject, platform: 
     throw error
   }
 
-  async function open(): Promise<Engines> {
+  async function open(): Promise<OpenedEngines> {
+    // What a server that was killed left behind; nobody else has the data folder now.
+    await rm(uploadsFolder(project), { recursive: true, force: true })
     const sql = await openSql({ file: path.join(dataDir, 'metadata.db'), platform })
     closers.push(() => sql.close())
     const policy = logPolicyOf(config.endpoints)
@@ -80,7 +109,7 @@ export async function openEngines({ config, dataDir }: LoadedProject, platform: 
     const decisions = await createDecisions({ sql, platform, kinds: registryChangeKinds })
     const digests = new Map((await readVersions(sql)).map((row) => [versionKey(row.ref), row.digest]))
     let state: RegistryState = { digests, aliases: await readAliases(sql), pointers: await readPointers(sql) }
-    const followers = new Set<() => void>()
+    const followers = new Set<(decision: Decision) => void | Promise<void>>()
     const sightings = new Map<string, Promise<unknown>>()
 
     decisions.watch(({ id, timeMs, change, by }) =>
@@ -99,7 +128,7 @@ export async function openEngines({ config, dataDir }: LoadedProject, platform: 
       const { kind, subject, detail } = decision.change
       if (kind === 'version.seen') digests.set(subject, detail['digest'] as Digest)
       else state = { digests, aliases: await readAliases(sql), pointers: await readPointers(sql) }
-      for (const change of followers) change()
+      await Promise.all([...followers].map((change) => change(decision)))
       return decision
     }
 
@@ -110,6 +139,7 @@ export async function openEngines({ config, dataDir }: LoadedProject, platform: 
     return {
       log,
       decisions,
+      peers: undefined,
       registry: () => state,
       decide,
       async undo(id, by) {

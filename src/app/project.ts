@@ -13,6 +13,12 @@ export const serverSection = z
   .strictObject({
     host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; anything but loopback needs insecure'),
     port: port.default(8080).describe('HTTP port; 0 takes any free one'),
+    processes: z
+      .int()
+      .min(1)
+      .max(256)
+      .default(1)
+      .describe('Processes that serve the port; with more than one, another process owns the data folder'),
     grpcPort: port.default(8081).describe('Port kept for gRPC; nothing listens on it yet'),
     insecure: z.boolean().default(false).describe('Listen beyond loopback although callers are not authenticated'),
     bodyLimitBytes: z

@@ -39,6 +39,8 @@ export {
   LATENCY_BUCKETS,
   type MetricOptions,
   type Metrics,
+  type MetricsSnapshot,
+  sumMetrics,
 } from './metrics.js'
 export { createPlatform, type Platform, testPlatform } from './platform.js'
 export { type Random, seededRandom, systemRandom } from './random.js'

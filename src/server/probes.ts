@@ -24,7 +24,7 @@ export function answerProbe(
       return true
     }
     case '/metrics':
-      void app.platform.metrics.expose().then((text) => {
+      void app.exposeMetrics().then((text) => {
         response.writeHead(200, { 'Content-Type': app.platform.metrics.contentType })
         response.end(text)
       })

@@ -9,12 +9,17 @@ export const servingSection = z
       .min(1)
       .max(256)
       .optional()
-      // Not a default of the schema: the documentation prints those, and this one differs between machines.
-      .transform((threads) => threads ?? Math.max(1, availableParallelism() - 1))
-      .describe('Threads that run models; without it the number of cores less one, which is left for requests.'),
+      .describe(
+        'Threads that run models, in each process; without it its share of the cores less one, which is left for requests.',
+      ),
   })
   .prefault({})
   .describe('How models are run.')
+
+/** Not a default of the schema: the documentation prints those, and this one differs between machines. */
+export function defaultThreads(processes: number): number {
+  return Math.max(1, Math.floor(availableParallelism() / processes) - 1)
+}
 
 /** The `serving` section with its defaults filled in. */
 export type ServingConfig = z.output<typeof servingSection>

@@ -1,7 +1,7 @@
 // Floor 2. Runs model versions: backends, the pool that loads them, and the batcher between a call and a run.
 // A route calls a Leaf (cache, then batch, then run); a Backend sees only tensors.
 // Nothing here knows about protocols, endpoints or where versions come from.
-export { type ServingConfig, servingSection } from './config.js'
+export { defaultThreads, type ServingConfig, servingSection } from './config.js'
 export { ServingErrors } from './errors.js'
 export type { OnnxBackend, WarmUpReport } from './onnx/backend.js'
 export { createOnnxBackends, type OnnxBackends, type OnnxBackendsOptions } from './onnx/create-onnx-backends.js'

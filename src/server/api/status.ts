@@ -19,7 +19,8 @@ const Status = Type.Object({
   log: Type.Object({
     durableThrough: Type.Integer({ description: 'Position of the last record that survives power loss' }),
   }),
-  pid: Type.Integer(),
+  pid: Type.Integer({ description: 'Of the process to stop' }),
+  processes: Type.Integer({ description: 'That serve the port' }),
 })
 
 export function statusRoutes(api: Api, { app }: ServerContext): void {
@@ -41,7 +42,8 @@ export function statusRoutes(api: Api, { app }: ServerContext): void {
       models: (await modelViews(app)).length,
       endpoints: app.endpoints.list().length,
       log: { durableThrough: app.log.durableThrough() },
-      pid: process.pid,
+      pid: app.peers?.pid ?? process.pid,
+      processes: app.peers?.processes ?? 1,
     }),
   )
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import Type from 'typebox'
-import { AppErrors } from '../../app/index.js'
+import { AppErrors, uploadsFolder } from '../../app/index.js'
 import { HeadraceError } from '../../core/index.js'
 import { pushVersion, RegistryErrors } from '../../registry/index.js'
 import type { ServerContext } from '../context.js'
@@ -18,15 +18,12 @@ const MAX_MANIFEST_BYTES = 1024 * 1024
 const UPLOAD_TYPE = 'application/octet-stream'
 
 export function uploadRoutes(api: Api, { app }: ServerContext): void {
-  const folder = join(app.project.dataDir, 'uploads')
+  const folder = uploadsFolder(app.project)
 
   // The body as it is, for the handler to read; its size is bounded by the disk alone.
   api.removeAllContentTypeParsers()
   api.addContentTypeParser(UPLOAD_TYPE, (_request, payload, done) => done(null, payload))
   api.addContentTypeParser('*', ({ headers }, _payload, done) => done(wrongType(headers['content-type'])))
-
-  // What a server that was killed left behind; nobody else has the data folder now.
-  api.addHook('onReady', () => rm(folder, { recursive: true, force: true }))
 
   api.post(
     '/api/v1/models/:name/versions',
