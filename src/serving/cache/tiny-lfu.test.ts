@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { seededRandom } from '../../core/index.js'
 import { FrequencySketch } from './frequency-sketch.js'
-import { CacheNode, TinyLfu } from './tiny-lfu.js'
+import { CacheNode } from './node-list.js'
+import { TinyLfu } from './tiny-lfu.js'
 
 class Item extends CacheNode {
   constructor(

@@ -6,24 +6,11 @@
 // "Lightweight robust size aware cache management" (2021).
 import type { Random } from '../../core/index.js'
 import { FrequencySketch } from './frequency-sketch.js'
+import { type CacheNode, NOWHERE, Segment } from './node-list.js'
 
-const NOWHERE = 0
 const WINDOW = 1
 const PROBATION = 2
 const PROTECTED = 3
-
-/** What the policy knows of an entry. Extend it with whatever the entry holds. */
-export class CacheNode {
-  segment = NOWHERE
-  previous: CacheNode = this
-  next: CacheNode = this
-
-  constructor(
-    /** 32 bits of the key. */
-    readonly hash: number,
-    readonly sizeBytes: number,
-  ) {}
-}
 
 const FIRST_WINDOW_SHARE = 0.01
 const PROTECTED_SHARE = 0.8
@@ -200,71 +187,4 @@ export class TinyLfu<N extends CacheNode> {
       window.pushLast(probation.removeLast())
     while (this.#mainOverflow() > 0) this.#evict((probation.isEmpty ? kept : probation).removeLast() as N)
   }
-}
-
-/** A circular list with its bytes; the newest comes first. */
-class Segment {
-  /** Before the first and after the last. */
-  readonly end = new CacheNode(0, 0)
-  bytes = 0
-
-  constructor(private readonly name: number) {}
-
-  get isEmpty(): boolean {
-    return this.end.next === this.end
-  }
-
-  get hasMoreThanOne(): boolean {
-    return this.end.next !== this.end.previous
-  }
-
-  get last(): CacheNode {
-    return this.end.previous
-  }
-
-  push(node: CacheNode): void {
-    this.#insert(node, this.end)
-  }
-
-  pushLast(node: CacheNode): void {
-    this.#insert(node, this.end.previous)
-  }
-
-  toFront(node: CacheNode): void {
-    if (this.end.next === node) return
-    unlink(node)
-    link(node, this.end)
-  }
-
-  remove(node: CacheNode): void {
-    unlink(node)
-    node.segment = NOWHERE
-    this.bytes -= node.sizeBytes
-  }
-
-  removeLast(): CacheNode {
-    const node = this.last
-    this.remove(node)
-    return node
-  }
-
-  #insert(node: CacheNode, after: CacheNode): void {
-    link(node, after)
-    node.segment = this.name
-    this.bytes += node.sizeBytes
-  }
-}
-
-function link(node: CacheNode, after: CacheNode): void {
-  node.previous = after
-  node.next = after.next
-  after.next.previous = node
-  after.next = node
-}
-
-function unlink(node: CacheNode): void {
-  node.previous.next = node.next
-  node.next.previous = node.previous
-  node.previous = node
-  node.next = node
 }
