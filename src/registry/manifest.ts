@@ -64,6 +64,11 @@ const manifest = z.strictObject(
       .enum(['auto', 'inline', 'thread'], { error: 'one of "auto", "inline" and "thread" is needed' })
       .default('auto'),
     timeoutMs: wholeNumber(1, 'milliseconds').default(30_000),
+    slowMs: z
+      .number({ error: 'a number of milliseconds is needed' })
+      .positive({ error: 'a number of milliseconds above 0 is needed' })
+      .optional(),
+    cost: z.number({ error: 'a number is needed' }).min(0, { error: 'a number, at least 0, is needed' }).optional(),
     warmup: z.array(warmupRow, objectOf('a list of rows such as [{"inputs": {"amount": 12.5}}]')).default([]),
     trained: z.record(z.string(), z.unknown(), objectOf('an object of free facts')).optional(),
   },

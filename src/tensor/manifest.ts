@@ -32,6 +32,10 @@ export interface ModelManifest {
   readonly isolation: Isolation
   /** A run longer than this is abandoned; default 30,000. */
   readonly timeoutMs: number
+  /** A call that takes longer than this counts against the version's circuit; undefined: no call does. */
+  readonly slowMs?: number | undefined
+  /** Cost of a row in any unit, the same for all versions; undefined: not known. */
+  readonly cost?: number | undefined
   readonly warmup: readonly { readonly inputs: FeatureRow }[]
   /** Free facts about training, shown to people: script, rows, metrics. */
   readonly trained: Readonly<Record<string, unknown>> | undefined
