@@ -19,6 +19,7 @@ import { createServingMetrics } from './metrics.js'
 import type { LeafInput, LeafResult } from './types.js'
 
 const MAX_BATCH_ROWS = 8
+const MAX_BATCH_ROWS_UNDER_PRESSURE = 12
 const MAX_QUEUE_ROWS = 40
 const RUN_LIMIT_MS = 100
 /** A row that starts with this makes its run fail. */
@@ -106,6 +107,7 @@ class World {
   readonly batcher: Batcher
   readonly readiness: (string | undefined)[] = []
   waitingRows = 0
+  rowsLimit = MAX_BATCH_ROWS
   #nextValue = 1
 
   constructor(
@@ -120,7 +122,11 @@ class World {
       backend: this.backend,
       manifest: fakeManifest({
         timeoutMs: RUN_LIMIT_MS,
-        batching: { maxBatchSize: MAX_BATCH_ROWS, maxQueueRows: MAX_QUEUE_ROWS },
+        batching: {
+          maxBatchSize: MAX_BATCH_ROWS,
+          maxBatchSizeUnderPressure: MAX_BATCH_ROWS_UNDER_PRESSURE,
+          maxQueueRows: MAX_QUEUE_ROWS,
+        },
       }),
       clock,
       logger: testPlatform().logger,
@@ -130,6 +136,12 @@ class World {
           set: (rows) => {
             expect(rows).toBeGreaterThanOrEqual(0)
             this.waitingRows = rows
+          },
+        },
+        rowsLimit: {
+          set: (rows) => {
+            expect(rows).toBeLessThanOrEqual(MAX_BATCH_ROWS_UNDER_PRESSURE)
+            this.rowsLimit = rows
           },
         },
       },
@@ -258,6 +270,7 @@ class World {
         expect(call.input.cancelled).toBe(true)
         break
       case 'SERVING_QUEUE_FULL':
+      case 'SERVING_OVERLOADED':
         expect(call.answeredMs).toBe(call.arrivedMs)
         break
       case 'SERVING_RUN_FAILED':
@@ -298,7 +311,7 @@ describe('the batcher, whatever happens', () => {
           expect(backend.pending.length).toBeLessThan(setup.concurrency)
           const { shape, data } = batch.get('x')!
           expect(data.length).toBe(shape[0]! * shape[1]!)
-          expect(shape[0]).toBeLessThanOrEqual(MAX_BATCH_ROWS)
+          expect(shape[0]).toBeLessThanOrEqual(world.rowsLimit)
           const members = world.callsOf(batch)
           for (const { input, deadlineMs, answers } of members) {
             expect(answers).toBe(0)

@@ -373,7 +373,7 @@ describe('when a run fails', () => {
 
   it('answers at its deadline a call that waits for its half to be run again', async () => {
     const { clock, backend, call, turn } = setUp()
-    call(one(1))
+    call(one(1), 50)
     const late = call(one(2), 50)
     await turn()
     backend.runs[0]!.fail(new Error('no'))

@@ -1,9 +1,10 @@
 // The batcher: calls of one version become runs of its backend.
 //
-// It never waits for company. An idle backend gets what is there at the end of this turn of the event loop, so that all requests
-// read in one turn share a run; while the backend is busy calls gather, and when it is free everything waiting goes, up to
-// `maxBatchSize` rows. A backend that is busy all the time therefore runs full batches, and one that is not has time to spare:
-// holding a call back then would only save compute that nobody is waiting for. `maxDelayMs` bounds a wait that is always zero.
+// It waits for nothing by default. An idle backend gets what is there at the end of this turn of the event loop, so that all
+// requests read in one turn share a run; while the backend is busy calls gather, and when it is free those that wait go, up to the
+// limit of rows. Everything beyond that is decided by what runs of this version were seen to cost (`cost-model.ts`): who is turned
+// away at once because the answer would come too late, who runs when not all can be in time, and whether a slot that is free should
+// wait a little (`choice.ts`). Who is next is the queue's business (`waiting.ts`).
 //
 // Three rules keep calls apart: a call is checked against the signature before it joins anything; outputs are cut by the rows that
 // went in, and a model whose outputs have other rows is never batched again; a batch that fails is run again by halves, so that
@@ -12,13 +13,17 @@ import { type Clock, type Counter, HeadraceError, type Logger, type VersionRef }
 import type { Deadline } from '../flow/index.js'
 import { type ModelManifest, shapeText, type TensorMap, validateInputs, validateOutputNames } from '../tensor/index.js'
 import { Alarm, isDue } from './alarm.js'
+import { type ChoiceOptions, chooseMembers, holdMs, isHopeless, rowsToWeigh, safeMs } from './choice.js'
+import { type CostModel, CostModels } from './cost-model.js'
 import { ServingErrors } from './errors.js'
 import { brokenOutput, cutOutputs, joinInputs, pickOutputs, unbatchedOutput, unionOutputs } from './joined.js'
+import { Load } from './load.js'
 import { Member, Whole } from './member.js'
-import type { VersionMetrics } from './metrics.js'
+import type { DispatchReason, VersionMetrics } from './metrics.js'
+import { RowLimit } from './row-limit.js'
 import { createShapeKey, type ShapeKey } from './shape-key.js'
 import type { Backend, Leaf, LeafInput, LeafResult } from './types.js'
-import { Waiting } from './waiting.js'
+import { ALL_WEIGHTS, type Group, laneOf, PRIORITIES, Waiting, WEIGHTS } from './waiting.js'
 
 export interface BatcherOptions {
   readonly version: VersionRef
@@ -37,6 +42,11 @@ export interface BatcherOptions {
 interface Run {
   readonly members: readonly Member[]
   readonly rows: number
+  /** Rows that the backend was given, with those that only fill it up. */
+  readonly size: number
+  readonly cost: CostModel
+  /** What the cost model said when it started. */
+  readonly expectedMs: number
   /** What the backend was asked for; undefined means everything. */
   readonly outputs: readonly string[] | undefined
   readonly startedMs: number
@@ -48,6 +58,19 @@ interface Run {
 const BASELESS_FAILURES = 2
 /** What a caller is told to wait when nothing has been measured yet. */
 const RETRY_AFTER_MS = 1000
+const LONGEST_RETRY_AFTER_MS = 60_000
+const DEFAULT_MAX_WAIT_MS = 5000
+
+/** Members about to run, and why now. */
+interface Batch {
+  readonly members: readonly Member[]
+  readonly reason: DispatchReason
+  readonly cost: CostModel
+}
+
+const NOT_HELD = Number.NEGATIVE_INFINITY
+/** Shorter waits are not worth their timer. */
+const LEAST_HOLD_MS = 0.5
 
 export class Batcher implements Leaf {
   readonly version: VersionRef
@@ -59,20 +82,33 @@ export class Batcher implements Leaf {
   readonly #onReadiness: (reason: string | undefined) => void
   readonly #shapeKey: (tensors: TensorMap) => ShapeKey
   readonly #outputNames: readonly string[]
-  readonly #maxBatchRows: number
+  readonly #maxPartRows: number
+  readonly #limit: RowLimit
+  readonly #preferredSizes: readonly number[]
+  readonly #allowedSizes: readonly number[]
+  readonly #repeatsRows: boolean
   readonly #maxQueueRows: number
+  readonly #maxDelayMs: number
   readonly #timeoutMs: number
   readonly #succeeded: Counter
   readonly #alarm: Alarm
-  readonly #waiting = new Waiting()
+  /** Ends the wait of a free slot. */
+  readonly #holdAlarm: Alarm
+  readonly #costs = new CostModels()
+  readonly #load = new Load()
+  readonly #waiting: Waiting
   readonly #runs: Run[] = []
   /** Pieces of failed batches; they have waited already, so they go before the queue. */
   readonly #reruns: (readonly Member[])[] = []
+  readonly #hasOneShape: boolean
   #canJoin: boolean
   #waitingRows = 0
   #isDispatchDue = false
   #hungRuns = 0
   #unreadyReason: string | undefined = undefined
+  /** Until when a free slot waits for company, and since when it has. */
+  #heldUntilMs = NOT_HELD
+  #heldSinceMs = NOT_HELD
   #baselessFailures = 0
   /** Rows and milliseconds of recent runs, older ones fading: the rate at which the queue drains. */
   #drainedRows = 0
@@ -94,23 +130,38 @@ export class Batcher implements Leaf {
     this.#onReadiness = options.onReadiness
     this.#shapeKey = createShapeKey(signature)
     this.#outputNames = signature.outputs.map((spec) => spec.name)
-    this.#maxBatchRows = manifest.batching.maxBatchSize
-    this.#maxQueueRows = manifest.batching.maxQueueRows
+    const { batching } = manifest
+    this.#allowedSizes = batching.allowedBatchSizes ?? []
+    this.#preferredSizes = batching.preferredBatchSizes ?? []
+    this.#repeatsRows = batching.padRows !== 'zeros'
+    this.#limit = new RowLimit({
+      maxBatchSize: batching.maxBatchSize,
+      maxBatchSizeUnderPressure: batching.maxBatchSizeUnderPressure ?? 2 * batching.maxBatchSize,
+      allowedBatchSizes: this.#allowedSizes,
+    })
+    this.#maxPartRows = this.#limit.rows
+    this.#metrics.rowsLimit.set(this.#limit.rows)
+    this.#maxQueueRows = batching.maxQueueRows
+    this.#maxDelayMs = batching.maxDelayMs
+    this.#waiting = new Waiting(batching.maxWaitMs ?? DEFAULT_MAX_WAIT_MS)
+    this.#holdAlarm = new Alarm(options.clock, () => this.#dispatchSoon())
     this.#timeoutMs = manifest.timeoutMs
+    this.#hasOneShape = signature.inputs.every(({ shape }) => shape.every((size, axis) => axis === 0 || size !== -1))
     this.#canJoin =
       manifest.batching.enabled && signature.batchAxis === 0 && signature.inputs.every(({ shape }) => shape[0] === -1)
   }
 
   /**
-   * Rejects with TENSOR_ errors, SERVING_MODEL_UNREADY, SERVING_QUEUE_FULL, SERVING_DEADLINE_EXCEEDED, SERVING_CANCELLED,
-   * SERVING_RUN_TIMEOUT, SERVING_RUN_FAILED, SERVING_OUTPUT_MISMATCH, or what the backend rejected with.
+   * Rejects with TENSOR_ errors, SERVING_MODEL_UNREADY, SERVING_QUEUE_FULL, SERVING_DISPLACED, SERVING_OVERLOADED,
+   * SERVING_DEADLINE_EXCEEDED, SERVING_CANCELLED, SERVING_RUN_TIMEOUT, SERVING_RUN_FAILED, SERVING_OUTPUT_MISMATCH, or what the backend rejected with.
    */
   call(input: LeafInput, deadline: Deadline): Promise<LeafResult> {
     return new Promise((resolve, reject) => {
       const nowMs = this.#clock.monotonicMs()
       try {
-        const rows = this.#check(input, deadline, nowMs)
-        this.#admit(new Member(input, input.tensors, rows, deadline, nowMs, resolve, reject, undefined))
+        const lane = laneOf(input.priority)
+        const rows = this.#check(input, deadline, lane, nowMs)
+        this.#admit(new Member(input, input.tensors, rows, deadline, lane, nowMs, resolve, reject, undefined), nowMs)
       } catch (error) {
         this.#metrics.ended((error as HeadraceError).code).inc()
         reject(error)
@@ -120,12 +171,15 @@ export class Batcher implements Leaf {
 
   dropCancelled(): void {
     const nowMs = this.#clock.monotonicMs()
-    this.#waiting.removeWhere((member) => {
-      if (!this.#drops(member, nowMs)) return false
-      this.#addWaiting(-member.rows)
-      return true
-    })
+    this.#dropWaiting((member) => this.#drops(member, nowMs))
     this.#settleIdle()
+  }
+
+  /** How long a call of this many rows made now should take; undefined until enough runs were seen. */
+  expectedMs(rows: number): number | undefined {
+    const cost = this.#costs.nearest(0)
+    if (cost === undefined || !cost.isTrusted) return undefined
+    return this.#forecastMs(cost, rows, laneOf('normal'), Number.POSITIVE_INFINITY, this.#clock.monotonicMs())
   }
 
   /** Resolves when every call has its answer; calls that arrive meanwhile are still taken. Refuses all after that. */
@@ -135,14 +189,18 @@ export class Batcher implements Leaf {
   }
 
   /** The rows of a call that may come in. */
-  #check(input: LeafInput, deadline: Deadline, nowMs: number): number {
+  #check(input: LeafInput, deadline: Deadline, lane: number, nowMs: number): number {
     const rows = validateInputs(input.tensors, this.#backend.signature)
     validateOutputNames(input.outputs, this.#backend.signature)
     if (this.#isClosed) throw this.#unready('it has been unloaded')
     if (this.#unreadyReason !== undefined) throw this.#unready(this.#unreadyReason)
+    const leftMs = deadline.atMs - nowMs
     if (isDue(deadline.atMs, nowMs)) throw this.#deadlineExceeded(nowMs, nowMs, 'queued')
+    this.#load.arrived(rows, leftMs)
+    if (this.#runs.length > 0 && leftMs !== Number.POSITIVE_INFINITY) this.#checkTime(input, rows, lane, leftMs, nowMs)
     // A request above the limit on its own gets in when nothing waits: told to come back, it would never be let in.
-    if (this.#waitingRows > 0 && this.#waitingRows + rows > this.#maxQueueRows)
+    const overRows = this.#waitingRows === 0 ? 0 : this.#waitingRows + rows - this.#maxQueueRows
+    if (overRows > 0 && !this.#displace(overRows, lane, nowMs))
       throw ServingErrors.QUEUE_FULL({
         model: this.version.model,
         rows,
@@ -153,17 +211,101 @@ export class Batcher implements Leaf {
     return rows
   }
 
-  #admit(member: Member): void {
+  /** Turns a call away whose answer would come too late. Never when a slot is free: that run also shows if the model is wrong. */
+  #checkTime(input: LeafInput, rows: number, lane: number, leftMs: number, nowMs: number): void {
+    if (this.#runs.length < this.#backend.concurrency && this.#waiting.isEmpty) return
+    const cost = this.#costs.nearest(this.#bucketOf(input.tensors, rows))
+    if (cost === undefined || !cost.isTrusted) return
+    const expectedMs = this.#forecastMs(cost, rows, lane, nowMs + leftMs, nowMs)
+    if (expectedMs <= leftMs) return
+    throw this.#overloaded(expectedMs, leftMs)
+  }
+
+  /**
+   * From now to the answer of a call: until a slot is free, the runs before its own, its own. It counts those of its priority who are
+   * due no later, and of the others as many as their weights let in meanwhile.
+   */
+  #forecastMs(cost: CostModel, rows: number, lane: number, dueMs: number, nowMs: number): number {
+    const own = this.#waiting.rowsDueBy(lane, dueMs)
+    let before = own
+    for (let i = 0; i < PRIORITIES; i++)
+      if (i !== lane) before += Math.min(this.#waiting.rowsOf(i), ((own + rows) * WEIGHTS[i]!) / WEIGHTS[lane]!)
+    const maxRows = this.#limit.rows
+    const slots = Math.max(1, this.#backend.concurrency)
+    let fullRuns = Math.floor(before / maxRows)
+    let last = before - fullRuns * maxRows + rows
+    if (last > maxRows) {
+      const more = Math.floor(last / maxRows)
+      fullRuns += more
+      last -= more * maxRows
+    }
+    return (
+      this.#untilFreeMs(nowMs) +
+      (fullRuns * cost.ms(this.#sizeOf(maxRows))) / slots +
+      cost.ms(this.#sizeOf(Math.ceil(last)))
+    )
+  }
+
+  #untilFreeMs(nowMs: number): number {
+    const runs = this.#runs
+    if (runs.length < this.#backend.concurrency) return 0
+    let least = Number.POSITIVE_INFINITY
+    for (let i = 0; i < runs.length; i++) {
+      const { startedMs, expectedMs, isAbandoned } = runs[i]!
+      if (isAbandoned) continue
+      const left = startedMs + expectedMs - nowMs
+      // A run that should have ended takes the longer the longer it is late.
+      least = Math.min(least, left >= 0 ? left : -left / 2)
+    }
+    return least === Number.POSITIVE_INFINITY ? 0 : least
+  }
+
+  /**
+   * Makes room in a full queue by taking out members of lower priority, the lowest and the latest due first, but never more than what
+   * exceeds their own share of the queue. Nobody is taken out when that is not enough.
+   */
+  #displace(overRows: number, lane: number, nowMs: number): boolean {
+    const spare = (i: number) => this.#waiting.rowsOf(i) - (this.#maxQueueRows * WEIGHTS[i]!) / ALL_WEIGHTS
+    let room = 0
+    for (let i = lane + 1; i < PRIORITIES; i++) room += Math.max(0, spare(i))
+    if (room < overRows) return false
+    const enoughRows = this.#waitingRows - overRows
+    const error = ServingErrors.DISPLACED({ model: this.version.model, retryAfterMs: this.#retryAfterMs() })
+    for (let i = PRIORITIES - 1; i > lane; i--)
+      while (this.#waitingRows > enoughRows && spare(i) > 0) {
+        const member = this.#waiting.takeLast(i)!
+        this.#addWaiting(-member.rows)
+        this.#fail(member, error, nowMs)
+      }
+    return true
+  }
+
+  #admit(member: Member, nowMs: number): void {
     this.#addWaiting(member.rows)
-    if (this.#canJoin && member.rows > this.#maxBatchRows) this.#push(new Whole(member, this.#maxBatchRows).nextPart()!)
-    else this.#push(member)
+    const isLarge = this.#canJoin && member.rows > this.#maxPartRows
+    this.#push(isLarge ? new Whole(member, this.#maxPartRows).nextPart()! : member, nowMs)
     this.#alarm.by(member.deadline.atMs)
     this.#dispatchSoon()
   }
 
-  #push(member: Member): void {
-    // Without joining there are no groups, and order of arrival is all that counts.
-    this.#waiting.push(this.#canJoin ? this.#shapeKey(member.tensors) : 0, member)
+  #push(member: Member, nowMs: number): void {
+    // Without joining there are no groups, and only who is due first counts.
+    const key = this.#canJoin ? this.#shapeKey(member.tensors) : 0
+    this.#waiting.push(key, this.#bucketOf(member.tensors, member.rows), member, nowMs)
+  }
+
+  #bucketOf(tensors: TensorMap, rows: number): number {
+    if (this.#hasOneShape) return 0
+    let elements = 0
+    for (const { data } of tensors.values()) elements += data.length
+    return CostModels.bucket(elements / rows)
+  }
+
+  /** Rows that the backend is given for this many: the next size that is allowed. */
+  #sizeOf = (rows: number): number => {
+    const allowed = this.#allowedSizes
+    for (let i = 0; i < allowed.length; i++) if (allowed[i]! >= rows) return allowed[i]!
+    return rows
   }
 
   #dispatchSoon(): void {
@@ -181,39 +323,135 @@ export class Batcher implements Leaf {
   /** Fills every free slot of the backend. */
   #dispatch(): void {
     while (this.#runs.length < this.#backend.concurrency) {
-      const members = this.#nextBatch()
-      if (members === undefined) break
-      this.#start(members)
+      const batch = this.#nextBatch()
+      if (batch === undefined) break
+      this.#start(batch)
     }
   }
 
-  #nextBatch(): readonly Member[] | undefined {
+  #nextBatch(): Batch | undefined {
     const nowMs = this.#clock.monotonicMs()
     for (let rerun = this.#reruns.pop(); rerun !== undefined; rerun = this.#reruns.pop()) {
       const members = rerun.filter((member) => !this.#drops(member, nowMs))
-      if (members.length > 0) return members
+      if (members.length === 0) continue
+      const { tensors, rows } = members[0]!
+      return { members, reason: 'rerun', cost: this.#costs.of(this.#bucketOf(tensors, rows)) }
     }
-    for (let group = this.#waiting.oldest(); group !== undefined; group = this.#waiting.oldest()) {
-      const members: Member[] = []
-      let rows = 0
-      while (group.head !== undefined) {
-        if (rows > 0 && (!this.#canJoin || rows + group.head.rows > this.#maxBatchRows)) break
-        const member = this.#waiting.shift(group)
-        this.#leaveQueue(member)
-        if (this.#drops(member, nowMs)) continue
-        members.push(member)
-        rows += member.rows
-      }
-      if (members.length > 0) return members
+    if (this.#waiting.isEmpty) return undefined
+    if (this.#limit.onRun(this.#waitingRows)) this.#metrics.rowsLimit.set(this.#limit.rows)
+    for (let group = this.#waiting.next(nowMs); group !== undefined; group = this.#waiting.next(nowMs)) {
+      const batch = this.#take(group, nowMs)
+      if (batch === 'held') return undefined
+      if (batch !== undefined) return batch
     }
     return undefined
   }
 
-  /** A member left the queue, to run or for good; the next part of its request takes a place at the end. */
-  #leaveQueue(member: Member): void {
-    this.#addWaiting(-member.rows)
-    const next = member.isAnswered ? undefined : member.whole?.nextPart()
-    if (next !== undefined) this.#push(next)
+  /**
+   * The members of a group that run now, out of the queue; `held` when the slot waits for more, undefined when those in front were not
+   * to run at all.
+   */
+  #take(group: Group, nowMs: number): Batch | 'held' | undefined {
+    const cost = this.#costs.of(group.bucket)
+    const maxRows = this.#canJoin ? this.#limit.rows : 1
+    const order = this.#waiting.inOrder(group, nowMs, maxRows)
+    let members: Member[] = []
+    let rows = 0
+    let soonestMs = Number.POSITIVE_INFINITY
+    for (let i = 0; i < order.length; i++) {
+      const member = order[i]!
+      if (this.#drops(member, nowMs)) continue
+      if (rows > 0 && rows + member.rows > maxRows) break
+      members.push(member)
+      rows += member.rows
+      if (member.deadline.atMs < soonestMs) soonestMs = member.deadline.atMs
+    }
+    const fits = soonestMs >= nowMs + safeMs(cost, this.#sizeOf(rows))
+    let reason: DispatchReason | undefined
+    if (cost.isTrusted && !fits) {
+      const full = members.length
+      members = this.#choose(group, cost, nowMs)
+      if (members.length < full) reason = 'deadline'
+    } else if (cost.isTrusted && this.#isHeld(cost, rows, soonestMs, nowMs)) {
+      this.#leaveQueue(group, [], nowMs)
+      return 'held'
+    } else if (this.#preferredSizes.length > 0) cutToPreferred(members, rows, this.#preferredSizes)
+    if (this.#heldUntilMs !== NOT_HELD) reason ??= this.#endHold(nowMs)
+    this.#leaveQueue(group, members, nowMs)
+    if (members.length === 0) return undefined
+    reason ??= !group.isEmpty ? 'full' : this.#waiting.isEmpty ? 'idle' : 'shape'
+    return { members, reason, cost }
+  }
+
+  /** Who runs when not everybody can be in time; who cannot in any case is told so. */
+  #choose(group: Group, cost: CostModel, nowMs: number): Member[] {
+    const options = this.#choiceOptions(cost, nowMs)
+    const order = this.#waiting
+      .inOrder(group, nowMs, this.#canJoin ? rowsToWeigh(options.maxRows) : 1)
+      .filter((member) => !this.#drops(member, nowMs))
+    const chosen = this.#canJoin ? chooseMembers(order, options) : order.filter((one) => !isHopeless(one, options))
+    // A slot that would stay idle tries the one with most time: if the cost model is wrong, this run corrects it.
+    if (chosen.length === 0 && order.length > 0 && this.#runs.length === 0)
+      chosen.push(order.reduce((most, other) => (other.deadline.atMs > most.deadline.atMs ? other : most)))
+    for (const member of chosen) member.isTaken = true
+    for (const member of order)
+      if (!member.isTaken && isHopeless(member, options))
+        this.#fail(member, this.#overloaded(cost.ms(member.rows), member.deadline.atMs - nowMs), nowMs)
+    return chosen
+  }
+
+  #choiceOptions(cost: CostModel, nowMs: number): ChoiceOptions {
+    const slots = this.#backend.concurrency
+    return {
+      nowMs,
+      maxRows: this.#limit.rows,
+      cost,
+      sizeOf: this.#sizeOf,
+      slots,
+      rowsPerMs: this.#load.rowsPerMs(nowMs),
+    }
+  }
+
+  /** Whether the last free slot waits for more calls. */
+  #isHeld(cost: CostModel, rows: number, soonestMs: number, nowMs: number): boolean {
+    if (this.#maxDelayMs === 0 || !this.#canJoin || this.#load.tightMs >= 2 * cost.ms(this.#sizeOf(rows))) return false
+    if (rows >= this.#limit.rows || this.#waiting.shapes > 1) return false
+    if (this.#runs.length + 1 < this.#backend.concurrency) return false
+    if (this.#heldUntilMs === NOT_HELD) this.#heldSinceMs = nowMs
+    const maxDelayMs = this.#heldSinceMs + this.#maxDelayMs - nowMs
+    const ms = holdMs({ ...this.#choiceOptions(cost, nowMs), rows, soonestMs, leftMs: this.#load.tightMs, maxDelayMs })
+    if (ms < LEAST_HOLD_MS) return false
+    this.#heldUntilMs = nowMs + ms
+    this.#holdAlarm.by(this.#heldUntilMs)
+    return true
+  }
+
+  #endHold(nowMs: number): DispatchReason | undefined {
+    this.#heldUntilMs = NOT_HELD
+    return isDue(this.#heldSinceMs + this.#maxDelayMs, nowMs) ? 'delay' : undefined
+  }
+
+  /** Takes out of the queue who is going to run and who has an answer; the next part of a large request takes a place at the end. */
+  #leaveQueue(group: Group, members: readonly Member[], nowMs: number): void {
+    for (let i = 0; i < members.length; i++) {
+      const member = members[i]!
+      member.isTaken = true
+      this.#waiting.serve(member.priority, member.rows)
+    }
+    this.#addWaiting(-this.#waiting.removeTaken(group))
+    for (let i = 0; i < members.length; i++) {
+      const next = members[i]!.whole?.nextPart()
+      if (next !== undefined) this.#push(next, nowMs)
+    }
+  }
+
+  /** Takes out of the queue every member for which `leaves` says so. */
+  #dropWaiting(leaves: (member: Member) => boolean): void {
+    this.#waiting.removeWhere((member) => {
+      if (!leaves(member)) return false
+      this.#addWaiting(-member.rows)
+      return true
+    })
   }
 
   /** Whether a member is not to run: it was answered before, or is answered here because it is cancelled or late. */
@@ -226,7 +464,7 @@ export class Batcher implements Leaf {
     return member.isAnswered
   }
 
-  #start(members: readonly Member[]): void {
+  #start({ members, reason, cost }: Batch): void {
     const startedMs = this.#clock.monotonicMs()
     let rows = 0
     let latest = members[0]!.deadline
@@ -236,16 +474,20 @@ export class Batcher implements Leaf {
       if (member.deadline.atMs > latest.atMs) latest = member.deadline
       this.#metrics.queueSeconds.observe((startedMs - member.arrivedMs) / 1000)
     }
+    const size = this.#canJoin ? this.#sizeOf(rows) : rows
     this.#metrics.batchRows.observe(rows)
+    this.#metrics.dispatched[reason].inc()
     const outputs = unionOutputs(members)
-    const run: Run = { members, rows, outputs, startedMs, isAbandoned: false }
+    const expectedMs = cost.ms(size)
+    const run: Run = { members, rows, size, cost, expectedMs, outputs, startedMs, isAbandoned: false }
     this.#runs.push(run)
     this.#alarm.by(startedMs + this.#timeoutMs)
     let answer: Promise<TensorMap>
     try {
       const deadline = latest.atMost(this.#timeoutMs)
+      const batch = joinInputs(members, size - rows, this.#repeatsRows)
       // A batch of one is the caller's own tensors, which the log still reads after the run.
-      answer = this.#backend.run(joinInputs(members), { deadline, outputs, ownsBatch: members.length > 1 })
+      answer = this.#backend.run(batch, { deadline, outputs, ownsBatch: members.length > 1 || size > rows })
     } catch (error) {
       answer = Promise.reject(error)
     }
@@ -261,6 +503,7 @@ export class Batcher implements Leaf {
       const nowMs = this.#clock.monotonicMs()
       this.#drainedRows = this.#drainedRows * 0.8 + run.rows
       this.#drainedMs = this.#drainedMs * 0.8 + (nowMs - run.startedMs)
+      this.#learn(run, nowMs - run.startedMs)
       // A backend on its own thread gets its next batch first and works while these answers are cut.
       if (this.#backend.isolation === 'thread') this.#dispatch()
       try {
@@ -270,6 +513,13 @@ export class Batcher implements Leaf {
       }
     }
     this.#continue()
+  }
+
+  #learn({ cost, size }: Run, ms: number): void {
+    cost.observe(size, ms)
+    this.#metrics.costRowMs.set(cost.rowMs)
+    this.#metrics.costRunMs.set(cost.fixedMs)
+    this.#metrics.costError.set(cost.spread)
   }
 
   #failed(run: Run, reason: unknown): void {
@@ -311,15 +561,15 @@ export class Batcher implements Leaf {
   }
 
   #answer(run: Run, outputs: TensorMap, nowMs: number): void {
-    const { members, rows, startedMs } = run
+    const { members, rows, size, startedMs } = run
     const computeMs = nowMs - startedMs
     const names = run.outputs ?? this.#outputNames
     const broken = brokenOutput(outputs, names)
     if (broken !== undefined) throw this.#outputMismatch(broken.output, broken.detail)
-    const isAlone = members.length === 1
-    const unbatched = isAlone && members[0]!.whole === undefined ? undefined : unbatchedOutput(outputs, names, rows)
+    const isAlone = members.length === 1 && size === rows
+    const unbatched = isAlone && members[0]!.whole === undefined ? undefined : unbatchedOutput(outputs, names, size)
     if (unbatched !== undefined) {
-      const detail = `${rows} rows went in and its shape is ${shapeText(unbatched.shape)}`
+      const detail = `${size} rows went in and its shape is ${shapeText(unbatched.shape)}`
       this.#stopJoining(this.#outputMismatch(unbatched.output, detail))
       for (let i = members.length - 1; i >= 0; i--) this.#rerunAlone(members[i]!)
       return
@@ -416,11 +666,7 @@ export class Batcher implements Leaf {
       else if (atMs < nextMs) nextMs = atMs
       return member.isAnswered
     }
-    this.#waiting.removeWhere((member) => {
-      const isGone = expires(member, 'queued')
-      if (isGone) this.#addWaiting(-member.rows)
-      return isGone
-    })
+    this.#dropWaiting((member) => expires(member, 'queued'))
     for (const rerun of this.#reruns) for (const member of rerun) expires(member, 'queued')
     for (const run of this.#runs) {
       if (run.isAbandoned) continue
@@ -452,8 +698,7 @@ export class Batcher implements Leaf {
     const error = this.#unready(reason)
     this.#unreadyReason = reason
     for (const rerun of this.#reruns.splice(0)) this.#failAll(rerun, error, nowMs)
-    this.#waiting.removeWhere((member) => {
-      this.#addWaiting(-member.rows)
+    this.#dropWaiting((member) => {
       this.#fail(member, error, nowMs)
       return true
     })
@@ -468,7 +713,7 @@ export class Batcher implements Leaf {
   #retryAfterMs(): number {
     if (this.#drainedRows === 0) return RETRY_AFTER_MS
     const rowsPerMs = (this.#drainedRows * this.#backend.concurrency) / this.#drainedMs
-    return Math.min(60_000, Math.max(1, Math.ceil(this.#waitingRows / rowsPerMs)))
+    return Math.min(LONGEST_RETRY_AFTER_MS, Math.max(1, Math.ceil(this.#waitingRows / rowsPerMs)))
   }
 
   #isIdle(): boolean {
@@ -489,6 +734,16 @@ export class Batcher implements Leaf {
     return ServingErrors.DEADLINE_EXCEEDED({ model, version, waitedMs: Math.round(nowMs - arrivedMs), phase })
   }
 
+  #overloaded(expectedMs: number, leftMs: number): HeadraceError {
+    const retryAfterMs = Math.min(LONGEST_RETRY_AFTER_MS, Math.max(1, Math.ceil(expectedMs - leftMs)))
+    return ServingErrors.OVERLOADED({
+      model: this.version.model,
+      expectedMs: Math.ceil(expectedMs),
+      leftMs: Math.floor(leftMs),
+      retryAfterMs,
+    })
+  }
+
   #outputMismatch(output: string, detail: string): HeadraceError {
     const { model, version } = this.version
     return ServingErrors.OUTPUT_MISMATCH({ model, version, output, detail })
@@ -499,5 +754,17 @@ export class Batcher implements Leaf {
     const { model, version } = this.version
     const detail = reason instanceof Error ? reason.message : String(reason)
     return ServingErrors.RUN_FAILED({ model, version, detail }, reason)
+  }
+}
+
+/** Ends a batch at the largest preferred size that its members reach exactly; the rest goes next. */
+function cutToPreferred(members: Member[], rows: number, preferred: readonly number[]): void {
+  let kept = rows
+  for (let i = members.length; i > 0; i--) {
+    if (preferred.includes(kept)) {
+      members.length = i
+      return
+    }
+    kept -= members[i - 1]!.rows
   }
 }

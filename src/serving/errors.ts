@@ -31,6 +31,20 @@ export const ServingErrors = defineErrors('SERVING', {
     message: (p: { model: string; rows: number; waitingRows: number; maxQueueRows: number; retryAfterMs: number }) =>
       `The queue of model '${p.model}' is full: ${p.waitingRows} rows wait, ${p.rows} arrived, the limit is ${p.maxQueueRows}. Send the request again in ${p.retryAfterMs} ms, or raise batching.maxQueueRows.`,
   },
+  OVERLOADED: {
+    status: 429,
+    retry: true,
+    level: 'warn',
+    message: (p: { model: string; expectedMs: number; leftMs: number; retryAfterMs: number }) =>
+      `Model '${p.model}' is busy: the answer would take about ${p.expectedMs} ms and ${p.leftMs} ms are left until the deadline. Send the request again in ${p.retryAfterMs} ms, with a longer timeout or a higher priority.`,
+  },
+  DISPLACED: {
+    status: 429,
+    retry: true,
+    level: 'warn',
+    message: (p: { model: string; retryAfterMs: number }) =>
+      `The queue of model '${p.model}' is full, and this request gave its place to one of higher priority. Send it again in ${p.retryAfterMs} ms.`,
+  },
   DEADLINE_EXCEEDED: {
     status: 504,
     retry: true,

@@ -1,18 +1,29 @@
 // Several calls as one run and back: inputs joined row by row, outputs cut where one call ends and the next begins.
-import { concatenateRows, elementCount, sliceRows, type Tensor, type TensorMap } from '../tensor/index.js'
+import { allocate, concatenateRows, elementCount, sliceRows, type Tensor, type TensorMap } from '../tensor/index.js'
 import type { Member } from './member.js'
 
-/** A member alone gives its own tensors, uncopied. */
-export function joinInputs(members: readonly Member[]): TensorMap {
+/**
+ * A member alone gives its own tensors, uncopied. `fillRows` rows are added that nobody asked for: the last row again, or zeros
+ * (empty strings).
+ */
+export function joinInputs(members: readonly Member[], fillRows = 0, repeatsRows = true): TensorMap {
   const first = members[0]!
-  if (members.length === 1) return first.tensors
+  if (members.length === 1 && fillRows === 0) return first.tensors
   const joined = new Map<string, Tensor>()
   const parts: Tensor[] = new Array(members.length)
   for (const name of first.tensors.keys()) {
     for (let i = 0; i < members.length; i++) parts[i] = members[i]!.tensors.get(name)!
+    if (fillRows > 0) addRows(parts, members.length, fillRows, repeatsRows)
     joined.set(name, concatenateRows(parts))
   }
   return joined
+}
+
+function addRows(parts: Tensor[], members: number, fillRows: number, repeatsRows: boolean): void {
+  const last = parts[members - 1]!
+  const row = sliceRows(last, last.shape[0]! - 1, 1)
+  const filler = repeatsRows ? row : { ...row, data: allocate(row.datatype, row.data.length) }
+  for (let i = 0; i < fillRows; i++) parts[members + i] = filler
 }
 
 /** What a run must compute so that each member gets what it asked for; undefined means everything. */

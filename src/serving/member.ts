@@ -6,9 +6,12 @@ import { canConcatenate, concatenateRows, sliceRows, type Tensor, type TensorMap
 import type { LeafInput, LeafResult } from './types.js'
 
 export class Member {
-  /** Place in the order of arrival, over all groups of the queue. */
+  /** Its place in its lane: the deadline, or when it has aged if that is sooner. Monotonic milliseconds. */
+  dueMs = 0
+  /** Number of its arrival in the queue, which decides between equals. */
   order = 0
-  next: Member | undefined = undefined
+  /** It is about to leave its lane. */
+  isTaken = false
   isAnswered = false
   /** The batch of several that failed with this member in it, until it is known who was guilty. */
   inquest: Inquest | undefined = undefined
@@ -18,6 +21,8 @@ export class Member {
     readonly tensors: TensorMap,
     readonly rows: number,
     readonly deadline: Deadline,
+    /** 0, 1 and 2 from high to low. */
+    readonly priority: number,
     /** Monotonic milliseconds. */
     readonly arrivedMs: number,
     readonly resolve: (result: LeafResult) => void,
@@ -62,7 +67,8 @@ export class Whole {
       this.#results[index] = result
       this.#answeredRows += rows
     }
-    const part = new Member(member.input, tensors, rows, member.deadline, member.arrivedMs, settle, member.reject, this)
+    const { input, deadline, priority, arrivedMs, reject } = member
+    const part = new Member(input, tensors, rows, deadline, priority, arrivedMs, settle, reject, this)
     this.#parts.push(part)
     return part
   }

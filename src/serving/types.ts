@@ -111,6 +111,8 @@ export interface LeafResult {
 export interface Leaf {
   readonly version: VersionRef
   call(input: LeafInput, deadline: Deadline): Promise<LeafResult>
+  /** How long a call of this many rows made now should take, queue and run; undefined while too little is known. */
+  expectedMs?(rows: number): number | undefined
 }
 
 /** `unready`: loaded, but a run hangs; `unloaded` is only seen by watchers, as a version's last state. */

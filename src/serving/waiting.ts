@@ -1,74 +1,334 @@
-// Members that wait for a run, in groups that can share one: first in, first out, within a group and between the groups' heads.
-// Because the oldest head always goes first, a shape that is rare never starves behind one that is common.
+// Members that wait for a run: in groups whose members can share one, in each group a lane per priority, in each lane by deadline.
+//
+// Three rules decide who is next:
+//  1. A member's place in its lane is its deadline, or `maxWaitMs` after it was queued when that is sooner. So nobody who comes later
+//     than that can pass it, however tight the newcomer's deadline.
+//  2. Between lanes, rows are shared by weight: high 16, normal 4, low 1. A lane that was empty saves nothing up.
+//  3. Who has waited `maxWaitMs` has aged; every second run begins with the aged, whatever their priority or shape, the longest due first.
+// By 1 and 3 a member that is queued for `maxWaitMs` has only those before it who were due by then, and no more can join them: it
+// starts, or has its answer, at the latest after 2 · (those before it + 1) further runs.
 import type { Member } from './member.js'
 import type { ShapeKey } from './shape-key.js'
+import type { Priority } from './types.js'
 
-/** Members of one shape. A linked list, so that taking from the front and dropping from the middle cost nothing. */
-export class Group {
-  head: Member | undefined = undefined
-  #tail: Member | undefined = undefined
+/** The share of each priority while all of them wait; also what of the queue is kept for it. */
+export const WEIGHTS: readonly number[] = [16, 4, 1]
+export const ALL_WEIGHTS = 21
+export const PRIORITIES = 3
 
-  constructor(readonly key: ShapeKey) {}
+/** The lane of a priority: 0, 1 and 2 from high to low. */
+export function laneOf(priority: Priority | undefined): number {
+  return priority === undefined || priority === 'normal' ? 1 : priority === 'high' ? 0 : 2
+}
 
-  push(member: Member): void {
-    if (this.#tail === undefined) this.head = member
-    else this.#tail.next = member
-    this.#tail = member
+/**
+ * Members of one shape and priority, the soonest due first. A sorted array with a moving front: with equal time limits each new
+ * member belongs at the end, and a walk in order of deadlines, which every decision needs, is a loop.
+ */
+export class Lane {
+  #members: Member[] = []
+  #front = 0
+  rows = 0
+
+  get length(): number {
+    return this.#members.length - this.#front
   }
 
-  shift(): Member {
-    const member = this.head!
-    this.head = member.next
-    if (this.head === undefined) this.#tail = undefined
-    member.next = undefined
+  get head(): Member | undefined {
+    return this.length === 0 ? undefined : this.#members[this.#front]
+  }
+
+  get last(): Member | undefined {
+    return this.length === 0 ? undefined : this.#members[this.#members.length - 1]
+  }
+
+  at(index: number): Member {
+    return this.#members[this.#front + index]!
+  }
+
+  push(member: Member): void {
+    const members = this.#members
+    this.rows += member.rows
+    let at = members.length
+    members.push(member)
+    if (at === this.#front || members[at - 1]!.dueMs <= member.dueMs) return
+    // Behind everyone who is due no later.
+    let low = this.#front
+    let high = at
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (members[middle]!.dueMs <= member.dueMs) low = middle + 1
+      else high = middle
+    }
+    for (; at > low; at--) members[at] = members[at - 1]!
+    members[low] = member
+  }
+
+  /** Rows of those who are due no later than this. */
+  rowsDueBy(dueMs: number): number {
+    const last = this.last
+    if (last === undefined || last.dueMs <= dueMs) return this.rows
+    let rows = 0
+    for (let i = this.#front; i < this.#members.length && this.#members[i]!.dueMs <= dueMs; i++)
+      rows += this.#members[i]!.rows
+    return rows
+  }
+
+  pop(): Member {
+    const member = this.#members.pop()!
+    this.rows -= member.rows
     return member
+  }
+
+  /** Takes out every member for which `leaves` says so. */
+  removeWhere(leaves: (member: Member) => boolean): void {
+    const members = this.#members
+    let kept = 0
+    let rows = 0
+    for (let i = this.#front; i < members.length; i++) {
+      const member = members[i]!
+      if (leaves(member)) continue
+      members[kept++] = member
+      rows += member.rows
+    }
+    members.length = kept
+    this.#front = 0
+    this.rows = rows
+  }
+
+  /** Takes out those among the first `within` who were marked as taken or have an answer. Returns their rows. */
+  removeTaken(within: number): number {
+    const members = this.#members
+    let to = this.#front + within
+    let rows = 0
+    for (let i = to - 1; i >= this.#front; i--) {
+      const member = members[i]!
+      if (member.isTaken || member.isAnswered) rows += member.rows
+      else members[--to] = member
+    }
+    // Places in front of the queue keep nobody alive.
+    for (let i = this.#front; i < to; i++) members[i] = undefined as unknown as Member
+    this.#front = to
+    this.rows -= rows
+    if (to === members.length) {
+      members.length = 0
+      this.#front = 0
+    } else if (to >= 32 && to * 2 >= members.length) {
+      members.splice(0, to)
+      this.#front = 0
+    }
+    return rows
+  }
+}
+
+/** Members of one shape. */
+export class Group {
+  readonly lanes: readonly Lane[] = [new Lane(), new Lane(), new Lane()]
+
+  constructor(
+    readonly key: ShapeKey,
+    /** Of the cost model. */
+    readonly bucket: number,
+  ) {}
+
+  get rows(): number {
+    return this.lanes[0]!.rows + this.lanes[1]!.rows + this.lanes[2]!.rows
+  }
+
+  get isEmpty(): boolean {
+    return this.lanes[0]!.length === 0 && this.lanes[1]!.length === 0 && this.lanes[2]!.length === 0
   }
 }
 
 export class Waiting {
   readonly #groups = new Map<ShapeKey, Group>()
-  #order = 0
+  /** The last group that became empty: the usual model has one shape, and need not make a group for each batch. */
+  #spare: Group | undefined
+  /** Rows that ran of each priority, divided by its weight. */
+  readonly #served: number[] = [0, 0, 0]
+  readonly #laneRows: number[] = [0, 0, 0]
+  readonly #order: Member[] = []
+  readonly #taken: number[] = [0, 0, 0]
+  #isAgedTurn = false
+  #arrivals = 0
+
+  constructor(private readonly maxWaitMs: number) {}
 
   get isEmpty(): boolean {
     return this.#groups.size === 0
   }
 
-  push(key: ShapeKey, member: Member): void {
-    member.order = this.#order++
+  get shapes(): number {
+    return this.#groups.size
+  }
+
+  /** Rows of one priority that are due no later than this, over all shapes. */
+  rowsDueBy(priority: number, dueMs: number): number {
+    let rows = 0
+    for (const group of this.#groups.values()) rows += group.lanes[priority]!.rowsDueBy(dueMs)
+    return rows
+  }
+
+  /** Rows of one priority, over all shapes. */
+  rowsOf(priority: number): number {
+    return this.#laneRows[priority]!
+  }
+
+  push(key: ShapeKey, bucket: number, member: Member, nowMs: number): void {
+    member.dueMs = Math.min(member.deadline.atMs, nowMs + this.maxWaitMs)
+    member.isTaken = false
+    member.order = this.#arrivals++
     let group = this.#groups.get(key)
     if (group === undefined) {
-      group = new Group(key)
+      group = this.#spare?.key === key ? this.#spare : new Group(key, bucket)
       this.#groups.set(key, group)
     }
-    group.push(member)
+    const { priority } = member
+    if (this.#laneRows[priority] === 0) this.#join(priority)
+    this.#laneRows[priority]! += member.rows
+    group.lanes[priority]!.push(member)
   }
 
-  /** The group whose head has waited longest. */
-  oldest(): Group | undefined {
-    let oldest: Group | undefined
+  /** A lane that was empty starts level with the one that is furthest behind: nothing is saved up while nobody waits. */
+  #join(priority: number): void {
+    let least = Number.POSITIVE_INFINITY
+    for (let i = 0; i < PRIORITIES; i++)
+      if (i !== priority && this.#laneRows[i]! > 0 && this.#served[i]! < least) least = this.#served[i]!
+    if (least !== Number.POSITIVE_INFINITY && this.#served[priority]! < least) this.#served[priority] = least
+  }
+
+  /** The group that is next; each answer counts as a run that begins with it. */
+  next(nowMs: number): Group | undefined {
+    if (this.#groups.size === 0) return undefined
+    // The other runs keep priorities alive where so much waits that everyone ages.
+    const aged = this.#isAgedTurn ? undefined : this.#soonest(0, PRIORITIES, nowMs)
+    this.#isAgedTurn = aged !== undefined
+    if (aged !== undefined) return aged
+    if (this.#groups.size === 1) return this.#groups.values().next().value
+    const priority = this.#nextPriority(this.#served, this.#laneRows)
+    return this.#soonest(priority, priority + 1, Number.POSITIVE_INFINITY)
+  }
+
+  /** The group whose head in one of these lanes comes first, of those that are due by then. */
+  #soonest(fromLane: number, toLane: number, byMs: number): Group | undefined {
+    let best: Group | undefined
+    let first: Member | undefined
     for (const group of this.#groups.values())
-      if (oldest === undefined || group.head!.order < oldest.head!.order) oldest = group
-    return oldest
+      for (let i = fromLane; i < toLane; i++) {
+        const head = group.lanes[i]!.head
+        if (head === undefined || head.dueMs > byMs || (first !== undefined && !isBefore(head, first))) continue
+        best = group
+        first = head
+      }
+    return best
   }
 
-  /** Takes the head of a group. */
-  shift(group: Group): Member {
-    const member = group.shift()
-    // Shapes are the callers' choice, so groups that are empty must not pile up.
-    if (group.head === undefined) this.#groups.delete(group.key)
+  #nextPriority(served: readonly number[], rows: readonly number[]): number {
+    let next = -1
+    for (let i = 0; i < PRIORITIES; i++) if (rows[i]! > 0 && (next === -1 || served[i]! < served[next]!)) next = i
+    return next
+  }
+
+  /**
+   * A group's members in the order they are to run, up to the first `maxRows` rows and the member that reaches them. The array is
+   * good until the next call.
+   */
+  inOrder(group: Group, nowMs: number, maxRows: number): readonly Member[] {
+    const order = this.#order
+    order.length = 0
+    const { lanes } = group
+    const at = this.#taken
+    at[0] = at[1] = at[2] = 0
+    let rows = 0
+    while (this.#isAgedTurn && rows < maxRows) {
+      let best = -1
+      for (let i = 0; i < PRIORITIES; i++) {
+        if (at[i]! >= lanes[i]!.length) continue
+        const member = lanes[i]!.at(at[i]!)
+        if (member.dueMs <= nowMs && (best === -1 || isBefore(member, lanes[best]!.at(at[best]!)))) best = i
+      }
+      if (best === -1) break
+      const member = lanes[best]!.at(at[best]!++)
+      order.push(member)
+      rows += member.rows
+    }
+    let high = this.#served[0]!
+    let normal = this.#served[1]!
+    let low = this.#served[2]!
+    while (rows < maxRows) {
+      const hasHigh = at[0]! < lanes[0]!.length
+      const hasNormal = at[1]! < lanes[1]!.length
+      const hasLow = at[2]! < lanes[2]!.length
+      let i: number
+      if (hasHigh && !(hasNormal && normal < high) && !(hasLow && low < high)) i = 0
+      else if (hasNormal && !(hasLow && low < normal)) i = 1
+      else if (hasLow) i = 2
+      else break
+      const member = lanes[i]!.at(at[i]!++)
+      order.push(member)
+      rows += member.rows
+      if (i === 0) high += member.rows / WEIGHTS[0]!
+      else if (i === 1) normal += member.rows / WEIGHTS[1]!
+      else low += member.rows / WEIGHTS[2]!
+    }
+    return order
+  }
+
+  /** Takes out of the group last ordered who was marked as taken or has an answer by now. Returns their rows. */
+  removeTaken(group: Group): number {
+    let taken = 0
+    for (let i = 0; i < PRIORITIES; i++) {
+      const within = this.#taken[i]!
+      if (within === 0) continue
+      const rows = group.lanes[i]!.removeTaken(within)
+      this.#laneRows[i]! -= rows
+      taken += rows
+    }
+    this.#forgetIfEmpty(group)
+    return taken
+  }
+
+  /** Rows of a priority start to run. */
+  serve(priority: number, rows: number): void {
+    this.#served[priority]! += rows / WEIGHTS[priority]!
+  }
+
+  /** The member that would be missed least: the latest due of this priority; undefined when there is none. */
+  takeLast(priority: number): Member | undefined {
+    let from: Group | undefined
+    for (const group of this.#groups.values()) {
+      const last = group.lanes[priority]!.last
+      if (last !== undefined && (from === undefined || last.dueMs > from.lanes[priority]!.last!.dueMs)) from = group
+    }
+    const member = from?.lanes[priority]!.pop()
+    if (from === undefined || member === undefined) return undefined
+    this.#laneRows[priority]! -= member.rows
+    this.#forgetIfEmpty(from)
     return member
   }
 
   /** Takes out every member for which `leaves` says so. */
   removeWhere(leaves: (member: Member) => boolean): void {
     for (const group of this.#groups.values()) {
-      const kept: Member[] = []
-      while (group.head !== undefined) {
-        const member = group.shift()
-        if (!leaves(member)) kept.push(member)
+      for (let i = 0; i < PRIORITIES; i++) {
+        const lane = group.lanes[i]!
+        if (lane.length === 0) continue
+        const before = lane.rows
+        lane.removeWhere(leaves)
+        this.#laneRows[i]! -= before - lane.rows
       }
-      for (const member of kept) group.push(member)
-      if (group.head === undefined) this.#groups.delete(group.key)
+      this.#forgetIfEmpty(group)
     }
   }
+
+  /** Shapes are the callers' choice, so groups that are empty must not pile up. */
+  #forgetIfEmpty(group: Group): void {
+    if (!group.isEmpty) return
+    this.#groups.delete(group.key)
+    this.#spare = group
+  }
+}
+
+function isBefore(a: Member, b: Member): boolean {
+  return a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order)
 }

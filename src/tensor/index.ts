@@ -32,6 +32,7 @@ export type {
   Isolation,
   ModelManifest,
   OutputMeaning,
+  PaddingRules,
   VersionArtifact,
 } from './manifest.js'
 export { type NamedOutputs, type NamedValue, tensorsToNamedOutputs } from './named-outputs.js'

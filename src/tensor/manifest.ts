@@ -14,6 +14,32 @@ export interface BatchingOptions {
   readonly maxDelayMs: number
   /** Rows waiting before 429, default 1,024. */
   readonly maxQueueRows: number
+  /** Rows of a run while more rows wait than that; default twice `maxBatchSize`. */
+  readonly maxBatchSizeUnderPressure?: number | undefined
+  /** Nobody later passes a call that has waited this long, whatever its deadline or priority; default 5,000. */
+  readonly maxWaitMs?: number | undefined
+  /** Sizes at which a run ends when it can be filled to one, ascending. */
+  readonly preferredBatchSizes?: readonly number[] | undefined
+  /** The only numbers of rows the model is given, ascending: smaller runs are filled up. */
+  readonly allowedBatchSizes?: readonly number[] | undefined
+  /** What runs are filled up with: their last row again, the default, or zeros. */
+  readonly padRows?: 'repeat' | 'zeros' | undefined
+  /** How calls of different lengths share a run. */
+  readonly padding?: PaddingRules | undefined
+}
+
+/** How inputs whose length differs from call to call are made equal. One length per call. */
+export interface PaddingRules {
+  /** Inputs that have the length as a size: on which axis (1 or more), and what they are filled with (default 0). */
+  readonly inputs: Readonly<Record<string, { readonly axis: number; readonly value: number }>>
+  /** Lengths are rounded up to a multiple of this; default 1. */
+  readonly multipleOf: number
+  /** An input of the shape [rows, length] that is 1 where a call has something and 0 elsewhere; made when a call leaves it out. */
+  readonly mask?: string | undefined
+  /** An input of the shape [rows] or [rows, 1] that holds each row's length; made when a call leaves it out. */
+  readonly lengths?: string | undefined
+  /** The axis of an output that has the length, or null; by default each open axis that is as long as the padded inputs. */
+  readonly outputs: Readonly<Record<string, number | null>>
 }
 
 /** A row of named features, as the native call takes it. */
