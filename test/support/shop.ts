@@ -19,7 +19,7 @@ export function parity(name: string): Parity {
   return JSON.parse(readFileSync(join(ROOT, 'test/fixtures/parity', `${name}.json`), 'utf8')) as Parity
 }
 
-export const PARITY_NAMES = ['fraud-1', 'fraud-2', 'purchase-intent-1', 'breast-cancer-1'] as const
+export const PARITY_NAMES = ['fraud-1', 'fraud-2', 'purchase-intent-1', 'breast-cancer-1', 'product-ranking-1'] as const
 
 /** A payment, a session; any row of theirs will do for tests that are about something else. */
 export const PAYMENT: Row = parity('fraud-1').rows[0]!

@@ -65,9 +65,9 @@ def as_served(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.astype({column: np.float32 for column in numbers})
 
 
-def write_model(model: Model) -> dict[str, float]:
+def write_model(model: Model, more_metrics: dict[str, float] | None = None) -> dict[str, float]:
     """Checks the graph against the library, writes every file of the model, and returns its metrics."""
-    metrics = measure(model)
+    metrics = measure(model) | (more_metrics or {})
     check_parity(model)
 
     folder = SHOP / "models" / model.name / str(model.version)

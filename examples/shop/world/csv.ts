@@ -22,6 +22,13 @@ export function worldFiles(world: World): Readonly<Record<string, string>> {
         is_fraud,
       })),
     ),
+    'impressions.csv': toCsv(
+      world.impressions.map(({ page_id, product_id, shown_at, features, clicked }) => ({
+        ...{ page_id, product_id, shown_at },
+        ...features,
+        clicked,
+      })),
+    ),
   }
 }
 

@@ -9,7 +9,15 @@ export interface Product {
 
 export type Category = 'books' | 'clothing' | 'electronics' | 'garden' | 'toys'
 
-const MEDIAN_PRICE: Record<Category, number> = { books: 14, clothing: 32, electronics: 120, garden: 40, toys: 22 }
+export const MEDIAN_PRICE: Readonly<Record<Category, number>> = {
+  books: 14,
+  clothing: 32,
+  electronics: 120,
+  garden: 40,
+  toys: 22,
+}
+
+export const CATEGORIES = Object.keys(MEDIAN_PRICE) as readonly Category[]
 
 export function createProducts(seed: number, count: number): readonly Product[] {
   const random = new Random(seed, 'products')

@@ -1,5 +1,6 @@
 // What the models try to learn. Both functions are the whole truth: labels are drawn from them and from nothing else,
 // so a test can compare a model, a calibration or a monitor with the exact answer. Real shops have no such file.
+import type { ImpressionFeatures } from './impressions.js'
 import type { PaymentFeatures } from './payments.js'
 import type { SessionFeatures } from './sessions.js'
 
@@ -53,6 +54,22 @@ export function purchaseProbability(session: SessionFeatures): number {
   logOdds += 0.03 * session.discount_percent * (session.is_returning === 1 ? 1 : 0.4)
   if (session.is_mobile === 1) logOdds -= session.items_in_cart > 2 ? 0.9 : 0.2
   if (session.hour >= 18 && session.hour <= 22) logOdds += 0.4
+  return sigmoid(logOdds)
+}
+
+/** The true probability that a product on a listing page is clicked. */
+export function clickProbability(impression: ImpressionFeatures): number {
+  const isFavourite = impression.is_favourite_category === 1
+  const isDear = impression.relative_price > 1.2
+
+  let logOdds = -3.4
+  logOdds += 1.3 * impression.popularity ** 2
+  if (isFavourite) logOdds += 1.1
+  // What is dear is passed over, unless it is reduced.
+  if (isDear) logOdds -= impression.discount_percent >= 15 ? 0.1 : 0.8
+  logOdds += 0.025 * impression.discount_percent
+  // People come back to what they like and skip the rest.
+  if (impression.was_seen_before === 1) logOdds += isFavourite ? 1.2 : -0.6
   return sigmoid(logOdds)
 }
 

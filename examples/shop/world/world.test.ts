@@ -1,15 +1,16 @@
 import { describe, expect, it } from 'vitest'
 import { worldFiles } from './csv.js'
-import { fraudProbability, purchaseProbability } from './truth.js'
+import { clickProbability, fraudProbability, purchaseProbability } from './truth.js'
 import { createWorld } from './world.js'
 
 const world = createWorld({ seed: 7 })
 const fraud = world.payments.map(({ features }) => fraudProbability(features))
+const click = world.impressions.map(({ features }) => clickProbability(features))
 const purchase = world.sessions.map(({ features }) => purchaseProbability(features))
 
 describe('the shop world', () => {
   it('writes the same bytes for the same seed and others for another seed', () => {
-    const small = { shoppers: 50, products: 20, sessions: 200, payments: 200 }
+    const small = { shoppers: 50, products: 20, sessions: 200, payments: 200, pages: 20 }
     const files = worldFiles(createWorld({ seed: 7, ...small }))
     expect(worldFiles(createWorld({ seed: 7, ...small }))).toEqual(files)
     expect(worldFiles(createWorld({ seed: 8, ...small }))['payments.csv']).not.toBe(files['payments.csv'])
@@ -22,14 +23,16 @@ describe('the shop world', () => {
   })
 
   it('keeps every true probability strictly between 0 and 1', () => {
-    expect([...fraud, ...purchase].filter((probability) => !(probability > 0 && probability < 1))).toEqual([])
+    expect([...fraud, ...purchase, ...click].filter((probability) => !(probability > 0 && probability < 1))).toEqual([])
   })
 
-  it('has the base rates of a shop: 1 to 4 % fraud, 8 to 25 % purchases', () => {
+  it('has the base rates of a shop: 1 to 4 % fraud, 8 to 25 % purchases, 4 to 15 % clicks', () => {
     expect(mean(fraud)).toBeGreaterThan(0.01)
     expect(mean(fraud)).toBeLessThan(0.04)
     expect(mean(purchase)).toBeGreaterThan(0.08)
     expect(mean(purchase)).toBeLessThan(0.25)
+    expect(mean(click)).toBeGreaterThan(0.04)
+    expect(mean(click)).toBeLessThan(0.15)
   })
 
   it('draws labels at the rate of the true probability, within four standard errors', () => {
@@ -40,6 +43,10 @@ describe('the shop world', () => {
     expectRate(
       world.sessions.map((session) => session.purchased),
       purchase,
+    )
+    expectRate(
+      world.impressions.map((impression) => impression.clicked),
+      click,
     )
   })
 

@@ -1,4 +1,5 @@
 // The whole shop, drawn from one seed.
+import { createImpressions, type Impression } from './impressions.js'
 import { createPayments, type Payment } from './payments.js'
 import { createProducts, type Product } from './products.js'
 import { createSessions, type Session } from './sessions.js'
@@ -9,6 +10,7 @@ export interface World {
   readonly products: readonly Product[]
   readonly sessions: readonly Session[]
   readonly payments: readonly Payment[]
+  readonly impressions: readonly Impression[]
 }
 
 export interface WorldOptions {
@@ -21,6 +23,8 @@ export interface WorldOptions {
   readonly sessions?: number
   /** Default 60000: enough for about 1500 frauds. */
   readonly payments?: number
+  /** Listing pages with 16 products each; default 3000. */
+  readonly pages?: number
 }
 
 export function createWorld(options: WorldOptions): World {
@@ -32,5 +36,6 @@ export function createWorld(options: WorldOptions): World {
     products,
     sessions: createSessions(seed, options.sessions ?? 20_000, shoppers, products),
     payments: createPayments(seed, options.payments ?? 60_000, shoppers, products),
+    impressions: createImpressions(seed, options.pages ?? 3_000, shoppers, products),
   }
 }
