@@ -30,20 +30,32 @@ function readStat(pid: string): Stat | undefined {
  * Take it before and after the work and subtract. A process that has left the tree (its parent ended first) is not seen.
  */
 export function cpuMs(pid: number): number {
-  if (process.platform !== 'linux') throw new Error('CPU time of a process tree is read from /proc: run this on Linux.')
   ticksPerSecond ??= Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }))
+  const stats = readStats()
+  if (!stats.has(pid)) throw new Error(`There is no process ${pid}: it ended before its CPU time was read.`)
+  let ticks = 0
+  for (const member of treeOf(pid, stats)) ticks += stats.get(member)!.ticks
+  return (ticks / ticksPerSecond) * 1000
+}
+
+/** `pid` and everything below it. */
+export function processTree(pid: number): number[] {
+  return treeOf(pid, readStats())
+}
+
+function readStats(): ReadonlyMap<number, Stat> {
+  if (process.platform !== 'linux') throw new Error('CPU time of a process tree is read from /proc: run this on Linux.')
   const stats = new Map<number, Stat>()
   for (const name of readdirSync('/proc')) {
     if (!/^\d+$/.test(name)) continue
     const stat = readStat(name)
     if (stat !== undefined) stats.set(Number(name), stat)
   }
-  if (!stats.has(pid)) throw new Error(`There is no process ${pid}: it ended before its CPU time was read.`)
+  return stats
+}
+
+function treeOf(pid: number, stats: ReadonlyMap<number, Stat>): number[] {
   const tree = [pid]
-  let ticks = 0
-  for (const member of tree) {
-    ticks += stats.get(member)!.ticks
-    for (const [child, { parent }] of stats) if (parent === member) tree.push(child)
-  }
-  return (ticks / ticksPerSecond) * 1000
+  for (const member of tree) for (const [child, { parent }] of stats) if (parent === member) tree.push(child)
+  return tree
 }
