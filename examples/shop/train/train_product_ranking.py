@@ -67,6 +67,7 @@ def main() -> None:
         trained_rows=len(train),
         held_out=held_out,
         held_out_labels=held_out_labels.to_numpy(),
+        cost=1.3,
     )
     scores = pipeline.predict_proba(held_out.to_numpy(np.float32))[:, 1]
     ndcg = {
