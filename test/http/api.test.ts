@@ -56,7 +56,13 @@ describe('the status', () => {
 describe('models', () => {
   it('are listed with their versions', async () => {
     const { json } = await get('/api/v1/models')
-    expect(json.models.map(({ name }: { name: string }) => name)).toEqual(['breast-cancer', 'fraud', 'purchase-intent'])
+    expect(json.models.map(({ name }: { name: string }) => name)).toEqual([
+      'breast-cancer',
+      'fraud',
+      'fraud-rule',
+      'product-ranking',
+      'purchase-intent',
+    ])
     const { json: fraud } = await get('/api/v1/models/fraud')
     expect(fraud.versions).toMatchObject([
       { version: 1, state: 'ready', labels: ['legitimate', 'fraud'] },

@@ -63,7 +63,9 @@ describe('the Open Inference Protocol', () => {
   })
 
   it('lists models and describes them', async () => {
-    expect((await get('/v2/models')).json).toEqual({ models: ['breast-cancer', 'fraud', 'purchase-intent'] })
+    expect((await get('/v2/models')).json).toEqual({
+      models: ['breast-cancer', 'fraud', 'fraud-rule', 'product-ranking', 'purchase-intent'],
+    })
     const { json } = await get('/v2/models/fraud?ignored=1')
     expect(json).toMatchObject({ name: 'fraud', versions: ['1', '2'], platform: 'onnxruntime_onnx' })
     expect(json.inputs).toContainEqual({ name: 'amount', datatype: 'FP32', shape: [-1, 1] })
@@ -103,6 +105,8 @@ describe('the Open Inference Protocol', () => {
       { name: 'breast-cancer', version: '1', state: 'READY' },
       { name: 'fraud', version: '1', state: 'READY' },
       { name: 'fraud', version: '2', state: 'READY' },
+      { name: 'fraud-rule', version: '1', state: 'READY' },
+      { name: 'product-ranking', version: '1', state: 'READY' },
       { name: 'purchase-intent', version: '1', state: 'READY' },
     ])
     expect((await call(index, 'POST', { ready: true })).json).toEqual(all.json)
@@ -112,7 +116,9 @@ describe('the Open Inference Protocol', () => {
 
 describe('KServe v1', () => {
   it('lists models', async () => {
-    expect((await get('/v1/models')).json).toEqual({ models: ['breast-cancer', 'fraud', 'purchase-intent'] })
+    expect((await get('/v1/models')).json).toEqual({
+      models: ['breast-cancer', 'fraud', 'fraud-rule', 'product-ranking', 'purchase-intent'],
+    })
   })
 
   it('is alive at /, where a browser is sent to the documentation', async () => {
