@@ -20,6 +20,10 @@ import {
   type Pool,
 } from '../serving/index.js'
 import { describeRows, rowsToTensors } from '../tensor/index.js'
+import { faultyBackends } from './chaos/backends.js'
+import { type Chaos, checkChaos, createChaos } from './chaos/chaos.js'
+import { skewable } from './chaos/clock.js'
+import { Faults } from './chaos/faults.js'
 import { createEndpoints, type Endpoints } from './endpoints.js'
 import { type AppLog, type Engines, openEngines, type Peers } from './engines.js'
 import type { LoadedProject } from './load-project.js'
@@ -42,6 +46,8 @@ export interface App {
   readonly refused: ReadonlyMap<string, HeadraceError>
   /** Undefined when this process is the whole server. */
   readonly peers: Peers | undefined
+  /** Undefined unless the server was started to take faults. */
+  readonly chaos: Chaos | undefined
   decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision>
   undo(id: DecisionId, by: Actor): Promise<Decision>
   /** True once every version found at start was either warmed up or refused, and not all of them were refused; in every process. */
@@ -62,8 +68,11 @@ export interface AppOptions {
 }
 
 /** Builds what serves the project. Nothing is loaded before `start`. */
-export async function createApp(project: LoadedProject, platform: Platform, options: AppOptions = {}): Promise<App> {
+export async function createApp(project: LoadedProject, given: Platform, options: AppOptions = {}): Promise<App> {
   const { config } = project
+  checkChaos(config)
+  const faults = config.chaos.enabled ? new Faults(given.clock, given.logger) : undefined
+  const platform = faults ? skewable(given, faults) : given
   const { logger } = platform
   // A thread that died took its sessions along: those versions load again, once there is a pool.
   let onFailure: Pool['restart'] = async () => {}
@@ -78,8 +87,9 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
   const closeAll = async () => {
     for (const close of closers.reverse()) await close()
   }
+  const breakable = (load: BackendFactory) => (faults ? faultyBackends(load, faults, platform) : load)
   try {
-    const engines = options.engines ?? (await openEngines(project, platform))
+    const engines = options.engines ?? (await openEngines(project, platform, faults))
     closers.unshift(() => engines.close())
     return build(engines)
   } catch (error) {
@@ -92,8 +102,8 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
     const pool = createPool({
       platform,
       factories: new Map<string, BackendFactory>([
-        ['onnx', onnx.load],
-        ['script', loadScript],
+        ['onnx', breakable(onnx.load)],
+        ['script', breakable(loadScript)],
       ]),
       warmupInputs: ({ manifest }, signature) =>
         manifest.warmup.map(({ inputs }) =>
@@ -102,6 +112,7 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
     })
     closers.push(() => pool.close())
     onFailure = pool.restart
+    const chaos = faults && createChaos({ config, faults, engines, pool, killThread: onnx.kill, hasRedis: false })
     const versions = createVersions(pool, aliases)
     const requests = createPath({ platform, versions, log, maxInFlight: config.server.maxInFlight })
     const source =
@@ -171,6 +182,7 @@ export async function createApp(project: LoadedProject, platform: Platform, opti
       log,
       source,
       refused,
+      chaos,
       decide: engines.decide,
       undo: engines.undo,
       peers,

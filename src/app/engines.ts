@@ -11,7 +11,7 @@ import {
   type Decisions,
   type Evidence,
 } from '../decisions/index.js'
-import { type FileLog, openLog } from '../log/index.js'
+import { type FileLog, openLog, realFiles } from '../log/index.js'
 import {
   type Pointer,
   readAliases,
@@ -20,8 +20,12 @@ import {
   registryChangeKinds,
   registryMigrations,
 } from '../registry/index.js'
-import { lockFolder, openSql } from '../store/index.js'
+import { lockFolder, openSql, StoreErrors } from '../store/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
+import { followFaults } from './chaos/chaos.js'
+import { chaosChangeKinds } from './chaos/decisions.js'
+import { faultyFiles, isDiskFull } from './chaos/disk.js'
+import { Faults } from './chaos/faults.js'
 import { logPolicyOf } from './endpoints.js'
 import type { LoadedProject } from './load-project.js'
 
@@ -82,9 +86,14 @@ export interface OpenedEngines extends Engines {
   readonly log: FileLog
 }
 
-/** Takes the data folder for this process and opens what is in it. Throws STORE_FOLDER_LOCKED. */
-export async function openEngines(project: LoadedProject, platform: Platform): Promise<OpenedEngines> {
+/**
+ * Takes the data folder for this process and opens what is in it. Throws STORE_FOLDER_LOCKED. `faults` are those of an app in the
+ * same process, which follows the decisions about them.
+ */
+export async function openEngines(project: LoadedProject, platform: Platform, faults?: Faults): Promise<OpenedEngines> {
   const { config, dataDir } = project
+  const ownFaults = config.chaos.enabled && !faults ? new Faults(platform.clock, platform.logger) : undefined
+  const disk = faults ?? ownFaults
   const lock = await lockFolder(dataDir)
   const closers: (() => Promise<void>)[] = [() => lock.release()]
   const close = async () => {
@@ -100,13 +109,15 @@ export async function openEngines(project: LoadedProject, platform: Platform): P
   async function open(): Promise<OpenedEngines> {
     // What a server that was killed left behind; nobody else has the data folder now.
     await rm(uploadsFolder(project), { recursive: true, force: true })
-    const sql = await openSql({ file: path.join(dataDir, 'metadata.db'), platform })
+    const file = path.join(dataDir, 'metadata.db')
+    const sql = await openSql({ file, platform })
     closers.push(() => sql.close())
     const policy = logPolicyOf(config.endpoints)
-    const log = await openLog({ ...config.log, folder: path.join(dataDir, 'log'), platform, policy })
+    const files = disk ? faultyFiles(realFiles, disk) : realFiles
+    const log = await openLog({ ...config.log, folder: path.join(dataDir, 'log'), platform, policy, files })
     closers.push(() => log.close())
     await sql.migrate('registry', registryMigrations)
-    const decisions = await createDecisions({ sql, platform, kinds: registryChangeKinds })
+    const decisions = await createDecisions({ sql, platform, kinds: [...registryChangeKinds, ...chaosChangeKinds] })
     const digests = new Map((await readVersions(sql)).map((row) => [versionKey(row.ref), row.digest]))
     let state: RegistryState = { digests, aliases: await readAliases(sql), pointers: await readPointers(sql) }
     const followers = new Set<(decision: Decision) => void | Promise<void>>()
@@ -132,10 +143,17 @@ export async function openEngines(project: LoadedProject, platform: Platform): P
       return decision
     }
 
+    /** What drills say about themselves is written all the same. */
+    function checkDisk(kind = ''): void {
+      if (disk && isDiskFull(disk) && !kind.startsWith('chaos.')) throw StoreErrors.FULL({ file })
+    }
+
     async function decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision> {
+      checkDisk(change.kind)
       return takeEffect(await decisions.apply(change, evidence, by))
     }
 
+    if (ownFaults) followers.add((decision) => followFaults(ownFaults, decision))
     return {
       log,
       decisions,
@@ -143,6 +161,7 @@ export async function openEngines(project: LoadedProject, platform: Platform): P
       registry: () => state,
       decide,
       async undo(id, by) {
+        checkDisk()
         return takeEffect(await decisions.undo(id, by))
       },
       async sawVersion({ ref, digest, sizeBytes }, file) {

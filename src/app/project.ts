@@ -6,6 +6,7 @@ import { endpointSchema } from '../path/index.js'
 import { modelsSection } from '../registry/index.js'
 import { servingSection } from '../serving/index.js'
 import { storeSection } from '../store/index.js'
+import { chaosSection } from './chaos/config.js'
 
 const port = z.int().min(0).max(65_535)
 
@@ -74,6 +75,7 @@ export const projectSchema = z.strictObject({
     .describe('Endpoints by name. Every model has one of its own name without being listed here.'),
   log: logSection,
   store: storeSection.prefault({}),
+  chaos: chaosSection,
 })
 
 /** What a project may write. */

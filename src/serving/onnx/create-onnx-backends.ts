@@ -25,6 +25,11 @@ export interface OnnxBackends {
   prepare(options: BackendOptions): void
   /** A BackendFactory. Rejects with the ONNX_ codes of errors.ts. */
   load(artifact: VersionArtifact, options: BackendOptions): Promise<OnnxBackend>
+  /**
+   * For drills: ends a thread that runs this model, or version of it, as if it had failed. False when none does; a tiny model runs
+   * on the main thread.
+   */
+  kill(model: string, version: number | undefined): boolean
   /** Lets loads and runs under way finish, closes every backend and ends the threads. */
   close(): Promise<void>
 }
@@ -83,12 +88,21 @@ export function createOnnxBackends(options: OnnxBackendsOptions = {}): OnnxBacke
     }
   }
 
+  function kill(model: string, version: number | undefined): boolean {
+    for (const { ref, thread } of open.values()) {
+      if (thread === undefined || ref.model !== model || (version !== undefined && ref.version !== version)) continue
+      thread.kill()
+      return true
+    }
+    return false
+  }
+
   async function close(): Promise<void> {
     isClosed = true
     await Promise.all([threads.close(), ...[...open.keys()].map((backend) => backend.close())])
   }
 
-  return { prepare: ({ platform }) => threads.prepare(platform), load, close }
+  return { prepare: ({ platform }) => threads.prepare(platform), load, kill, close }
 }
 
 function loadRequest({ file, digest, manifest }: VersionArtifact): LoadRequest {

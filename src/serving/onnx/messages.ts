@@ -42,6 +42,8 @@ export type Request =
   | { readonly kind: 'release'; readonly session: number }
   /** The thread releases what it holds and ends by itself. */
   | { readonly kind: 'close' }
+  /** For drills: the thread ends as if it had failed, between runs. */
+  | { readonly kind: 'die' }
 
 export interface Envelope {
   readonly id: number

@@ -70,6 +70,11 @@ export class OnnxThread {
     return this.#closing
   }
 
+  /** Ends the thread as if it had failed; a run under way is let finish, because ending it then would end the process. */
+  kill(): void {
+    if (!this.#failure) this.#post(0, { kind: 'die' })
+  }
+
   async #close(): Promise<void> {
     // From here on the process waits for the thread.
     this.#worker.ref()

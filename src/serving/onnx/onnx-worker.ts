@@ -55,6 +55,8 @@ async function handle(request: Request): Promise<Answer> {
       // Nothing else holds the thread: it ends once the reply is sent.
       setImmediate(() => port.close())
       return {}
+    case 'die':
+      process.exit(1)
   }
 }
 
