@@ -52,3 +52,20 @@ export const AppErrors = defineErrors('APP', {
       'This server serves a single file, so there is no models folder to push into. Start it with a project or a models folder.',
   },
 })
+
+export const ProcessErrors = defineErrors('PROCESS', {
+  GONE: {
+    status: 503,
+    retry: true,
+    level: 'warn',
+    message: () =>
+      'The process that was to answer is gone; the server is replacing it or stopping. Send the request again.',
+  },
+  PROJECT_NOT_PLAIN: {
+    status: 400,
+    retry: false,
+    level: 'error',
+    message: (p: { problem: string }) =>
+      `The configuration cannot be handed to worker processes: ${p.problem}. Use plain values in it, or serve with --processes 1.`,
+  },
+})

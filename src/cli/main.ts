@@ -1,6 +1,7 @@
 // The command line. Each command parses, makes one call to the HTTP API, and prints; `--json` prints the API's own answer.
 import process from 'node:process'
 import { Command, CommanderError } from 'commander'
+import { addChaos } from './chaos.js'
 import { type Faces, packageVersion } from './context.js'
 import { addDecisions } from './decisions.js'
 import { addDoctor } from './doctor.js'
@@ -14,6 +15,7 @@ import { reportError } from './output.js'
 import { addPredict } from './predict.js'
 import { addServe } from './serve.js'
 import { addTypes } from './types.js'
+import { addWorker } from './worker.js'
 
 /** Builds every command; the documentation is checked against it. */
 export function createProgram(faces: Faces): Command {
@@ -30,6 +32,7 @@ export function createProgram(faces: Faces): Command {
     .option('--verbose', 'print causes and stack traces of errors')
     .addHelpText('after', AFTER_HELP)
   addServe(program, faces)
+  addWorker(program, faces)
   addInit(program)
   addPredict(program, faces)
   addModels(program, faces)
@@ -37,6 +40,7 @@ export function createProgram(faces: Faces): Command {
   addLog(program, faces)
   addExplain(program, faces)
   addDecisions(program, faces)
+  addChaos(program, faces)
   addTypes(program, faces)
   addDoctor(program, faces)
   prepare(program)

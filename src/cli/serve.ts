@@ -1,13 +1,14 @@
 // `headrace serve`: opens the project, listens, loads the models, and ends in good order.
 import process from 'node:process'
 import type { Command } from 'commander'
-import { createApp, endpointViews, type LoadOptions, loadProject, modelViews } from '../app/index.js'
-import { createLogger, createPlatform } from '../core/index.js'
+import { createApp, type LoadedProject, type LoadOptions, loadProject, startPrimary } from '../app/index.js'
+import { createLogger, createPlatform, type Platform } from '../core/index.js'
 import { type Faces, type GlobalOptions, packageVersion } from './context.js'
 import { humanLog } from './human-log.js'
 import { wholeNumber } from './options.js'
-import { print, reportError, shortText, table } from './output.js'
+import { print, reportError } from './output.js'
 import { removeServerFile, writeServerFile } from './server-file.js'
+import { servedSummary } from './summary.js'
 
 export interface ServeOptions {
   readonly port?: number
@@ -15,13 +16,16 @@ export interface ServeOptions {
   readonly host?: string
   readonly dataDir?: string
   readonly threads?: number
+  readonly processes?: number
   readonly insecure?: true
+  readonly chaos?: true
   readonly logLevel?: string
 }
 
 export interface RunningServe {
   readonly url: string
   readonly dataDir: string
+  readonly processes: number
   /**
    * Resolves when every model found was either warmed up or refused; `/readyz` is 503 until then. False when the server was
    * closed meanwhile. When it rejects, the server is closed.
@@ -33,27 +37,36 @@ export interface RunningServe {
   close(): Promise<void>
 }
 
+/** What listens: one process with an app, or a primary with workers. */
+interface Listening {
+  readonly url: string
+  load(): Promise<void>
+  isReady(): boolean
+  /** What can wait until the models are loaded. */
+  afterLoad(): Promise<void>
+  summary(): Promise<string>
+  close(): Promise<void>
+}
+
 /** Opens a target and listens; nothing is loaded before `load`. */
 export async function serve(faces: Faces, target: string, options: ServeOptions): Promise<RunningServe> {
   const project = await loadProject(target, { environment: process.env, overrides: overridesOf(options) })
   const { config, dataDir } = project
+  const { processes } = config.server
   const destination = process.stderr.isTTY ? { destination: humanLog(process.stderr) } : {}
   const logger = createLogger({ level: config.server.logLevel, ...destination })
-  const app = await createApp(project, createPlatform({ logger, withProcessMetrics: true }))
-  const server = await faces.startServer(app).catch(async (error: unknown) => {
-    await app.close()
-    throw error
-  })
-  const { url } = server
-  const startedAt = new Date(app.platform.clock.nowMs()).toISOString()
-  await writeServerFile(dataDir, { url, pid: process.pid, startedAt, version: packageVersion })
-  logger.info({ url, dataDir }, 'listening')
+  const platform = createPlatform({ logger, withProcessMetrics: true })
+  const listening = await (processes === 1 ? listenAlone(faces, project, platform) : listenTogether(project, platform))
+  const { url } = listening
+  const startedAt = new Date(platform.clock.nowMs()).toISOString()
+  await writeServerFile(dataDir, { url, pid: process.pid, startedAt, version: packageVersion, processes })
+  logger.info({ url, dataDir, ...(processes === 1 ? {} : { processes }) }, 'listening')
   let isClosing = false
 
   async function close(): Promise<void> {
     isClosing = true
     logger.info({}, 'stopping')
-    await server.close()
+    await listening.close()
     await removeServerFile(dataDir)
     logger.info({}, 'stopped')
   }
@@ -61,47 +74,60 @@ export async function serve(faces: Faces, target: string, options: ServeOptions)
   return {
     url,
     dataDir,
+    processes,
     async load() {
       try {
-        await app.start()
+        await listening.load()
       } catch (error) {
         if (isClosing) return false
         await close()
         throw error
       }
-      logger.info({ ready: app.isReady() }, 'models loaded')
-      if (!isClosing) await server.loadApi()
+      logger.info({ ready: listening.isReady() }, 'models loaded')
+      if (!isClosing) await listening.afterLoad()
       return !isClosing
     },
-    async summary() {
-      const models = (await modelViews(app)).flatMap(({ name, versions }) =>
-        versions.map(({ version, state, reason }) => [name, version, state, shortText(reason ?? '', 100)]),
-      )
-      const endpoints = endpointViews(app).map(({ name, ready, model, version }) => [
-        name,
-        ready ? `${model}/${version}` : 'not ready',
-      ])
-      return [
-        table(['model', 'version', 'state', ''], models),
-        '',
-        table(['endpoint', 'answers'], endpoints),
-        '',
-        `Headrace ${packageVersion} serves at ${url}`,
-        `  API and try-it-out  ${url}/api/docs`,
-        `  metrics             ${url}/metrics`,
-        `  data folder         ${dataDir}`,
-      ].join('\n')
-    },
+    summary: listening.summary,
     close,
   }
 }
 
-function overridesOf(options: ServeOptions): NonNullable<LoadOptions['overrides']> {
-  const { port, grpcPort, host, insecure, logLevel, threads, dataDir } = options
+async function listenAlone(faces: Faces, project: LoadedProject, platform: Platform): Promise<Listening> {
+  const app = await createApp(project, platform)
+  const server = await faces.startServer(app).catch(async (error: unknown) => {
+    await app.close()
+    throw error
+  })
   return {
-    server: defined({ port, grpcPort, host, insecure, logLevel }),
+    url: server.url,
+    load: app.start,
+    isReady: app.isReady,
+    afterLoad: () => server.loadApi(),
+    summary: () => servedSummary(app, server.url),
+    close: () => server.close(),
+  }
+}
+
+async function listenTogether(project: LoadedProject, platform: Platform): Promise<Listening> {
+  // The worker command of this same command line: see worker.ts.
+  const primary = await startPrimary({ project, platform, script: process.argv[1]!, args: ['worker'] })
+  return {
+    url: primary.url,
+    load: () => primary.loaded(),
+    isReady: () => primary.isReady(),
+    async afterLoad() {},
+    summary: () => primary.summary(),
+    close: () => primary.close(),
+  }
+}
+
+function overridesOf(options: ServeOptions): NonNullable<LoadOptions['overrides']> {
+  const { port, grpcPort, host, insecure, logLevel, processes, threads, dataDir, chaos } = options
+  return {
+    server: defined({ port, grpcPort, host, insecure, logLevel, processes }),
     serving: defined({ threads }),
     store: defined({ dataDir }),
+    chaos: defined({ enabled: chaos }),
   }
 }
 
@@ -144,12 +170,18 @@ export function addServe(program: Command, faces: Faces): void {
     .option('--port <number>', 'HTTP port, 0 takes any free one (default: 8080)', wholeNumber)
     .option('--grpc-port <number>', 'port kept for gRPC; nothing listens on it yet (default: 8081)', wholeNumber)
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
-    .option('--threads <number>', 'threads that run models (default: the number of cores less one)', wholeNumber)
+    .option('--processes <number>', 'processes that serve the port (default: 1)', wholeNumber)
+    .option(
+      '--threads <number>',
+      'threads that run models, in each process (default: its share of the cores less one)',
+      wholeNumber,
+    )
     .option('--insecure', 'listen beyond loopback although callers are not authenticated')
+    .option('--chaos', 'take the faults of "headrace chaos", for tests and drills; on loopback only')
     .option('--log-level <level>', 'debug, info, warn, error or silent (default: info)')
     .addHelpText(
       'after',
-      '\nWith --json it prints one line when the models are loaded: {"url", "pid", "dataDir"}.\n\nExamples:\n  headrace serve\n  headrace serve ./models --port 9000\n  headrace serve model.onnx\n',
+      '\nWith --json it prints one line when the models are loaded: {"url", "pid", "dataDir", "processes"}.\n\nExamples:\n  headrace serve\n  headrace serve ./models --port 9000\n  headrace serve model.onnx\n',
     )
     .action(async (target: string | undefined, _: unknown, command: Command) => {
       const options = command.optsWithGlobals<ServeOptions & GlobalOptions>()
@@ -157,7 +189,8 @@ export function addServe(program: Command, faces: Faces): void {
       endOnSignal(starting, (error) => reportError(error, options))
       const running = await starting
       if (!(await running.load())) return
-      if (options.json) print(JSON.stringify({ url: running.url, pid: process.pid, dataDir: running.dataDir }))
+      const { url, dataDir, processes } = running
+      if (options.json) print(JSON.stringify({ url, pid: process.pid, dataDir, processes }))
       else if (process.stdout.isTTY) print(`\n${await running.summary()}\n`)
     })
 }

@@ -8,6 +8,8 @@ export interface ServerFile {
   readonly pid: number
   readonly startedAt: string
   readonly version: string
+  /** Processes that serve the port. */
+  readonly processes: number
 }
 
 /** Long enough for a busy server. One that does not even say this in time is there, and slow. */

@@ -18,16 +18,17 @@ function relayTo(log: FileLog, options: Partial<LogRelayOptions> = {}): LogRelay
     policy: () => DEFAULT_POLICY,
     bufferBytes: 8 * MiB,
     maxPayloadBytes: MiB,
-    durableThrough: log.durableThrough(),
     owner: {
       async take(batch) {
         await turn()
         return log.take(structuredClone(batch))
       },
       whenDurable: (position) => log.whenDurable(position),
+      flush: () => log.flush(),
     },
     ...options,
   })
+  relay.committed(log.durableThrough())
   log.onCommit(() => relay.committed(log.durableThrough()))
   return relay
 }
@@ -61,9 +62,8 @@ describe('a log relay', () => {
       log.append(outcome({ id: `c-${i}` }))
       if (i % 100 === 0) await turn()
     }
-    await relay.handOver()
     await other.handOver()
-    await log.flush()
+    await relay.flush()
     const records = (await stored(log)) as { seq: number; id: string }[]
     expect(records.map(({ seq }) => seq)).toEqual(Array.from({ length: 3600 }, (_, i) => i + 1))
     for (const name of ['a', 'b', 'c']) {
@@ -125,8 +125,9 @@ describe('a log relay', () => {
     files.fail = (operation) => (operation === 'datasync' ? new Error('no space') : undefined)
     const relay = relayTo(log)
     await expect(relay.whenDurable(relay.append(outcome()))).rejects.toMatchObject({ code: 'LOG_WRITE_FAILED' })
+    const gone = () => Promise.reject(new Error('gone'))
     const orphan = relayTo(log, {
-      owner: { take: () => Promise.reject(new Error('gone')), whenDurable: () => Promise.reject(new Error('gone')) },
+      owner: { take: gone, whenDurable: gone, flush: gone },
     })
     await expect(orphan.whenDurable(orphan.append(outcome()))).rejects.toThrow('gone')
     files.fail = () => undefined

@@ -19,8 +19,6 @@ export interface LogRelayOptions {
   readonly bufferBytes: number
   readonly maxPayloadBytes: number
   readonly owner: LogOwner
-  /** The owner's `durableThrough` at present. */
-  readonly durableThrough: LogPosition
 }
 
 /** The process that writes. */
@@ -28,6 +26,7 @@ export interface LogOwner {
   /** The batch stays as it is until this settles. Rejects when the owner is gone. */
   take(batch: LogBatch): Promise<TakenBatch>
   whenDurable(position: LogPosition): Promise<void>
+  flush(): Promise<void>
 }
 
 /**
@@ -38,6 +37,8 @@ export interface LogRelay extends PredictionLog {
   readonly folder: string
   /** Resolves when the owner has everything appended so far. */
   handOver(): Promise<void>
+  /** Resolves when that is durable; rejects with LOG_WRITE_FAILED. */
+  flush(): Promise<void>
   /** The owner says how far it has come. */
   committed(durableThrough: LogPosition): void
   /** Hands over what is buffered and ends subscriptions. Later appends are dropped and counted. */
@@ -68,19 +69,18 @@ class Relay implements LogRelay {
   /** The last record that the owner has taken, by its receipt and its position. */
   #takenReceipt = 0
   #takenSeq: LogPosition = 0
-  #durable: LogPosition
+  #durable: LogPosition = 0
   #handing: Promise<void> | undefined
   #waiters: Waiter[] = []
   #isClosed = false
 
   constructor(options: LogRelayOptions) {
-    const { folder, platform, policy, bufferBytes, maxPayloadBytes, durableThrough } = options
+    const { folder, platform, policy, bufferBytes, maxPayloadBytes } = options
     const { clock } = platform
     const logger = platform.logger.child({ part: 'log' })
     const metrics = logMetrics(platform.metrics)
     this.folder = folder
     this.#options = options
-    this.#durable = durableThrough
     this.#filling = new Slab(Math.floor(bufferBytes / 2))
     this.#spare = new Slab(Math.floor(bufferBytes / 2))
     this.#encoder = new RecordEncoder(policy, platform.random, maxPayloadBytes)
@@ -141,6 +141,11 @@ class Relay implements LogRelay {
 
   async handOver(): Promise<void> {
     while (this.#handing) await this.#handing
+  }
+
+  async flush(): Promise<void> {
+    await this.handOver()
+    await this.#options.owner.flush()
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,368 @@
+// The process that owns the data folder when several serve: the engines live here, workers reach them by IPC. It serves no
+// requests itself, so whatever requests do to a worker, decisions and the log go on.
+import { type AddressInfo, createServer } from 'node:net'
+import { deserializeError, type MetricsSnapshot, type Platform, type SerializedError } from '../../core/index.js'
+import type { Decision } from '../../decisions/index.js'
+import { defaultThreads } from '../../serving/index.js'
+import { type OpenedEngines, openEngines } from '../engines.js'
+import { ProcessErrors } from '../errors.js'
+import type { LoadedProject } from '../load-project.js'
+import { Channel } from './channel.js'
+import { GroupMetrics } from './group-metrics.js'
+import type { PrimaryMethods, WorkerMethods } from './protocol.js'
+import { type WorkerProcess, Workers } from './workers.js'
+
+export interface PrimaryOptions {
+  readonly project: LoadedProject
+  readonly platform: Platform
+  /** The script of a worker and its arguments. */
+  readonly script: string
+  readonly args: readonly string[]
+}
+
+export interface RunningPrimary {
+  readonly url: string
+  /** Resolves when the models of every worker are loaded; rejects with the error of the first that cannot. */
+  loaded(): Promise<void>
+  isReady(): boolean
+  /** What is served, for a person. */
+  summary(): Promise<string>
+  /** Has every worker finish what is in flight, flushes the log and lets go of the data folder. */
+  close(): Promise<void>
+}
+
+/** A worker that has not let a decision take effect by now is of no use, and may answer by the old one: it is ended. */
+const DECISION_LIMIT_MS = 5_000
+/** For what a worker that is busy may miss. */
+const ASK_LIMIT_MS = 1_000
+/** A worker drains connections, then predictions, each for `drainMs`, and then closes its backends. */
+const CLOSE_SLACK_MS = 15_000
+
+interface Member {
+  readonly process: WorkerProcess
+  readonly channel: Channel<WorkerMethods>
+  hasJoined: boolean
+  /** Accepts connections. */
+  isListening: boolean
+  isReady: boolean
+  /** The process that makes room for this one. */
+  readonly replaces: Member | undefined
+}
+
+/**
+ * Opens the data folder and starts `server.processes` workers; resolves when all of them listen.
+ * Throws STORE_FOLDER_LOCKED, PROCESS_PROJECT_NOT_PLAIN and what a worker fails with.
+ */
+export async function startPrimary(options: PrimaryOptions): Promise<RunningPrimary> {
+  const project = await shareOf(options.project)
+  const engines = await openEngines(project, options.platform)
+  const primary = new PrimaryProcess({ ...options, project }, engines)
+  try {
+    await primary.start()
+  } catch (error) {
+    await primary.close()
+    throw error
+  }
+  return primary
+}
+
+class PrimaryProcess implements RunningPrimary {
+  url = ''
+  readonly #workers: Workers
+  readonly #members = new Map<number, Set<Member>>()
+  readonly #metrics: GroupMetrics
+  readonly #count: number
+  readonly #listening = new Gathering()
+  readonly #loaded = new Gathering()
+  readonly #retiring = new Map<number, Member>()
+  #wereReady = false
+  #isStopping = false
+  #closed: Promise<void> | undefined
+
+  constructor(
+    private readonly options: PrimaryOptions,
+    private readonly engines: OpenedEngines,
+  ) {
+    const { platform, project, script, args } = options
+    const { clock, random, logger, metrics } = platform
+    this.#count = project.config.server.processes
+    this.#metrics = new GroupMetrics(metrics)
+    this.#workers = new Workers({ clock, random, logger, script, args, onStart: (worker) => this.#add(worker) })
+    engines.follow((decision) => this.#spread(decision))
+    engines.log.onCommit(() => {
+      const position = engines.log.durableThrough()
+      for (const { channel } of this.#joined()) channel.tell('committed', position)
+    })
+  }
+
+  async start(): Promise<void> {
+    for (let number = 1; number <= this.#count; number++) this.#workers.start(number, false)
+    await this.#listening.all(this.#count)
+  }
+
+  loaded(): Promise<void> {
+    return this.#loaded.all(this.#count)
+  }
+
+  isReady(): boolean {
+    if (this.#isStopping) return false
+    const listening = this.#listeners()
+    this.#wereReady ||= listening.filter(({ isReady }) => isReady).length >= this.#count
+    return this.#wereReady && listening.length > 0 && listening.every(({ isReady }) => isReady)
+  }
+
+  async summary(): Promise<string> {
+    const [worker] = this.#listeners()
+    return worker ? worker.channel.call('summary') : ''
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    this.#isStopping = true
+    this.#tellReadiness()
+    for (const member of this.#all()) this.#stop(member)
+    await this.#workers.stop(2 * this.options.project.config.server.drainMs + CLOSE_SLACK_MS)
+    await this.engines.close()
+  }
+
+  #add(process: WorkerProcess): () => void {
+    const { number, isReplacement } = process
+    const place = this.#members.get(number) ?? new Set<Member>()
+    const member: Member = {
+      process,
+      channel: new Channel<WorkerMethods>(
+        process.wire,
+        this.#methods(() => member),
+      ),
+      hasJoined: false,
+      isListening: false,
+      isReady: false,
+      replaces: this.#retiring.get(number),
+    }
+    this.#members.set(number, place.add(member))
+    if (isReplacement) this.#metrics.restarted()
+    if (this.#isStopping) process.kill()
+    return () => {
+      place.delete(member)
+      if (this.#retiring.get(number) === member) this.#retiring.delete(number)
+      this.#metrics.forget(member)
+      this.#tellReadiness()
+    }
+  }
+
+  /** What one worker may ask for. */
+  #methods(memberOf: () => Member): PrimaryMethods {
+    const { engines } = this
+    const { decisions, log } = engines
+    return {
+      hello: () => {
+        const { number, isReplacement } = memberOf().process
+        return { project: this.options.project, number, isReplacement, pid: process.pid }
+      },
+      join: () => {
+        const member = memberOf()
+        member.hasJoined = true
+        const durableThrough = log.durableThrough()
+        member.channel.tell('joined', { areReady: this.isReady(), registry: engines.registry(), durableThrough })
+      },
+      listening: (url) => {
+        this.url = url
+        const member = memberOf()
+        member.isListening = true
+        this.#tellReadiness()
+        this.#listening.one(member.process.number)
+        if (member.replaces) this.#stop(member.replaces)
+      },
+      loaded: () => {
+        const { process } = memberOf()
+        process.settled()
+        this.#loaded.one(process.number)
+      },
+      failed: (error) => this.#fail(memberOf(), error),
+      retire: () => this.#retire(memberOf()),
+      leaving: (snapshot) => this.#metrics.saw(memberOf(), snapshot),
+      tellReady: (isReady) => {
+        memberOf().isReady = isReady
+        this.#tellReadiness()
+      },
+      exposeMetrics: () => this.#exposeMetrics(),
+      decide: (change, evidence, by) => engines.decide(change, evidence, by),
+      undo: (id, by) => engines.undo(id, by),
+      sawVersion: (version, file) => engines.sawVersion(version, file),
+      getDecision: (id) => decisions.get(id),
+      listDecisions: (query) => decisions.list(query),
+      explainDecision: (id) => decisions.explain(id),
+      verifyDecisions: () => decisions.verify(),
+      takeLog: (batch) => log.take(batch),
+      whenDurable: (position) => log.whenDurable(position),
+      flushLog: async () => {
+        await Promise.all(this.#joined().map(({ channel }) => this.#ask(channel.call('handOverLog'), ASK_LIMIT_MS)))
+        await log.flush()
+      },
+    }
+  }
+
+  /** A decision, or an undo of one, takes effect in every worker before it is answered. */
+  async #spread(decision: Decision): Promise<void> {
+    const { aliases, pointers } = this.engines.registry()
+    await Promise.all(
+      this.#joined().map(async ({ channel, process }) => {
+        if (await this.#ask(channel.call('changed', decision, { aliases, pointers }), DECISION_LIMIT_MS)) return
+        const { number, pid } = process
+        const { logger } = this.options.platform
+        logger.error(
+          { worker: number, pid, decision: decision.id },
+          'a worker did not take a decision over and is ended',
+        )
+        process.kill()
+      }),
+    )
+  }
+
+  #fail({ process }: Member, serialized: SerializedError): void {
+    const error = deserializeError(serialized)
+    const { number, pid, isReplacement } = process
+    if (isReplacement) {
+      this.options.platform.logger.error({ worker: number, pid, err: error }, error.message)
+      process.kill()
+    } else {
+      this.#listening.fail(error)
+      this.#loaded.fail(error)
+    }
+  }
+
+  /** A worker was asked to end, by an operator or by the system: another takes its place first. */
+  #retire(member: Member): void {
+    const { number, pid } = member.process
+    if (this.#isStopping || this.#retiring.has(number)) return
+    this.options.platform.logger.info({ worker: number, pid }, 'a worker process is being replaced')
+    member.process.release()
+    this.#retiring.set(number, member)
+    this.#workers.start(number, true)
+  }
+
+  #stop(member: Member): void {
+    member.isListening = false
+    member.channel.tell('stop')
+  }
+
+  async #exposeMetrics(): Promise<string> {
+    const joined = this.#joined()
+    await Promise.all(
+      joined.map(async (member) => {
+        const snapshot: Promise<MetricsSnapshot> = member.channel.call('metrics')
+        await this.#ask(
+          snapshot.then((taken) => this.#metrics.saw(member, taken)),
+          ASK_LIMIT_MS,
+        )
+      }),
+    )
+    return this.#metrics.expose(this.#listeners().length)
+  }
+
+  #tellReadiness(): void {
+    const isReady = this.isReady()
+    for (const { channel } of this.#joined()) channel.tell('areReady', isReady)
+  }
+
+  /** Whether it was answered in time, and not refused. */
+  #ask(answer: Promise<unknown>, limitMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = this.options.platform.clock.after(limitMs, () => resolve(false))
+      answer.then(
+        () => {
+          timer.cancel()
+          resolve(true)
+        },
+        () => {
+          timer.cancel()
+          resolve(false)
+        },
+      )
+    })
+  }
+
+  #all(): Member[] {
+    return [...this.#members.values()].flatMap((place) => [...place])
+  }
+
+  #joined(): Member[] {
+    return this.#all().filter(({ hasJoined }) => hasJoined)
+  }
+
+  #listeners(): Member[] {
+    return this.#all().filter(({ isListening }) => isListening)
+  }
+}
+
+/** Resolves when each of as many as asked for has come, or rejects when one fails. */
+class Gathering {
+  readonly #come = new Set<number>()
+  #wanted = Number.POSITIVE_INFINITY
+  #error: unknown
+  #settle: { resolve(): void; reject(error: unknown): void } | undefined
+
+  all(wanted: number): Promise<void> {
+    this.#wanted = wanted
+    return new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject }
+      this.#check()
+    })
+  }
+
+  one(number: number): void {
+    this.#come.add(number)
+    this.#check()
+  }
+
+  fail(error: unknown): void {
+    this.#error ??= error
+    this.#check()
+  }
+
+  #check(): void {
+    if (this.#error !== undefined) this.#settle?.reject(this.#error)
+    else if (this.#come.size >= this.#wanted) this.#settle?.resolve()
+  }
+}
+
+/** The project as each worker gets it: bounds that the configuration gives for the server are divided. */
+async function shareOf(project: LoadedProject): Promise<LoadedProject> {
+  const { server, serving } = project.config
+  const share = (bound: number): number => Math.ceil(bound / server.processes)
+  const shared: LoadedProject = {
+    ...project,
+    config: {
+      ...project.config,
+      server: {
+        ...server,
+        port: server.port === 0 ? await freePort(server.host) : server.port,
+        maxConnections: share(server.maxConnections),
+        maxInFlight: share(server.maxInFlight),
+        maxBufferedBytes: share(server.maxBufferedBytes),
+      },
+      serving: { ...serving, threads: serving.threads ?? defaultThreads(server.processes) },
+    },
+  }
+  try {
+    return structuredClone(shared)
+  } catch (error) {
+    throw ProcessErrors.PROJECT_NOT_PLAIN({ problem: (error as Error).message }, error)
+  }
+}
+
+/** Workers that start later have to find the same port. */
+function freePort(host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, host, () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+}

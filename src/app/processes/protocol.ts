@@ -1,0 +1,76 @@
+// What the primary and its workers ask of each other. Everything here is plain data, because it is cloned on its way.
+import type { DecisionId, MetricsSnapshot, SerializedError } from '../../core/index.js'
+import type {
+  Actor,
+  Change,
+  Decision,
+  DecisionQuery,
+  Evidence,
+  Explanation,
+  Verification,
+} from '../../decisions/index.js'
+import type { LogBatch, LogPosition, TakenBatch } from '../../log/index.js'
+import type { RegistryState, SeenVersion } from '../engines.js'
+import type { LoadedProject } from '../load-project.js'
+
+/** What a worker starts with. */
+export interface Welcome {
+  readonly project: LoadedProject
+  /** Counted from 1; a replacement has the number of the worker it replaces. */
+  readonly number: number
+  /** Others serve already: it accepts connections only when its models are warm. */
+  readonly isReplacement: boolean
+  readonly pid: number
+}
+
+/** What the engines hold when a worker joins; it is told of every change from then on. */
+export interface EnginesState {
+  readonly areReady: boolean
+  readonly registry: RegistryState
+  readonly durableThrough: LogPosition
+}
+
+/** Methods of the primary. */
+export interface PrimaryMethods {
+  hello(): Welcome
+  /** From now on the worker is told of changes; `joined` comes before the first. */
+  join(): void
+  listening(url: string): void
+  /** Every version found was either warmed up or refused. */
+  loaded(): void
+  failed(error: SerializedError): void
+  /** The worker was asked to end and wants to be replaced first. */
+  retire(): void
+  /** The last word of a worker: its counts stay in the sum. */
+  leaving(metrics: MetricsSnapshot): void
+  tellReady(isReady: boolean): void
+  exposeMetrics(): Promise<string>
+
+  decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision>
+  undo(id: DecisionId, by: Actor): Promise<Decision>
+  sawVersion(version: SeenVersion, file: string): Promise<void>
+  getDecision(id: DecisionId): Promise<Decision>
+  listDecisions(query?: DecisionQuery): Promise<Decision[]>
+  explainDecision(id: DecisionId): Promise<Explanation>
+  verifyDecisions(): Promise<Verification>
+
+  takeLog(batch: LogBatch): TakenBatch
+  whenDurable(position: LogPosition): Promise<void>
+  /** What any worker has appended so far becomes durable. */
+  flushLog(): Promise<void>
+}
+
+/** Methods of a worker. */
+export interface WorkerMethods {
+  joined(state: EnginesState): void
+  /** Answered when the change has taken effect there. */
+  changed(decision: Decision, registry: Pick<RegistryState, 'aliases' | 'pointers'>): void
+  committed(durableThrough: LogPosition): void
+  handOverLog(): Promise<void>
+  areReady(isReady: boolean): void
+  metrics(): Promise<MetricsSnapshot>
+  /** What is served, for a person. */
+  summary(): Promise<string>
+  /** Finish what is in flight, and end. */
+  stop(): void
+}

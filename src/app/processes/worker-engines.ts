@@ -1,0 +1,103 @@
+// The engines as a worker has them: the primary's, over IPC. What requests read (aliases, readiness) is a copy kept up to date.
+import path from 'node:path'
+import type { Digest, Platform } from '../../core/index.js'
+import type { Decision } from '../../decisions/index.js'
+import { createLogRelay } from '../../log/index.js'
+import { logPolicyOf } from '../endpoints.js'
+import type { Engines, RegistryState } from '../engines.js'
+import type { Channel } from './channel.js'
+import type { PrimaryMethods, Welcome, WorkerMethods } from './protocol.js'
+
+/** `local` is what the worker offers to the primary; the engines add their part to it. */
+export async function openWorkerEngines(
+  primary: Channel<PrimaryMethods>,
+  local: Partial<WorkerMethods>,
+  welcome: Welcome,
+  platform: Platform,
+): Promise<Engines> {
+  const { config, dataDir } = welcome.project
+  const digests = new Map<string, Digest>()
+  let registry: RegistryState = { digests, aliases: [], pointers: new Map() }
+  let areReady = false
+  const followers = new Set<(decision: Decision) => void | Promise<void>>()
+  const watchers = new Set<(decision: Decision) => void>()
+  const log = createLogRelay({
+    folder: path.join(dataDir, 'log'),
+    platform,
+    policy: logPolicyOf(config.endpoints),
+    bufferBytes: config.log.bufferBytes,
+    maxPayloadBytes: config.log.maxPayloadBytes,
+    owner: {
+      take: (batch) => primary.call('takeLog', batch),
+      whenDurable: (position) => primary.call('whenDurable', position),
+      flush: () => primary.call('flushLog'),
+    },
+  })
+
+  function tell(watcher: (decision: Decision) => void, decision: Decision): void {
+    try {
+      watcher(decision)
+    } catch (error) {
+      // The decision is made; a watcher that fails must not make it look otherwise.
+      platform.logger.error({ err: error, decision: decision.id }, 'a watcher of decisions failed')
+    }
+  }
+
+  const methods: Partial<WorkerMethods> = {
+    joined(state) {
+      for (const [version, digest] of state.registry.digests) digests.set(version, digest)
+      registry = { ...state.registry, digests }
+      areReady = state.areReady
+      log.committed(state.durableThrough)
+    },
+    async changed(decision, { aliases, pointers }) {
+      const { kind, subject, detail } = decision.change
+      if (kind === 'version.seen') digests.set(subject, detail['digest'] as Digest)
+      registry = { digests, aliases, pointers }
+      await Promise.all([...followers].map((change) => change(decision)))
+      for (const watcher of watchers) tell(watcher, decision)
+    },
+    committed: (durableThrough) => log.committed(durableThrough),
+    handOverLog: () => log.handOver(),
+    areReady(isReady) {
+      areReady = isReady
+    },
+    metrics: () => platform.metrics.snapshot(),
+  }
+  Object.assign(local, methods)
+  await primary.call('join')
+
+  return {
+    log,
+    decisions: {
+      get: (id) => primary.call('getDecision', id),
+      list: (query) => primary.call('listDecisions', query),
+      explain: (id) => primary.call('explainDecision', id),
+      verify: () => primary.call('verifyDecisions'),
+      watch(change) {
+        const watcher = (decision: Decision) => change(decision)
+        watchers.add(watcher)
+        return () => watchers.delete(watcher)
+      },
+    },
+    registry: () => registry,
+    decide: (change, evidence, by) => primary.call('decide', change, evidence, by),
+    undo: (id, by) => primary.call('undo', id, by),
+    sawVersion: ({ ref, digest, sizeBytes }, file) => primary.call('sawVersion', { ref, digest, sizeBytes }, file),
+    follow(change) {
+      followers.add(change)
+      return () => followers.delete(change)
+    },
+    peers: {
+      pid: welcome.pid,
+      processes: config.server.processes,
+      areReady: () => areReady,
+      tellReady: (isReady) => primary.tell('tellReady', isReady),
+      exposeMetrics: () => primary.call('exposeMetrics'),
+    },
+    async close() {
+      await log.close()
+      await primary.call('leaving', await platform.metrics.snapshot())
+    },
+  }
+}
