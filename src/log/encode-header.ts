@@ -24,7 +24,7 @@ export function encodeHeader(seq: LogPosition, record: LogRecord, names: QuotedN
       for (let i = 0; i < flags.length; i++) {
         flagsText = i === 0 ? names.get(flags[i]!) : `${flagsText},${names.get(flags[i]!)}`
       }
-      return `${start(seq, record, names)},"endpoint":${names.get(record.endpoint)},"tenant":${names.get(record.tenant)},"id":${quote(record.id)},"unit":${quoteOrNull(record.unit)},"rows":${numberText(record.rows)},"protocol":${names.get(record.protocol)},"route":[${routeText}],"calls":[${callsText}],"flags":[${flagsText}],"stages":{"admit":${milliseconds(stages.admit)},"features":${milliseconds(stages.features)},"route":${milliseconds(stages.route)},"shape":${milliseconds(stages.shape)}},"cost":${record.cost === null ? 'null' : numberText(record.cost)},"traceId":${quoteOrNull(record.traceId)},"error":${record.error === null ? 'null' : names.get(record.error)}`
+      return `${start(seq, record, names)},"endpoint":${names.get(record.endpoint)},"tenant":${names.get(record.tenant)},"id":${quote(record.id)},"unit":${quoteOrNull(record.unit)},"rows":${numberText(record.rows)},"protocol":${names.get(record.protocol)},"route":[${routeText}],"calls":[${callsText}],"flags":[${flagsText}],"stages":{"admit":${milliseconds(stages.admit)},"features":${milliseconds(stages.features)},"route":${milliseconds(stages.route)},"shape":${milliseconds(stages.shape)}},"cost":${record.cost === null ? 'null' : numberText(record.cost)},"traceId":${quoteOrNull(record.traceId)},"error":${record.error === null ? 'null' : names.get(record.error)}${record.answeredBy === undefined ? '' : `,"answeredBy":${record.answeredBy}`}`
     }
     case 'call':
       return `${start(seq, record, names)},"endpoint":${names.get(record.endpoint)},"tenant":${names.get(record.tenant)},"id":${quote(record.id)},"prediction":${quote(record.prediction)},"call":${encodeCall(record.call, names)}`
@@ -46,5 +46,5 @@ function start(seq: LogPosition, record: LogRecord, names: QuotedNames): string 
 }
 
 function encodeCall(call: RecordedCall, names: QuotedNames): string {
-  return `{"leaf":${names.get(call.leaf)},"model":${names.get(call.model)},"version":${numberText(call.version)},"role":${names.get(call.role)},"status":${names.get(call.status)},"latencyMs":${milliseconds(call.latencyMs)},"queueMs":${milliseconds(call.queueMs)},"batchRows":${numberText(call.batchRows)}}`
+  return `{"leaf":${names.get(call.leaf)},"model":${names.get(call.model)},"version":${numberText(call.version)},"role":${names.get(call.role)},"status":${names.get(call.status)},"latencyMs":${milliseconds(call.latencyMs)},"queueMs":${milliseconds(call.queueMs)},"batchRows":${numberText(call.batchRows)}${call.cached === undefined ? '' : `,"cached":${names.get(call.cached)}`}}`
 }

@@ -8,7 +8,7 @@ export interface QueriedSegment {
 }
 
 // One reading serves every view: DuckDB extracts only the columns a query uses. Names as they stand in the lines.
-const CALL = `STRUCT(leaf VARCHAR, model VARCHAR, version INTEGER, "role" VARCHAR, status VARCHAR, latencyMs DOUBLE, queueMs DOUBLE, batchRows INTEGER)`
+const CALL = `STRUCT(leaf VARCHAR, model VARCHAR, version INTEGER, "role" VARCHAR, status VARCHAR, latencyMs DOUBLE, queueMs DOUBLE, batchRows INTEGER, cached VARCHAR)`
 const LINE_COLUMNS: Readonly<Record<string, string>> = {
   seq: 'BIGINT',
   kind: 'VARCHAR',
@@ -21,6 +21,7 @@ const LINE_COLUMNS: Readonly<Record<string, string>> = {
   protocol: 'VARCHAR',
   route: 'STRUCT(node VARCHAR, arm VARCHAR, probability DOUBLE)[]',
   calls: `${CALL}[]`,
+  answeredBy: 'INTEGER',
   flags: 'VARCHAR[]',
   stages: 'STRUCT(admit DOUBLE, features DOUBLE, "route" DOUBLE, shape DOUBLE)',
   cost: 'DOUBLE',
@@ -55,7 +56,7 @@ export function viewStatements(segments: readonly QueriedSegment[]): string[] {
     `CREATE VIEW calls AS
      SELECT seq, prediction, time, endpoint, tenant, late, call.leaf AS leaf, call.model AS model, call.version AS version,
        call."role" AS role, call.status AS status, call.latencyMs AS latency_ms, call.queueMs AS queue_ms,
-       call.batchRows AS batch_rows
+       call.batchRows AS batch_rows, call.cached AS cached
      FROM (
        SELECT seq, id AS prediction, ${time('timeMs')} AS time, endpoint, tenant, false AS late, unnest(calls) AS call
        FROM ${lines} WHERE kind = 'prediction'
@@ -80,8 +81,9 @@ export function viewStatements(segments: readonly QueriedSegment[]): string[] {
   ]
 }
 
-/** The call whose answer the caller got: the last that was well and no shadow. */
-const ANSWERING = `[c FOR c IN calls IF c.status = 'ok' AND c."role" <> 'shadow'][-1]`
+/** The call whose answer the caller got: the last that was well and no shadow, unless the record says which. None for a combination. */
+const ANSWERING = `(CASE WHEN answeredBy IS NULL THEN [c FOR c IN calls IF c.status = 'ok' AND c."role" <> 'shadow'][-1]
+  WHEN answeredBy >= 0 THEN calls[answeredBy + 1] END)`
 
 function time(column: string): string {
   return `epoch_ms(CAST(${column} AS BIGINT))`

@@ -35,6 +35,11 @@ export interface PredictionRecord {
   readonly protocol: string
   readonly route: readonly { readonly node: string; readonly arm: string; readonly probability: number }[]
   readonly calls: readonly RecordedCall[]
+  /**
+   * Index into `calls` of the call whose answer the caller got, -1 when a node combined it from several. Absent: the last that was
+   * well and no shadow.
+   */
+  readonly answeredBy?: number | undefined
   /** `pinned` (the call named a version and bypassed the route), `cached`, `stale`, `fallback`. */
   readonly flags: readonly string[]
   /** Milliseconds spent in each stage. */
@@ -53,7 +58,7 @@ export interface Payload {
   readonly rawInputs?: Uint8Array | string
   /** Column names of a matrix input, so that single columns can be redacted. */
   readonly features?: readonly string[]
-  /** Per call (index into `calls`). `raw` is JSON text as for inputs. */
+  /** Per call: index into `calls`, -1 for an answer that a node combined from several. `raw` is JSON text as for inputs. */
   readonly outputs: readonly {
     readonly call: number
     readonly tensors: TensorMap

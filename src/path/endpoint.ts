@@ -22,7 +22,27 @@ export interface Versions {
   resolve(leaf: VersionLeaf): ServedVersion
 }
 
-/** The version whose signature and feature names callers of an endpoint write to: its route's first leaf. */
+/**
+ * The version whose signature and feature names callers of an endpoint write to: the first of its route that is there, so that a
+ * version that does not load takes nobody's fallback away. Throws what the first one throws when none is.
+ */
 export function referenceVersion(endpoint: Endpoint, versions: Versions): ServedVersion {
-  return versions.resolve(endpoint.route.leaves[0]!)
+  const { leaves } = endpoint.route
+  if (leaves.length === 1) return versions.resolve(leaves[0]!)
+  for (let i = 0; i < leaves.length - 1; i++) {
+    try {
+      return versions.resolve(leaves[i]!)
+    } catch {
+      // The next one may be there.
+    }
+  }
+  return lastOrFirst(leaves, versions)
+}
+
+function lastOrFirst(leaves: readonly VersionLeaf[], versions: Versions): ServedVersion {
+  try {
+    return versions.resolve(leaves[leaves.length - 1]!)
+  } catch {
+    return versions.resolve(leaves[0]!)
+  }
 }

@@ -16,6 +16,13 @@ export const PathErrors = defineErrors('PATH', {
     message: (p: { inFlight: number; limit: number; priority: string; retryAfterMs: number }) =>
       `The server is full: ${p.inFlight} predictions are in flight, and those of ${p.priority} priority are taken below ${p.limit}. Send the request again in ${p.retryAfterMs} ms, or raise server.maxInFlight.`,
   },
+  VERSION_UNFIT: {
+    status: 500,
+    retry: false,
+    level: 'error',
+    message: (p: { model: string; version: number; problem: string }) =>
+      `Version ${p.version} of model '${p.model}' cannot take what its route gives it: ${p.problem} Take it out of the route, or give it the inputs that the route's first version has.`,
+  },
   DRAINING: {
     status: 503,
     retry: true,

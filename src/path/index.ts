@@ -4,6 +4,7 @@
 export { type EndpointConfig, endpointSchema } from './config.js'
 export { type Endpoint, referenceVersion, type Versions } from './endpoint.js'
 export { PathErrors } from './errors.js'
+export type { BreakerChange } from './health.js'
 export { createPath, type Path, type PathOptions } from './path.js'
 export { Prediction, type PredictionRequest, type Shaper } from './prediction.js'
 export { flagsOf } from './record.js'

@@ -1,11 +1,14 @@
 // The one path: admit → features → route → shape → record. Every request takes it; nothing gets a private one.
 import { type Platform, toHeadraceError } from '../core/index.js'
 import type { PredictionLog } from '../log/index.js'
+import type { PredictionCache } from '../serving/index.js'
 import { admitStage } from './admit.js'
 import type { Versions } from './endpoint.js'
+import type { BreakerChange } from './health.js'
 import { createPathMetrics } from './metrics.js'
 import type { Prediction } from './prediction.js'
 import { recordStage } from './record.js'
+import { RouteMetrics } from './route-metrics.js'
 import { routeStage } from './route-stage.js'
 import type { Stage } from './stage.js'
 
@@ -15,7 +18,18 @@ export interface PathOptions {
   readonly log: PredictionLog
   /** Most predictions in flight at once; default 4096. */
   readonly maxInFlight?: number
+  /** The answers kept for a route's `last-known` leaves; without it they have none. */
+  readonly lastKnown?: PredictionCache['lastKnown'] | undefined
+  /** Drops queued calls whose input says `cancelled`; called at most every few milliseconds. */
+  readonly dropCancelled?: (() => void) | undefined
+  /** Told after a version's circuit has changed. It must not throw. */
+  readonly onBreaker?: ((change: BreakerChange) => void) | undefined
+  /** Runs a callback once replies have had their turn; default `setImmediate`. */
+  readonly defer?: (callback: () => void) => void
 }
+
+/** Work after replies (shadows) that has not ended by then is left behind when the path drains. */
+const SETTLE_LIMIT_MS = 5_000
 
 export interface Path {
   /**
@@ -23,7 +37,10 @@ export interface Path {
    * The record is in the log (and durable, if the endpoint asks for that) when it resolves.
    */
   predict(prediction: Prediction): Promise<void>
-  /** Refuses new requests from now on and resolves when those in flight have been answered. */
+  /**
+   * Refuses new requests from now on and resolves when those in flight have been answered, and the work they left behind has ended
+   * or taken too long.
+   */
   drain(): Promise<void>
   readonly inFlight: number
   readonly isDraining: boolean
@@ -33,8 +50,9 @@ export interface Path {
 
 const shapeStage: Stage = { name: 'shape', run: (prediction) => prediction.shaper(prediction) }
 
-export function createPath({ platform, versions, log, maxInFlight = 4096 }: PathOptions): Path {
-  const { clock, logger, random } = platform
+export function createPath(options: PathOptions): Path {
+  const { platform, versions, log, maxInFlight = 4096, defer = setImmediate } = options
+  const { clock, logger } = platform
   let inFlight = 0
   let isDraining = false
   let drained: (() => void) | undefined
@@ -45,9 +63,10 @@ export function createPath({ platform, versions, log, maxInFlight = 4096 }: Path
     inFlight: () => inFlight,
     maxInFlight,
   })
-  const route = routeStage({ clock, random, versions })
+  const routes = new RouteMetrics(platform.metrics)
+  const route = routeStage({ ...options, metrics: routes })
   const metrics = createPathMetrics(platform.metrics)
-  const record = recordStage({ clock, log, metrics })
+  const record = recordStage({ clock, log, metrics, routes })
 
   function fail(prediction: Prediction, error: unknown): void {
     const failure = toHeadraceError(error)
@@ -84,16 +103,18 @@ export function createPath({ platform, versions, log, maxInFlight = 4096 }: Path
       } catch (error) {
         fail(prediction, error)
       }
+      const { afterReply } = prediction
+      if (afterReply) defer(() => afterReply.goOn())
       inFlight--
       if (inFlight === 0) drained?.()
     },
-    drain() {
+    async drain() {
       isDraining = true
-      return inFlight === 0
-        ? Promise.resolve()
-        : new Promise((resolve) => {
-            drained = resolve
-          })
+      if (inFlight > 0)
+        await new Promise<void>((resolve) => {
+          drained = resolve
+        })
+      await route.settled(SETTLE_LIMIT_MS)
     },
     get inFlight() {
       return inFlight

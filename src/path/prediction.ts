@@ -6,9 +6,15 @@ import type { RouteChoice } from '../route/index.js'
 import type { CachePolicy, LeafInput, Priority, ServedVersion } from '../serving/index.js'
 import type { TensorMap } from '../tensor/index.js'
 import type { Endpoint } from './endpoint.js'
+import { flagList, PINNED } from './flags.js'
 
 /** Writes the reply of an answered prediction into `prediction.reply`; one function per protocol, called by the shape stage. */
 export type Shaper = (prediction: Prediction) => void | Promise<void>
+
+/** Work of a route that starts after the reply. */
+export interface AfterReply {
+  goOn(): void
+}
 
 /** What a face knows when a request has been parsed. */
 export interface PredictionRequest {
@@ -69,8 +75,17 @@ export class Prediction implements LeafInput {
   /** The version whose answer is the reply, and that answer. */
   served: ServedVersion | undefined = undefined
   answer: TensorMap | undefined = undefined
+  /** Index into `calls` of the call that gave it; -1 when it was combined from several, or there is none. */
+  answerCall = -1
   /** What the caller is told about the answer: `pinned`, `cached`, `stale`, `fallback`. */
-  flags: readonly string[] = NO_FLAGS
+  flags: readonly string[]
+  /** Of the calls whose versions state one. */
+  knownCost = 0
+  hasUnknownCost = false
+  /** Its record is in the log: what still ends has a record of its own. */
+  isRecorded = false
+  /** What is left to do once the reply is out. */
+  afterReply: AfterReply | undefined = undefined
   queueMs = 0
   computeMs = 0
   /** Reply body, and the JSON of its outputs for the log when the shaper has it anyway. */
@@ -93,6 +108,7 @@ export class Prediction implements LeafInput {
     this.rawInputs = request.rawInputs
     this.outputs = request.outputs
     this.pinned = request.pinned
+    this.flags = flagList(request.pinned ? PINNED : 0)
     this.timeoutMs = request.timeoutMs
     this.priority = request.priority ?? request.endpoint.priority ?? 'normal'
     this.metadata = request.metadata
@@ -102,14 +118,13 @@ export class Prediction implements LeafInput {
     this.wire = request.wire
   }
 
-  /** Nearly every prediction has one call: a list of exactly that size, not one with room to grow. */
-  record(call: RecordedCall): void {
+  /** Nearly every prediction has one call: a list of exactly that size, not one with room to grow. Returns the call's index. */
+  record(call: RecordedCall): number {
     this.calls = this.calls.length === 0 ? [call] : [...this.calls, call]
+    return this.calls.length - 1
   }
 }
 
 const NO_CALLS: readonly RecordedCall[] = []
 
 const NO_CHOICES: readonly RouteChoice[] = []
-
-const NO_FLAGS: readonly string[] = []

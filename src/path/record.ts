@@ -1,37 +1,41 @@
 // Record: what happened goes to the log and the counters. It runs for every request, answered or not.
 import type { Clock } from '../core/index.js'
 import type { PredictionLog, PredictionRecord } from '../log/index.js'
+import { costOfAll } from './cost.js'
 import type { PathMetrics } from './metrics.js'
 import type { Prediction } from './prediction.js'
+import type { RouteMetrics } from './route-metrics.js'
 import type { Stage } from './stage.js'
 
 export interface RecordOptions {
   readonly clock: Clock
   readonly log: PredictionLog
   readonly metrics: PathMetrics
+  readonly routes: RouteMetrics
 }
 
-export function recordStage({ clock, log, metrics }: RecordOptions): Stage {
+export function recordStage({ clock, log, metrics, routes }: RecordOptions): Stage {
   return {
     name: 'record',
     run(prediction) {
       const totalMs = clock.monotonicMs() - prediction.arrivedMs
       metrics.observe(prediction, totalMs)
-      const position = log.append(toRecord(prediction, clock.nowMs() - totalMs))
+      const cost = costOfAll(prediction)
+      if (cost) routes.cost(prediction.endpoint.name, cost)
+      const position = log.append(toRecord(prediction, clock.nowMs() - totalMs, cost))
+      prediction.isRecorded = true
       const mustWait = prediction.endpoint.ack === 'before-reply' && !prediction.error
       return mustWait ? log.whenDurable(position) : undefined
     },
   }
 }
 
-const PINNED: readonly string[] = ['pinned']
-const NO_FLAGS: readonly string[] = []
-
+/** What the caller is told about the answer: `pinned`, `cached`, `stale`, `fallback`. */
 export function flagsOf(prediction: Prediction): readonly string[] {
-  return prediction.pinned ? PINNED : NO_FLAGS
+  return prediction.flags
 }
 
-function toRecord(prediction: Prediction, timeMs: number): PredictionRecord {
+function toRecord(prediction: Prediction, timeMs: number, cost: number | null): PredictionRecord {
   const { served, answer } = prediction
   const features = (served ?? prediction.pinned)?.manifest.features
   return {
@@ -45,14 +49,15 @@ function toRecord(prediction: Prediction, timeMs: number): PredictionRecord {
     protocol: prediction.protocol,
     route: prediction.choices,
     calls: prediction.calls,
-    flags: flagsOf(prediction),
+    answeredBy: answer === undefined || answersLast(prediction) ? undefined : prediction.answerCall,
+    flags: prediction.flags,
     stages: {
       admit: prediction.admitMs,
       features: prediction.featuresMs,
       route: prediction.routeMs,
       shape: prediction.shapeMs,
     },
-    cost: null,
+    cost,
     traceId: prediction.traceId ?? null,
     error: prediction.error?.code ?? null,
     payload: {
@@ -64,12 +69,16 @@ function toRecord(prediction: Prediction, timeMs: number): PredictionRecord {
           ? []
           : [
               {
-                // The call that answered is the last one that succeeded.
-                call: prediction.calls.findLastIndex((call) => call.status === 'ok'),
+                call: prediction.answerCall,
                 tensors: answer,
                 ...(prediction.rawOutputs === undefined ? undefined : { raw: prediction.rawOutputs }),
               },
             ],
     },
   }
+}
+
+/** Nearly every answer is that of the last call that was well, which the record need not say. */
+function answersLast({ calls, answerCall }: Prediction): boolean {
+  return calls.length === 1 ? answerCall === 0 : answerCall === calls.findLastIndex(({ status }) => status === 'ok')
 }

@@ -1,92 +1,139 @@
-// Route: walks the endpoint's tree and calls its leaves. A one-leaf tree is a direct call without an interpreter.
-import { type Clock, type HeadraceError, type Random, toHeadraceError } from '../core/index.js'
-import type { CallRole, Step, VersionLeaf } from '../route/index.js'
-import type { ServedVersion } from '../serving/index.js'
+// Route: walks the endpoint's tree and calls its leaves. One leaf is a direct call, and a tree that only selects one (splits and
+// matches) is a selection and a direct call; everything else is driven as a state machine.
+import { type Clock, type EndpointName, type HeadraceError, type Platform, toHeadraceError } from '../core/index.js'
+import type { PredictionLog } from '../log/index.js'
+import type { CallRole, RouteChoice } from '../route/index.js'
+import type { PredictionCache, ServedVersion } from '../serving/index.js'
+import { addCost } from './cost.js'
+import { Drive, type DriveServices } from './drive.js'
 import type { Versions } from './endpoint.js'
+import { EndpointHealth } from './endpoint-health.js'
+import { CACHED, flagList, PINNED } from './flags.js'
+import { type BreakerChange, Health } from './health.js'
 import type { Prediction } from './prediction.js'
+import type { RouteMetrics } from './route-metrics.js'
 import type { Stage } from './stage.js'
 
 export interface RouteStageOptions {
-  readonly clock: Clock
-  readonly random: Random
+  readonly platform: Platform
   readonly versions: Versions
+  readonly log: PredictionLog
+  readonly metrics: RouteMetrics
+  readonly lastKnown?: PredictionCache['lastKnown'] | undefined
+  /** Drops queued calls whose input says `cancelled`. */
+  readonly dropCancelled?: (() => void) | undefined
+  readonly onBreaker?: ((change: BreakerChange) => void) | undefined
 }
 
-export function routeStage({ clock, random, versions }: RouteStageOptions): Stage {
-  /** Calls one version and records how it went; the answer is kept only when nothing answered before. */
+export interface RouteStage extends Stage {
+  /** Resolves when the work that replies left behind has ended, or after `limitMs`. */
+  settled(limitMs: number): Promise<void>
+}
+
+/** Calls dropped within so long are taken out of the queues together. */
+const DROP_AFTER_MS = 5
+
+export function routeStage(options: RouteStageOptions): RouteStage {
+  const { platform, versions, log, metrics } = options
+  const { clock, random } = platform
+  const health = new Health({ platform, onBreaker: options.onBreaker })
+  const services: DriveServices = {
+    clock,
+    ids: platform.ids,
+    logger: platform.logger,
+    log,
+    versions,
+    health,
+    metrics,
+    lastKnown: options.lastKnown,
+    onDropped: gathered(clock, options.dropCancelled),
+    detached: { count: 0, onNone: undefined },
+  }
+  const byEndpoint = new Map<EndpointName, EndpointHealth>()
+
+  function healthOf(endpoint: EndpointName): EndpointHealth {
+    let found = byEndpoint.get(endpoint)
+    if (!found) {
+      found = new EndpointHealth({ clock, endpoint, versions, health, metrics })
+      byEndpoint.set(endpoint, found)
+    }
+    return found
+  }
+
+  /** Calls the one version that a request needs, and records how it went. */
   async function call(prediction: Prediction, served: ServedVersion, role: CallRole): Promise<void> {
     const startedMs = clock.monotonicMs()
     let status = 'ok'
     let queueMs = 0
     let batchRows = 0
+    let cached: 'hit' | 'coalesced' | undefined
     try {
       const result = await served.leaf.call(prediction, prediction.deadline!)
       queueMs = result.queueMs
       batchRows = result.batchRows
-      if (prediction.answer === undefined) {
-        prediction.served = served
-        prediction.answer = result.outputs
-        prediction.queueMs = result.queueMs
-        prediction.computeMs = result.computeMs
-      }
+      cached = result.cached
+      prediction.served = served
+      prediction.answer = result.outputs
+      prediction.answerCall = 0
+      prediction.queueMs = queueMs
+      prediction.computeMs = result.computeMs
+      if (cached !== undefined) prediction.flags = flagList(CACHED | (prediction.pinned ? PINNED : 0))
     } catch (error) {
-      const failure = toHeadraceError(error)
+      const failure: HeadraceError = toHeadraceError(error)
       status = failure.code
       throw failure
     } finally {
       const { model, version } = served.ref
       const latencyMs = clock.monotonicMs() - startedMs
-      prediction.record({ leaf: served.key, model, version, role, status, latencyMs, queueMs, batchRows })
+      const recorded = { leaf: served.key, model, version, role, status, latencyMs, queueMs, batchRows, cached }
+      prediction.record(recorded)
+      addCost(prediction, served, recorded)
     }
   }
 
-  /** Carries out the interpreter's steps. */
-  async function drive(prediction: Prediction): Promise<void> {
-    const { endpoint } = prediction
-    const run = endpoint.route.run()
-    let step: Step = run.start({ endpoint: endpoint.name, unit: prediction.unit, draw: random.next() })
-    prediction.choices = run.choices
-    const calls = new Map<number, Promise<{ call: number; error: HeadraceError | undefined }>>()
-    const begin = async (number: number, leaf: VersionLeaf, role: CallRole) => {
-      try {
-        await call(prediction, versions.resolve(leaf), role)
-        return { call: number, error: undefined }
-      } catch (error) {
-        return { call: number, error: toHeadraceError(error) }
-      }
-    }
-    for (;;) {
-      switch (step.kind) {
-        case 'call':
-          calls.set(step.call, begin(step.call, step.leaf as VersionLeaf, step.role))
-          step = run.resume({ kind: 'next', nowMs: 0 })
-          break
-        case 'wait': {
-          const ended = await Promise.race(calls.values())
-          calls.delete(ended.call)
-          step = run.resume(
-            ended.error
-              ? { kind: 'failure', call: ended.call, error: ended.error, nowMs: 0 }
-              : { kind: 'result', call: ended.call, answer: prediction.answer!, nowMs: 0 },
-          )
-          break
-        }
-        case 'fail':
-          throw step.error
-        case 'cancel':
-        case 'reply':
-        case 'detach':
-          return
-      }
-    }
+  function select(prediction: Prediction): Promise<void> {
+    const { endpoint, unit, tenant, protocol, priority, metadata } = prediction
+    const choices: RouteChoice[] = []
+    prediction.choices = choices
+    const context = { endpoint: endpoint.name, unit, tenant, protocol, priority, metadata, draw: random.next() }
+    const leaf = endpoint.route.select!(context, choices)
+    metrics.choices(endpoint.name, choices)
+    return call(prediction, versions.resolve(leaf), 'primary')
   }
 
   return {
     name: 'route',
     run(prediction) {
       if (prediction.pinned) return call(prediction, prediction.pinned, 'primary')
-      const { direct } = prediction.endpoint.route
-      return direct ? call(prediction, versions.resolve(direct), 'primary') : drive(prediction)
+      const { direct, select: selects } = prediction.endpoint.route
+      if (direct) return call(prediction, versions.resolve(direct), 'primary')
+      if (selects) return select(prediction)
+      return new Drive(services, healthOf(prediction.endpoint.name), prediction).start(random.next())
     },
+    settled(limitMs) {
+      const { detached } = services
+      if (detached.count === 0) return Promise.resolve()
+      return new Promise((resolve) => {
+        const timer = clock.after(limitMs, resolve)
+        detached.onNone = () => {
+          timer.cancel()
+          resolve()
+        }
+      })
+    },
+  }
+}
+
+/** Calls `act` a little later, once for all calls of that time. */
+function gathered(clock: Clock, act: (() => void) | undefined): () => void {
+  if (!act) return () => {}
+  let isDue = false
+  return () => {
+    if (isDue) return
+    isDue = true
+    clock.after(DROP_AFTER_MS, () => {
+      isDue = false
+      act()
+    })
   }
 }

@@ -26,13 +26,21 @@ export interface CompiledRoute {
   readonly select: ((context: RouteContext, choices: RouteChoice[]) => VersionLeaf) | undefined
   /** Every version of the tree, in order. */
   readonly leaves: readonly VersionLeaf[]
+  /** By name of a cascade: the versions of each of its arms. */
+  readonly cascades: ReadonlyMap<string, readonly (readonly VersionLeaf[])[]>
   run(): RouteRun
 }
 
 /** Checks a tree and prepares it. Throws ROUTE_INVALID naming the place. */
 export function compileRoute(node: RouteNode): CompiledRoute {
   const leaves: VersionLeaf[] = []
-  const compiler: Compiler = { leaves, names: new Set(), compile: (inner, at) => compileNode(inner, at, compiler) }
+  const cascades = new Map<string, VersionLeaf[][]>()
+  const compiler: Compiler = {
+    leaves,
+    cascades,
+    names: new Set(),
+    compile: (inner, at) => compileNode(inner, at, compiler),
+  }
   const place: Place = { where: 'route', isInShadow: false }
   const root = compileNode(node, place, compiler)
   if (leaves.length === 0)
@@ -46,6 +54,7 @@ export function compileRoute(node: RouteNode): CompiledRoute {
     direct: node.kind === 'version' ? node : undefined,
     select: select && ((context, choices) => select(context, context.draw, choices)),
     leaves,
+    cascades,
     run: () => new Run(root),
   }
 }

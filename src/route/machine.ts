@@ -33,9 +33,13 @@ export interface Scope {
   /** Milliseconds after start by which the subtree has to end. */
   readonly deadlineMs: number
   readonly role: CallRole
+  /** Name of the shadow node this is below the shadow of. */
+  readonly shadowOf: string | undefined
   /** Someone else can answer when this subtree does not, so circuits are asked. */
   readonly isGuarded: boolean
   readonly wantsAllOutputs: boolean
+  /** The answer is combined with others, so it is no reply by itself. */
+  readonly isPart: boolean
   /** Uniform on [0, 1): what is left of the request's draw. */
   readonly draw: number
 }
@@ -115,8 +119,10 @@ export class Run implements RouteRun, Parent {
     this.root.enter(this, this, 0, {
       deadlineMs: this.#limitMs,
       role: 'primary',
+      shadowOf: undefined,
       isGuarded: false,
       wantsAllOutputs: false,
+      isPart: false,
       draw: context.draw,
     })
     this.#settle()
@@ -212,9 +218,11 @@ export class Run implements RouteRun, Parent {
       call: frame.call,
       leaf,
       role: scope.role,
+      shadowOf: scope.shadowOf,
       deadlineMs: scope.deadlineMs,
       isGuarded: scope.isGuarded && leaf.kind === 'version',
       wantsAllOutputs: scope.wantsAllOutputs,
+      isPart: scope.isPart,
       inputsFrom,
     })
     return frame
@@ -299,8 +307,10 @@ export class Run implements RouteRun, Parent {
       node.enter(this, { answered: end, failed: end }, 0, {
         deadlineMs,
         role: 'shadow',
+        shadowOf: name,
         isGuarded: false,
         wantsAllOutputs: false,
+        isPart: false,
         draw,
       })
     }

@@ -143,8 +143,8 @@ export type RouteNode = RouteLeaf | Split | Match | Fallback | Cascade | Shadow 
 export interface RouteHealth {
   /** Whether a version may be called now: its circuit is closed, or half-open and this call is the probe. Asked only where there is an alternative. */
   admits(leaf: VersionLeaf): boolean
-  /** Milliseconds a call is expected to take; undefined when nothing is known. */
-  expectedMs(leaf: VersionLeaf): number | undefined
+  /** Milliseconds a call of so many rows is expected to take; undefined when nothing is known. */
+  expectedMs(leaf: VersionLeaf, rows: number): number | undefined
   /** Takes one retry from the endpoint's budget, if there is one left. */
   takeRetry(): boolean
   /** Reserves a place for one more copy of a shadow node. */
@@ -159,10 +159,12 @@ export interface RouteContext {
   /** Uniform on [0, 1), drawn once for the request; a node that needs chance derives it from this. */
   readonly draw: number
   /** For `match`. */
-  readonly tenant?: string
-  readonly protocol?: string
-  readonly priority?: 'high' | 'normal' | 'low'
+  readonly tenant?: string | undefined
+  readonly protocol?: string | undefined
+  readonly priority?: 'high' | 'normal' | 'low' | undefined
   readonly metadata?: Readonly<Record<string, unknown>> | undefined
+  /** Default 1. */
+  readonly rows?: number
   /** Milliseconds after start by which the reply must be out; Infinity when there is no limit. Default Infinity. */
   readonly deadlineMs?: number
   /** Default: every version is well, nothing is known, budgets are unlimited. */
@@ -196,12 +198,16 @@ export interface CallStep {
   readonly call: number
   readonly leaf: RouteLeaf
   readonly role: CallRole
+  /** The shadow node that this is a copy for. */
+  readonly shadowOf: string | undefined
   /** Milliseconds after start by which this call is given up: never later than the request's own, shadows apart. */
   readonly deadlineMs: number
   /** `health.admits` was asked and said yes, so the circuit has to be told how the call ends. */
   readonly isGuarded: boolean
   /** A node reads outputs that the caller may not have asked for: ask the version for all of them. */
   readonly wantsAllOutputs: boolean
+  /** The answer is combined with others, so it is no reply by itself. */
+  readonly isPart: boolean
   /** The answers whose outputs are this call's inputs (`stackInputs`); undefined: the request's own inputs. */
   readonly inputsFrom: readonly TensorMap[] | undefined
 }

@@ -11,7 +11,7 @@ import {
   replyReserveMs,
   type Scope,
 } from '../machine.js'
-import type { Cascade, RouteChoice } from '../types.js'
+import type { Cascade, RouteChoice, VersionLeaf } from '../types.js'
 import { armPlace, type Compiler, enterName, invalid, needArms, type Place } from './compiler.js'
 import { armDeadlineMs, type TimedArm } from './time-share.js'
 
@@ -125,6 +125,7 @@ export function compileCascade(node: Cascade, outer: Place, compiler: Compiler):
   const place = enterName(compiler, node, outer)
   needArms(node.arms, place)
   const last = node.arms.length - 1
+  const versions: VersionLeaf[][] = []
   const arms = node.arms.map(({ route, confidence }, i): Arm => {
     const at = armPlace(place, i)
     if (i === last && confidence !== undefined)
@@ -132,7 +133,11 @@ export function compileCascade(node: Cascade, outer: Place, compiler: Compiler):
     if (i < last && !(confidence !== undefined && confidence >= 0 && confidence <= 1))
       throw invalid(at, 'every arm but the last needs a confidence from 0 to 1')
     const choice = { node: node.name, arm: String(i), probability: 1 }
-    return { node: compiler.compile(route, at), timeoutMs: undefined, confidence, choice }
+    const before = compiler.leaves.length
+    const compiled = compiler.compile(route, at)
+    versions.push(compiler.leaves.slice(before))
+    return { node: compiled, timeoutMs: undefined, confidence, choice }
   })
+  compiler.cascades.set(node.name, versions)
   return new CascadeNode(arms, node.output)
 }

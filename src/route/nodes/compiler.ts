@@ -17,6 +17,8 @@ export type Compile = (node: RouteNode, place: Place) => CompiledNode
 export interface Compiler {
   readonly compile: Compile
   readonly leaves: VersionLeaf[]
+  /** By name of a cascade: the versions of each arm. */
+  readonly cascades: Map<string, VersionLeaf[][]>
   readonly names: Set<string>
 }
 

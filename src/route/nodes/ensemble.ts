@@ -76,6 +76,7 @@ class EnsembleFrame implements Parent, Running {
       deadlineMs: this.#armsDeadlineMs(),
       isGuarded: quorum < arms.length || scope.isGuarded,
       wantsAllOutputs: scope.wantsAllOutputs || node.node.meta !== undefined,
+      isPart: true,
     }
     for (let i = 0; i < arms.length; i++) this.#running[i] = arms[i]!.enter(run, this, i, inner)
   }
@@ -151,7 +152,7 @@ class EnsembleFrame implements Parent, Running {
     if (leftMs === Number.POSITIVE_INFINITY) return deadlineMs
     const { meta } = node.node
     if (meta) {
-      const expectedMs = run.health.expectedMs(meta)
+      const expectedMs = run.health.expectedMs(meta, run.context.rows ?? 1)
       return deadlineMs - Math.min(expectedMs === undefined ? leftMs * META_SHARE : expectedMs * 3, leftMs / 2)
     }
     return node.quorum < node.arms.length ? deadlineMs - replyReserveMs(leftMs) : deadlineMs

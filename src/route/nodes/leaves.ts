@@ -13,7 +13,7 @@ class VersionNode implements CompiledNode {
   }
 
   expectedMs(run: Run): number | undefined {
-    return run.health.expectedMs(this.leaf)
+    return run.health.expectedMs(this.leaf, run.context.rows ?? 1)
   }
 
   select = (_context: RouteContext, _draw: number): VersionLeaf => this.leaf
