@@ -5,6 +5,7 @@ import type { ServerContext } from '../context.js'
 import { JSON_TYPE } from '../reply.js'
 import { readJsonBodies } from './bodies.js'
 import { createCatalogue, type Method, openApiPath } from './catalogue.js'
+import { chaosRoutes } from './chaos.js'
 import { decisionRoutes } from './decisions.js'
 import { docsRoutes } from './docs.js'
 import { endpointRoutes } from './endpoints.js'
@@ -31,6 +32,7 @@ const AREAS: readonly Area[] = [
   predictionRoutes,
   logRoutes,
   decisionRoutes,
+  chaosRoutes,
   typesRoutes,
 ]
 
