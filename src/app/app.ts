@@ -20,6 +20,7 @@ import {
   type Pool,
 } from '../serving/index.js'
 import { describeRows, rowsToTensors } from '../tensor/index.js'
+import { createBreakerJournal } from './breaker-journal.js'
 import { faultyBackends } from './chaos/backends.js'
 import { type Chaos, checkChaos, createChaos } from './chaos/chaos.js'
 import { skewable } from './chaos/clock.js'
@@ -114,7 +115,14 @@ export async function createApp(project: LoadedProject, given: Platform, options
     onFailure = pool.restart
     const chaos = faults && createChaos({ config, faults, engines, pool, killThread: onnx.kill, hasRedis: false })
     const versions = createVersions(pool, aliases)
-    const requests = createPath({ platform, versions, log, maxInFlight: config.server.maxInFlight })
+    const requests = createPath({
+      platform,
+      versions,
+      log,
+      maxInFlight: config.server.maxInFlight,
+      dropCancelled: pool.dropCancelled,
+      onBreaker: createBreakerJournal(platform, engines.decide),
+    })
     const source =
       project.models.kind === 'file'
         ? createFileSource({ file: project.models.file, platform })

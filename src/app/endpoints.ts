@@ -29,8 +29,8 @@ export function createEndpoints(declared: Readonly<Record<string, EndpointConfig
   let table = new Map<string, Endpoint>()
 
   function build(name: string, route: RouteNode): Endpoint {
-    const { deadlineMs, log } = declared[name] ?? defaults
-    return { name: name as EndpointName, route: compileRoute(route), deadlineMs, ack: log.ack }
+    const { deadlineMs, log, priority } = declared[name] ?? defaults
+    return { name: name as EndpointName, route: compileRoute(route), deadlineMs, ack: log.ack, priority }
   }
 
   const endpoints: Endpoints = {

@@ -12,6 +12,7 @@ import {
   type Evidence,
 } from '../decisions/index.js'
 import { type FileLog, openLog, realFiles } from '../log/index.js'
+import { breakerChangeKinds } from '../path/index.js'
 import {
   type Pointer,
   readAliases,
@@ -117,7 +118,11 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     const log = await openLog({ ...config.log, folder: path.join(dataDir, 'log'), platform, policy, files })
     closers.push(() => log.close())
     await sql.migrate('registry', registryMigrations)
-    const decisions = await createDecisions({ sql, platform, kinds: [...registryChangeKinds, ...chaosChangeKinds] })
+    const decisions = await createDecisions({
+      sql,
+      platform,
+      kinds: [...registryChangeKinds, ...breakerChangeKinds, ...chaosChangeKinds],
+    })
     const digests = new Map((await readVersions(sql)).map((row) => [versionKey(row.ref), row.digest]))
     let state: RegistryState = { digests, aliases: await readAliases(sql), pointers: await readPointers(sql) }
     const followers = new Set<(decision: Decision) => void | Promise<void>>()

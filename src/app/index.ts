@@ -2,7 +2,19 @@
 // Users write `defineProject` from here; faces get an App and ask its views.
 // Domains that may not know each other are wired here and nowhere else.
 
-export { split, version } from '../route/index.js'
+export {
+  cascade,
+  cheapest,
+  constant,
+  ensemble,
+  fallback,
+  fastest,
+  lastKnown,
+  match,
+  shadow,
+  split,
+  version,
+} from '../route/index.js'
 export { defineScript } from '../serving/index.js'
 export { type App, createApp } from './app.js'
 export type { Chaos, FaultView } from './chaos/chaos.js'

@@ -3,7 +3,19 @@ import { existsSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { z } from 'zod'
-import { split, version } from '../route/index.js'
+import {
+  cascade,
+  cheapest,
+  constant,
+  ensemble,
+  fallback,
+  fastest,
+  lastKnown,
+  match,
+  shadow,
+  split,
+  version,
+} from '../route/index.js'
 import { defineScript } from '../serving/index.js'
 import { withEnvironment } from './environment.js'
 import { ConfigErrors, type ConfigProblem } from './errors.js'
@@ -82,7 +94,20 @@ function finish(
 async function importConfig(file: string): Promise<Record<string, unknown>> {
   const { createJiti } = await import('jiti')
   // A project need not have installed the package it is served with: `headrace` there means what this process runs.
-  const virtualModules = { headrace: { defineProject, defineScript, split, version } }
+  const routeHelpers = {
+    cascade,
+    cheapest,
+    constant,
+    ensemble,
+    fallback,
+    fastest,
+    lastKnown,
+    match,
+    shadow,
+    split,
+    version,
+  }
+  const virtualModules = { headrace: { defineProject, defineScript, ...routeHelpers } }
   const jiti = createJiti(file, { virtualModules, moduleCache: false, fsCache: false })
   let loaded: unknown
   try {

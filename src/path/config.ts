@@ -11,6 +11,10 @@ export const endpointSchema = z.strictObject({
     .max(3_600_000)
     .default(10_000)
     .describe('Longest a request may take, in milliseconds; past it the caller gets 504'),
+  priority: z
+    .enum(['high', 'normal', 'low'])
+    .default('normal')
+    .describe('Of requests that name none; under overload the low ones are refused first'),
   log: endpointLogPolicy.prefault({}).describe('What the log keeps of this endpoint, and when the answer waits for it'),
 })
 

@@ -1,6 +1,7 @@
 // Floor 3. The request path: the stages in the order they run, and nothing else.
 // Faces build a Prediction, call `predict`, and send what the shaper wrote.
 // A capability is a stage, a backend or a route node: nothing gets a private path.
+export { breakerChange, breakerChangeKinds } from './breaker-changes.js'
 export { type EndpointConfig, endpointSchema } from './config.js'
 export { type Endpoint, referenceVersion, type Versions } from './endpoint.js'
 export { PathErrors } from './errors.js'
