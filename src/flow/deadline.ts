@@ -12,6 +12,11 @@ export class Deadline {
     return new Deadline(clock, clock.monotonicMs() + ms)
   }
 
+  /** `atMs` is a time of the clock's `monotonicMs`. */
+  static at(clock: Clock, atMs: number): Deadline {
+    return new Deadline(clock, atMs)
+  }
+
   static none(clock: Clock): Deadline {
     return new Deadline(clock, Number.POSITIVE_INFINITY)
   }

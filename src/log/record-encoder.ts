@@ -4,7 +4,7 @@ import type { Random } from '../core/index.js'
 import { encodeHeader } from './encode-header.js'
 import { encodeTensors, estimateBytes } from './encode-tensors.js'
 import { QuotedNames } from './json-text.js'
-import type { Slab } from './slab.js'
+import { oneLine, type Slab } from './slab.js'
 import type { LogPolicy, LogPosition, LogRecord, Payload } from './types.js'
 
 /** What happened to a record on its way into the buffer. */
@@ -16,6 +16,7 @@ const MAX_ENCODED_BYTES = 256 * 1024
 
 export const LOST_TO_PRESSURE = ',"payload":null,"payloadDropped":"pressure"'
 const LOST_TO_SIZE = ',"payload":null,"payloadDropped":"size"'
+const BACKSLASH = 0x5c
 const ESCAPED_UNIT = Buffer.from('\\u')
 export const LINE_END = '}\n'
 /** Room a header keeps free for what can follow it without a payload. */
@@ -60,30 +61,36 @@ export class RecordEncoder {
     const limit = Math.min(end, slab.payloadLimit - LINE_END.length)
     const lost = limit === end ? LOST_TO_SIZE : LOST_TO_PRESSURE
     const { redact } = policy
-    if (!slab.tryText(`,"payload":{"weight":${1 / policy.payloadSample},"inputs":`, limit)) return lost
     const { rawInputs, outputs } = payload
+    // Texts are gathered: each write into the slab has a price of its own.
+    let text = `,"payload":{"weight":${1 / policy.payloadSample},"inputs":`
     // Before anything reads the raw text: 64 MiB of it would hold the event loop for tens of milliseconds.
     if ((rawInputs?.length ?? 0) > this.maxPayloadBytes) return LOST_TO_SIZE
     // The raw text is written only when nothing is redacted: it holds whatever the caller sent.
     if (rawInputs !== undefined && redact.length === 0 && isPortable(rawInputs)) {
-      if (!slab.tryJson(rawInputs, limit)) return lost
+      if (!slab.tryText(text, limit) || !slab.tryJson(rawInputs, limit)) return lost
+      text = ''
     } else {
       if (estimateBytes(payload.inputs) > MAX_ENCODED_BYTES) return LOST_TO_SIZE
-      if (!slab.tryText(encodeTensors(payload.inputs, redact, payload.features), limit)) return lost
+      text += encodeTensors(payload.inputs, redact, payload.features)
     }
     for (let i = 0; i < outputs.length; i++) {
       const { call, tensors, raw } = outputs[i]!
-      if (!slab.tryText(`${i === 0 ? ',"outputs":[' : ','}{"call":${call},"tensors":`, limit)) return lost
+      text += `${i === 0 ? ',"outputs":[' : ','}{"call":${call},"tensors":`
       if ((raw?.length ?? 0) > this.maxPayloadBytes) return LOST_TO_SIZE
-      if (raw !== undefined && isPortable(raw)) {
-        if (!slab.tryJson(raw, limit)) return lost
-      } else {
+      if (raw === undefined || !isPortable(raw)) {
         if (estimateBytes(tensors) > MAX_ENCODED_BYTES) return LOST_TO_SIZE
-        if (!slab.tryText(encodeTensors(tensors), limit)) return lost
+        text += encodeTensors(tensors)
+      } else if (typeof raw === 'string') {
+        text += oneLine(raw)
+      } else {
+        if (!slab.tryText(text, limit) || !slab.tryJson(raw, limit)) return lost
+        text = ''
       }
-      if (!slab.tryText('}', limit)) return lost
+      text += '}'
     }
-    return slab.tryText(outputs.length === 0 ? ',"outputs":[]}' : ']}', limit) ? undefined : lost
+    text += outputs.length === 0 ? ',"outputs":[]}' : ']}'
+    return slab.tryText(text, limit) ? undefined : lost
   }
 }
 
@@ -93,8 +100,11 @@ export class RecordEncoder {
  */
 function isPortable(json: Uint8Array | string): boolean {
   if (typeof json === 'string') return !json.includes('\\u')
-  // Called on the prototype because a plain Uint8Array has no search for more than one byte.
-  return Buffer.prototype.indexOf.call(json, ESCAPED_UNIT) === -1 && isUtf8(json)
+  // Called on the prototype because a plain Uint8Array has no search for more than one byte. A single byte is found, or not,
+  // in a fraction of the time.
+  const { indexOf } = Buffer.prototype
+  const at = indexOf.call(json, BACKSLASH)
+  return (at === -1 || indexOf.call(json, ESCAPED_UNIT, at) === -1) && isUtf8(json)
 }
 
 /**

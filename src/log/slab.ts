@@ -42,11 +42,7 @@ export class Slab {
   /** Appends JSON text as it is, except that newlines (only ever whitespace in valid JSON) become spaces: a line stays a line. */
   tryJson(json: Uint8Array | string, limit: number): boolean {
     const start = this.used
-    if (typeof json === 'string') {
-      if (!this.tryText(json, limit)) return false
-      if (json.includes('\n')) this.#blankNewlines(start)
-      return true
-    }
+    if (typeof json === 'string') return this.tryText(oneLine(json), limit)
     if (start + json.length > limit) return false
     this.bytes.set(json, start)
     this.used = start + json.length
@@ -74,4 +70,9 @@ export class Slab {
     this.used = 0
     this.records = 0
   }
+}
+
+/** JSON text without newlines: they are only ever whitespace in it. */
+export function oneLine(json: string): string {
+  return json.includes('\n') ? json.replaceAll('\n', ' ') : json
 }

@@ -50,7 +50,7 @@ export function admitStage({ clock, versions, isDraining, inFlight, maxInFlight 
       validateOutputNames(prediction.outputs, signature)
       const limitMs = Math.min(prediction.timeoutMs ?? endpoint.deadlineMs, endpoint.deadlineMs)
       // The time already spent reading and parsing counts.
-      prediction.deadline = Deadline.in(clock, limitMs - (clock.monotonicMs() - prediction.arrivedMs))
+      prediction.deadline = Deadline.at(clock, prediction.arrivedMs + limitMs)
     },
   }
 }

@@ -90,8 +90,18 @@ export function isStrictJson(tensor: Tensor): boolean {
 
 /** A JSON string. Text that needs no escapes, which is nearly all of it, costs a third of JSON.stringify. */
 export function quoteJson(text: string): string {
-  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
+  // Names are short, and for them starting the regular expression is most of what it costs.
+  if (text.length > SHORT) return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text)
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit < 0x20 || unit > 0x7e || unit === QUOTE || unit === BACKSLASH) return JSON.stringify(text)
+  }
+  return `"${text}"`
 }
+
+const SHORT = 40
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
 
 /** The longest usual form of an element, with its comma. */
 const ELEMENT_JSON_BYTES: { readonly [D in Exclude<DataType, 'BYTES'>]: number } = {
@@ -113,7 +123,9 @@ const ELEMENT_JSON_BYTES: { readonly [D in Exclude<DataType, 'BYTES'>]: number }
 const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
 
 function opening(tensor: Tensor): string {
-  return `{"name":${quoteJson(tensor.name)},"datatype":"${tensor.datatype}","shape":[${tensor.shape.join(',')}],"data":[`
+  const { shape } = tensor
+  const sizes = shape.length === 2 ? `${shape[0]},${shape[1]}` : shape.join(',')
+  return `{"name":${quoteJson(tensor.name)},"datatype":"${tensor.datatype}","shape":[${sizes}],"data":[`
 }
 
 /** From here on JSON.stringify wins: 180 ns a number against 280 ns, because it makes no string of each (Node 20, 2026-11). */

@@ -29,7 +29,9 @@ export class Clients {
 
 /** One per connection. */
 export class Client {
-  readonly #predictions = new Set<Prediction>()
+  /** Nearly all connections have one prediction at a time; the others of one that has more are in the set. */
+  #only: Prediction | undefined = undefined
+  #others: Set<Prediction> | undefined = undefined
   #hasGone = false
 
   constructor(private readonly clients: Clients) {}
@@ -37,18 +39,24 @@ export class Client {
   /** Before a prediction goes down the path; it is told at once when the client has gone already. */
   enter(prediction: Prediction): void {
     prediction.cancelled = this.#hasGone
-    this.#predictions.add(prediction)
+    if (this.#only === undefined) {
+      this.#only = prediction
+      return
+    }
+    this.#others ??= new Set()
+    this.#others.add(prediction)
   }
 
   leave(prediction: Prediction): void {
-    this.#predictions.delete(prediction)
+    if (this.#only === prediction) this.#only = undefined
+    else this.#others?.delete(prediction)
   }
 
   /** The connection has closed. */
   gone(): void {
     this.#hasGone = true
-    if (this.#predictions.size === 0) return
-    for (const prediction of this.#predictions) prediction.cancelled = true
-    this.clients.dropSoon()
+    if (this.#only !== undefined) this.#only.cancelled = true
+    if (this.#others !== undefined) for (const prediction of this.#others) prediction.cancelled = true
+    if (this.#only !== undefined || (this.#others?.size ?? 0) > 0) this.clients.dropSoon()
   }
 }

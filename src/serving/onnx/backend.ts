@@ -10,8 +10,15 @@ import type { RawTensor } from './session.js'
 
 /** Runs raw tensors; `release` is called once, between runs. */
 export interface Session {
-  /** `wanted` are indices of outputs; memory of inputs that are owned may be given away. */
-  run(inputs: readonly RawTensor[], wanted: readonly number[] | undefined, isOwned: boolean): Promise<RawTensor[]>
+  /**
+   * `wanted` are indices of outputs; memory of inputs that are owned may be given away. A session of this thread answers at once;
+   * it throws where another's rejects.
+   */
+  run(
+    inputs: readonly RawTensor[],
+    wanted: readonly number[] | undefined,
+    isOwned: boolean,
+  ): RawTensor[] | Promise<RawTensor[]>
   release(): Promise<void>
 }
 
@@ -87,7 +94,8 @@ export class SessionBackend implements OnnxBackend {
     this.#running++
     try {
       const wanted = outputs && this.#indices(outputs)
-      return this.#toMap(await this.#session.run(this.#toRaw(batch), wanted, ownsBatch), wanted)
+      const running = this.#session.run(this.#toRaw(batch), wanted, ownsBatch)
+      return this.#toMap(Array.isArray(running) ? running : await running, wanted)
     } catch (error) {
       throw onnxError(error, this.#model)
     } finally {

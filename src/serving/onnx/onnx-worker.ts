@@ -37,7 +37,7 @@ function reply(message: Reply, transfer: ArrayBuffer[] = []): void {
 async function handle(request: Request): Promise<Answer> {
   switch (request.kind) {
     case 'run':
-      return { tensors: await session(request.session).run(request.inputs, request.outputs) }
+      return { tensors: session(request.session).run(request.inputs, request.outputs) }
     case 'prepare':
       await Promise.all([importLoading(), loadRuntime()])
       return {}

@@ -75,7 +75,7 @@ async function tryRun(session: OnnxSession, make: MakeInputs, rows: number): Pro
   try {
     const inputs = make(rows)
     const start = performance.now()
-    const outputs = await session.run(inputs)
+    const outputs = session.run(inputs)
     return { inputs, outputs, ms: performance.now() - start }
   } catch (error) {
     if (error instanceof OnnxFailure && 'reason' in error.failure.params) return error.failure.params.reason
@@ -140,7 +140,7 @@ async function typicalMs(session: OnnxSession, { inputs, ms }: FirstRun): Promis
   const times: number[] = []
   while (times.length < 5) {
     const start = performance.now()
-    await session.run(inputs)
+    session.run(inputs)
     times.push(performance.now() - start)
   }
   return times.sort((a, b) => a - b)[2]!

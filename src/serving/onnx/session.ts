@@ -63,7 +63,7 @@ export class OnnxSession {
   }
 
   /** Inputs in the order of `inputs`; `wanted` are indices of outputs. Throws INPUT_REFUSED, VALUES_REFUSED, RUN_FAILED. */
-  async run(tensors: readonly RawTensor[], wanted?: readonly number[]): Promise<RawTensor[]> {
+  run(tensors: readonly RawTensor[], wanted?: readonly number[]): RawTensor[] {
     const feeds: Record<string, Tensor> = {}
     for (let i = 0; i < tensors.length; i++) {
       const { sessionName, datatype } = this.inputs[i]!
