@@ -18,6 +18,8 @@ async function create(isolation: 'inline' | 'thread', isBatched: boolean): Promi
   const backend = new FakeBackend({ clock: systemClock, isolation, compute, runMs: 1 })
   const leaf = createLeaf({
     version,
+    digest: 'sha256:0',
+    kind: 'fake',
     backend,
     manifest: fakeManifest({ batching: { enabled: isBatched, maxBatchSize: 8 } }),
     clock: systemClock,

@@ -1,5 +1,7 @@
-// A version's leaf: cache, then batch, then run. Today it is the batcher alone; a cache goes in front of it, here.
+// A version's leaf: cache, then batch, then run.
 import { Batcher, type BatcherOptions } from './batcher.js'
+import type { AnswerCache } from './cache/answer-cache.js'
+import type { VersionIdentity } from './cache/cached-leaf.js'
 import type { Leaf } from './types.js'
 
 /** A leaf as the pool holds it. */
@@ -10,6 +12,12 @@ export interface PooledLeaf extends Leaf {
   close(): Promise<void>
 }
 
-export function createLeaf(options: BatcherOptions): PooledLeaf {
-  return new Batcher(options)
+export interface LeafOptions extends Omit<BatcherOptions, 'manifest'>, VersionIdentity {
+  /** Undefined: whatever a request's policy says, its answers are computed. */
+  readonly cache?: AnswerCache | undefined
+}
+
+export function createLeaf(options: LeafOptions): PooledLeaf {
+  const batcher = new Batcher(options)
+  return options.cache === undefined ? batcher : options.cache.front(batcher, options)
 }

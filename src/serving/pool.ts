@@ -25,7 +25,7 @@ interface Entry {
 }
 
 export function createPool(options: PoolOptions): Pool {
-  const { platform, factories, warmupInputs = () => [], defer = setImmediate, closeTimeoutMs = 10_000 } = options
+  const { platform, factories, cache, warmupInputs = () => [], defer = setImmediate, closeTimeoutMs = 10_000 } = options
   const { clock, logger } = platform
   const metrics = createServingMetrics(platform.metrics)
   const models = new Map<ModelName, Map<number, Entry>>()
@@ -103,8 +103,11 @@ export function createPool(options: PoolOptions): Pool {
       }
       const leaf = createLeaf({
         version: ref,
+        digest: artifact.digest,
+        kind: artifact.backend,
         backend,
         manifest,
+        cache,
         clock,
         logger,
         metrics: entry.metrics,
@@ -192,6 +195,8 @@ export function createPool(options: PoolOptions): Pool {
     const entry = find(ref)
     if (entry?.state !== 'ready' && entry?.state !== 'unready') return
     change(entry, 'loading', error, `it is being loaded again: ${error.message}`)
+    // The leaf that takes its place keeps answers of its own.
+    void entry.leaf?.close()
     entry.work = closeBackend(entry).then(() => bringUp(entry))
     await entry.work
   }

@@ -10,6 +10,7 @@ import type {
 } from '../core/index.js'
 import type { Deadline } from '../flow/index.js'
 import type { ModelManifest, Signature, TensorMap, VersionArtifact } from '../tensor/index.js'
+import type { AnswerCache } from './cache/answer-cache.js'
 
 export interface RunContext {
   readonly deadline: Deadline
@@ -174,6 +175,8 @@ export interface PoolOptions {
   readonly platform: Platform
   /** By backend kind: `onnx`. */
   readonly factories: ReadonlyMap<string, BackendFactory>
+  /** Keeps answers of endpoints with a cache policy; without it every call asks its model. */
+  readonly cache?: AnswerCache | undefined
   /** Test predictions for a version with `manifest.warmup` rows; without it, or without rows, zeros are used. */
   readonly warmupInputs?: (artifact: VersionArtifact, signature: Signature) => readonly TensorMap[]
   /** Runs a callback at the end of this turn of the event loop; default `setImmediate`. */

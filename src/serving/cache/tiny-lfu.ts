@@ -24,7 +24,7 @@ const CHANCE_FREQUENCY = 6
 const CHANCE = 1 / 128
 
 export class TinyLfu<N extends CacheNode> {
-  readonly #maxBytes: number
+  readonly maxBytes: number
   readonly #random: Random
   readonly #evicted: (node: N) => void
   readonly #sketch = new FrequencySketch()
@@ -46,7 +46,7 @@ export class TinyLfu<N extends CacheNode> {
 
   /** `evicted` is told of entries that go for lack of room, not of those removed. */
   constructor(maxBytes: number, random: Random, evicted: (node: N) => void) {
-    this.#maxBytes = maxBytes
+    this.maxBytes = maxBytes
     this.#random = random
     this.#evicted = evicted
     this.#maxWindowBytes = Math.floor(maxBytes * FIRST_WINDOW_SHARE)
@@ -136,13 +136,13 @@ export class TinyLfu<N extends CacheNode> {
 
   /** Bytes by which the main part is above its share. */
   #mainOverflow(): number {
-    return this.#lists[PROBATION].bytes + this.#lists[PROTECTED].bytes - (this.#maxBytes - this.#maxWindowBytes)
+    return this.#lists[PROBATION].bytes + this.#lists[PROTECTED].bytes - (this.maxBytes - this.#maxWindowBytes)
   }
 
   #beats(candidate: N): boolean {
     const neededBytes = this.#mainOverflow() + candidate.sizeBytes
     if (neededBytes <= 0) return true
-    if (candidate.sizeBytes > this.#maxBytes - this.#maxWindowBytes) return false
+    if (candidate.sizeBytes > this.maxBytes - this.#maxWindowBytes) return false
     const frequency = this.#sketch.frequency(candidate.hash)
     let rivals = 0
     let freedBytes = 0
@@ -167,18 +167,18 @@ export class TinyLfu<N extends CacheNode> {
     const change = hitRate - this.#lastHitRate
     const step = change >= 0 ? this.#stepBytes : -this.#stepBytes
     this.#stepBytes =
-      Math.abs(change) >= RESTART_CHANGE ? Math.sign(step) * this.#maxBytes * STEP_SHARE : step * STEP_DECAY
+      Math.abs(change) >= RESTART_CHANGE ? Math.sign(step) * this.maxBytes * STEP_SHARE : step * STEP_DECAY
     this.#lastHitRate = hitRate
     this.#requests = 0
     this.#hits = 0
-    if (this.#bytes >= this.#maxBytes / 2) this.#moveWindow(step)
+    if (this.#bytes >= this.maxBytes / 2) this.#moveWindow(step)
   }
 
   #moveWindow(stepBytes: number): void {
-    const least = Math.floor(this.#maxBytes * FIRST_WINDOW_SHARE)
-    const most = Math.floor(this.#maxBytes * 0.8)
+    const least = Math.floor(this.maxBytes * FIRST_WINDOW_SHARE)
+    const most = Math.floor(this.maxBytes * 0.8)
     this.#maxWindowBytes = Math.min(most, Math.max(least, Math.floor(this.#maxWindowBytes + stepBytes)))
-    this.#maxProtectedBytes = Math.floor((this.#maxBytes - this.#maxWindowBytes) * PROTECTED_SHARE)
+    this.#maxProtectedBytes = Math.floor((this.maxBytes - this.#maxWindowBytes) * PROTECTED_SHARE)
     const [, window, probation, kept] = this.#lists
     while (kept.bytes > this.#maxProtectedBytes) probation.push(kept.removeLast())
     while (window.bytes > this.#maxWindowBytes) probation.push(window.removeLast())

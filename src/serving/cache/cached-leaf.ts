@@ -1,0 +1,77 @@
+// A version's leaf behind its answers: cache, then batch, then run. A hit is answered without a call and without allocating.
+import { createHash } from 'node:crypto'
+import type { EndpointName, VersionRef } from '../../core/index.js'
+import type { Deadline } from '../../flow/index.js'
+import type { ModelManifest } from '../../tensor/index.js'
+import type { PooledLeaf } from '../leaf.js'
+import type { CachePolicy, LeafInput, LeafResult } from '../types.js'
+import type { AnswerCache } from './answer-cache.js'
+import { Shelf } from './shelf.js'
+
+/** What the answers of a version depend on. */
+export interface VersionIdentity {
+  readonly version: VersionRef
+  readonly digest: string
+  /** Of the backend that runs it. */
+  readonly kind: string
+  readonly manifest: ModelManifest
+}
+
+export class CachedLeaf implements PooledLeaf {
+  readonly version: VersionRef
+  readonly #cache: AnswerCache
+  readonly #inner: PooledLeaf
+  readonly #identity: VersionIdentity
+  readonly #shelves = new Map<EndpointName, Shelf>()
+  #isClosed = false
+
+  constructor(cache: AnswerCache, inner: PooledLeaf, identity: VersionIdentity) {
+    this.version = identity.version
+    this.#cache = cache
+    this.#inner = inner
+    this.#identity = identity
+  }
+
+  call(input: LeafInput, deadline: Deadline): Promise<LeafResult> {
+    const policy = input.cache
+    if (policy === undefined || this.#isClosed) return this.#inner.call(input, deadline)
+    const shelf = this.#shelves.get(policy.endpoint) ?? this.#addShelf(policy)
+    return shelf.call(input, policy, deadline)
+  }
+
+  expectedMs(rows: number): number | undefined {
+    return this.#inner.expectedMs?.(rows)
+  }
+
+  dropCancelled(): void {
+    for (const shelf of this.#shelves.values()) shelf.flights.dropCancelled()
+    this.#inner.dropCancelled()
+  }
+
+  /** Gives the memory of this version's answers back at once; calls in flight are answered, and kept no more. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#cache.retire(this)
+    const shelves = [...this.#shelves.values()]
+    for (const shelf of shelves) shelf.close()
+    for (const { flights } of shelves) await flights.settle()
+    await this.#inner.close()
+  }
+
+  /** Drops what is kept for an endpoint. */
+  forget(endpoint: EndpointName): void {
+    this.#shelves.get(endpoint)?.clear()
+  }
+
+  #addShelf(policy: CachePolicy): Shelf {
+    const { version, digest, kind, manifest } = this.#identity
+    // What people read, and when a run is given up, change no answer.
+    const { description: _, trained: __, warmup: ___, timeoutMs: ____, ...configuration } = manifest
+    const text = JSON.stringify([policy.endpoint, version, digest, kind, configuration])
+    const prefix = createHash('sha256').update(text).digest()
+    const shelf = new Shelf(this.#cache, this.#inner, this.#identity, policy, prefix)
+    this.#shelves.set(policy.endpoint, shelf)
+    this.#cache.enlist(this)
+    return shelf
+  }
+}
