@@ -223,14 +223,15 @@ export class Batcher implements Leaf {
 
   /**
    * From now to the answer of a call: until a slot is free, the runs before its own, its own. It counts those of its priority who are
-   * due no later, and of the others as many as their weights let in meanwhile.
+   * due no later, and of the others as many as their weights let in meanwhile. Members much larger than it do not count: when not
+   * all can be in time, they are the ones that are left out.
    */
   #forecastMs(cost: CostModel, rows: number, lane: number, dueMs: number, nowMs: number): number {
-    const own = this.#waiting.rowsDueBy(lane, dueMs)
+    const own = this.#waiting.rowsBefore(lane, dueMs, rows)
     let before = own
     for (let i = 0; i < PRIORITIES; i++)
       if (i !== lane) before += Math.min(this.#waiting.rowsOf(i), ((own + rows) * WEIGHTS[i]!) / WEIGHTS[lane]!)
-    const maxRows = this.#limit.rows
+    const maxRows = this.#canJoin ? this.#limit.rows : rows
     const slots = Math.max(1, this.#backend.concurrency)
     let fullRuns = Math.floor(before / maxRows)
     let last = before - fullRuns * maxRows + rows

@@ -16,7 +16,7 @@ export interface ChoiceOptions {
 }
 
 /** Runs looked ahead: the one that is chosen and those after it. */
-const LOOK_AHEAD_RUNS = 4
+const LOOK_AHEAD_RUNS = 6
 /** Members that would be late in a full run and are tried as the ones whose deadline decides. */
 const MOST_TARGETS = 6
 /** How far behind its prediction a run may be and still be in time, in spreads. */

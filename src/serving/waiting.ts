@@ -21,6 +21,13 @@ export function laneOf(priority: Priority | undefined): number {
   return priority === undefined || priority === 'normal' ? 1 : priority === 'high' ? 0 : 2
 }
 
+/** Sizes of members that are told apart, by powers of two; the last holds all that are larger. */
+const SIZES = 12
+
+function sizeOf(rows: number): number {
+  return Math.min(SIZES - 1, 31 - Math.clz32(rows))
+}
+
 /**
  * Members of one shape and priority, the soonest due first. A sorted array with a moving front: with equal time limits each new
  * member belongs at the end, and a walk in order of deadlines, which every decision needs, is a loop.
@@ -28,6 +35,8 @@ export function laneOf(priority: Priority | undefined): number {
 export class Lane {
   #members: Member[] = []
   #front = 0
+  /** Rows of members of 1, 2 to 3, 4 to 7, … rows. */
+  readonly #rowsBySize: number[] = new Array(SIZES).fill(0)
   rows = 0
 
   get length(): number {
@@ -48,7 +57,7 @@ export class Lane {
 
   push(member: Member): void {
     const members = this.#members
-    this.rows += member.rows
+    this.#count(member.rows, 1)
     let at = members.length
     members.push(member)
     if (at === this.#front || members[at - 1]!.dueMs <= member.dueMs) return
@@ -64,19 +73,29 @@ export class Lane {
     members[low] = member
   }
 
-  /** Rows of those who are due no later than this. */
-  rowsDueBy(dueMs: number): number {
+  /** Rows of members who are due no later than this and have less than about four times as many rows. */
+  rowsBefore(dueMs: number, rows: number): number {
     const last = this.last
-    if (last === undefined || last.dueMs <= dueMs) return this.rows
-    let rows = 0
+    if (last === undefined) return 0
+    const largest = sizeOf(rows) + 1
+    let before = 0
+    if (last.dueMs <= dueMs) {
+      for (let size = 0; size < SIZES && size <= largest; size++) before += this.#rowsBySize[size]!
+      return before
+    }
     for (let i = this.#front; i < this.#members.length && this.#members[i]!.dueMs <= dueMs; i++)
-      rows += this.#members[i]!.rows
-    return rows
+      if (sizeOf(this.#members[i]!.rows) <= largest) before += this.#members[i]!.rows
+    return before
+  }
+
+  #count(rows: number, sign: number): void {
+    this.rows += sign * rows
+    this.#rowsBySize[sizeOf(rows)]! += sign * rows
   }
 
   pop(): Member {
     const member = this.#members.pop()!
-    this.rows -= member.rows
+    this.#count(member.rows, -1)
     return member
   }
 
@@ -84,16 +103,13 @@ export class Lane {
   removeWhere(leaves: (member: Member) => boolean): void {
     const members = this.#members
     let kept = 0
-    let rows = 0
     for (let i = this.#front; i < members.length; i++) {
       const member = members[i]!
-      if (leaves(member)) continue
-      members[kept++] = member
-      rows += member.rows
+      if (leaves(member)) this.#count(member.rows, -1)
+      else members[kept++] = member
     }
     members.length = kept
     this.#front = 0
-    this.rows = rows
   }
 
   /** Takes out those among the first `within` who were marked as taken or have an answer. Returns their rows. */
@@ -103,13 +119,14 @@ export class Lane {
     let rows = 0
     for (let i = to - 1; i >= this.#front; i--) {
       const member = members[i]!
-      if (member.isTaken || member.isAnswered) rows += member.rows
-      else members[--to] = member
+      if (member.isTaken || member.isAnswered) {
+        rows += member.rows
+        this.#count(member.rows, -1)
+      } else members[--to] = member
     }
     // Places in front of the queue keep nobody alive.
     for (let i = this.#front; i < to; i++) members[i] = undefined as unknown as Member
     this.#front = to
-    this.rows -= rows
     if (to === members.length) {
       members.length = 0
       this.#front = 0
@@ -162,11 +179,11 @@ export class Waiting {
     return this.#groups.size
   }
 
-  /** Rows of one priority that are due no later than this, over all shapes. */
-  rowsDueBy(priority: number, dueMs: number): number {
-    let rows = 0
-    for (const group of this.#groups.values()) rows += group.lanes[priority]!.rowsDueBy(dueMs)
-    return rows
+  /** See `Lane.rowsBefore`; over all shapes. */
+  rowsBefore(priority: number, dueMs: number, rows: number): number {
+    let before = 0
+    for (const group of this.#groups.values()) before += group.lanes[priority]!.rowsBefore(dueMs, rows)
+    return before
   }
 
   /** Rows of one priority, over all shapes. */
@@ -300,8 +317,8 @@ export class Waiting {
       const last = group.lanes[priority]!.last
       if (last !== undefined && (from === undefined || last.dueMs > from.lanes[priority]!.last!.dueMs)) from = group
     }
-    const member = from?.lanes[priority]!.pop()
-    if (from === undefined || member === undefined) return undefined
+    if (from === undefined) return undefined
+    const member = from.lanes[priority]!.pop()
     this.#laneRows[priority]! -= member.rows
     this.#forgetIfEmpty(from)
     return member
