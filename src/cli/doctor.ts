@@ -11,7 +11,7 @@ import { createFolderSource } from '../registry/index.js'
 import { type Faces, type GlobalOptions, projectOf, withApi } from './context.js'
 import { globalOptions } from './options.js'
 import { EXIT, print, printJson, table } from './output.js'
-import { findServer } from './server-file.js'
+import { findServer, type ServerFile } from './server-file.js'
 
 interface Finding {
   readonly check: string
@@ -60,9 +60,10 @@ async function examine(faces: Faces, options: GlobalOptions): Promise<Finding[]>
     ]
   }
   const running = await findServer(project.dataDir)
-  const { host, port, grpcPort } = project.config.server
+  const { host, port, grpcPort, processes } = project.config.server
+  findings.push(processesFit(processes))
   findings.push(await dataFolder(project.dataDir), await diskSpace(project.dataDir))
-  if (running) findings.push({ check: 'server', state: 'ok', found: `runs at ${running.url}, process ${running.pid}` })
+  if (running) findings.push({ check: 'server', state: 'ok', found: serverFound(running) })
   else findings.push(await portFree('port', host, port), await portFree('gRPC port', host, grpcPort))
   return [...findings, ...(await models(faces, options)), ...(await refusedFiles(project))]
 }
@@ -77,6 +78,18 @@ function node(): Finding {
     found,
     ...(fits ? {} : { remedy: 'Install Node.js 20.19 or newer.' }),
   }
+}
+
+function serverFound({ url, pid, processes }: ServerFile): string {
+  return `runs at ${url}, process ${pid}${processes > 1 ? ` with ${processes} workers` : ''}`
+}
+
+function processesFit(processes: number): Finding {
+  const cores = availableParallelism()
+  const found = `${processes} for ${cores} cores`
+  if (processes <= cores) return { check: 'processes', state: 'ok', found }
+  const remedy = 'More processes than cores take memory and give nothing back: lower server.processes.'
+  return { check: 'processes', state: 'warn', found, remedy }
 }
 
 function machine(): Finding {

@@ -1,5 +1,6 @@
 // One call over HTTP, with its timeout and its retries.
 import { HeadraceClientError } from './errors.js'
+import { RetryBudget } from './retry-budget.js'
 
 export interface CallerOptions {
   readonly baseUrl?: string
@@ -24,12 +25,16 @@ const BUSY: readonly number[] = [429, 502, 503]
 
 const FIRST_WAIT_MS = 100
 
+/** A connection that broke says that its process is gone; another one is there already, or at once. */
+const BROKEN_WAIT_MS = 25
+
 export class Caller {
   readonly #baseUrl: string
   readonly #headers: Readonly<Record<string, string>>
   readonly #timeoutMs: number
   readonly #retries: number
   readonly #fetch: typeof globalThis.fetch
+  readonly #budget = new RetryBudget()
 
   constructor(options: CallerOptions) {
     this.#baseUrl = (options.baseUrl ?? 'http://127.0.0.1:8080').replace(/\/+$/, '')
@@ -54,15 +59,18 @@ export class Caller {
     const abort = () => stop.abort(signal?.reason)
     signal?.addEventListener('abort', abort)
     if (signal?.aborted) abort()
+    this.#budget.attempted()
     try {
       for (let attempt = 0; ; attempt++) {
         try {
           return await this.#attempt(call, stop.signal)
         } catch (error) {
           if (!(error instanceof HeadraceClientError && error.retry) || attempt >= retries) throw error
-          const waitMs = error.retryAfterMs ?? backoffMs(attempt)
+          const waitMs = isBroken(error)
+            ? BROKEN_WAIT_MS * 4 ** attempt * Math.random()
+            : (error.retryAfterMs ?? backoffMs(attempt))
           // The server's own words say more than a timeout would.
-          if (performance.now() + waitMs >= endMs) throw error
+          if (performance.now() + waitMs >= endMs || !this.#budget.take()) throw error
           await wait(waitMs, stop.signal)
         }
       }
@@ -139,6 +147,14 @@ function retryAfterMs({ headers }: Response): number | undefined {
   if (text === null) return undefined
   const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - Date.now()
   return Number.isNaN(ms) ? undefined : Math.max(0, ms)
+}
+
+/** Whether there was a connection and it ended without an answer; a server that is not there refuses it instead. */
+function isBroken({ code, cause }: HeadraceClientError): boolean {
+  if (code !== 'CLIENT_UNREACHABLE') return false
+  const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
+  const why = (reason as { readonly code?: unknown } | undefined)?.code
+  return why === 'ECONNRESET' || why === 'EPIPE' || why === 'UND_ERR_SOCKET'
 }
 
 /** Doubles each time; half of it by chance, so that clients that failed together do not come back together. */

@@ -260,6 +260,32 @@ describe('retries', () => {
     expect(bodies).toHaveLength(2)
   })
 
+  it('come quickly after a connection that broke: its process is gone, another answers', async () => {
+    const broken = new TypeError('fetch failed', { cause: Object.assign(new Error('gone'), { code: 'ECONNRESET' }) })
+    const { client, bodies } = scripted([() => broken, answer(200, { ...row, endpoint: 'fraud', timings })])
+    const call = client.predict('fraud', {})
+    await vi.advanceTimersByTimeAsync(25)
+    expect(await call).toMatchObject({ id: 'p1' })
+    expect(bodies).toHaveLength(2)
+  })
+
+  it('are at most a tenth of the attempts of ten seconds, and ten', async () => {
+    const { client, bodies } = scripted([answer(503, busy, { 'retry-after': '0' })], { retries: 1 })
+    const calls = async (count: number) => {
+      for (let i = 0; i < count; i++) {
+        const call = failure(client.predict('fraud', {}))
+        await vi.advanceTimersByTimeAsync(0)
+        await call
+      }
+    }
+    await calls(200)
+    expect(bodies).toHaveLength(200 + 30)
+    await vi.advanceTimersByTimeAsync(20_000)
+    bodies.length = 0
+    await calls(15)
+    expect(bodies).toHaveLength(15 + 11)
+  })
+
   it('end at once when the signal ends a wait, and leave no timer behind', async () => {
     const controller = new AbortController()
     const { client } = scripted([answer(503, busy, { 'retry-after': '5' })])

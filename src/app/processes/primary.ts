@@ -178,9 +178,7 @@ class PrimaryProcess implements RunningPrimary {
         if (member.replaces) this.#stop(member.replaces)
       },
       loaded: () => {
-        const { process } = memberOf()
-        process.settled()
-        this.#loaded.one(process.number)
+        this.#loaded.one(memberOf().process.number)
       },
       failed: (error) => this.#fail(memberOf(), error),
       retire: () => this.#retire(memberOf()),
@@ -215,7 +213,7 @@ class PrimaryProcess implements RunningPrimary {
         const { number, pid } = process
         const { logger } = this.options.platform
         logger.error(
-          { worker: number, pid, decision: decision.id },
+          { worker: number, process: pid, decision: decision.id },
           'a worker did not take a decision over and is ended',
         )
         process.kill()
@@ -227,7 +225,7 @@ class PrimaryProcess implements RunningPrimary {
     const error = deserializeError(serialized)
     const { number, pid, isReplacement } = process
     if (isReplacement) {
-      this.options.platform.logger.error({ worker: number, pid, err: error }, error.message)
+      this.options.platform.logger.error({ worker: number, process: pid, err: error }, error.message)
       process.kill()
     } else {
       this.#listening.fail(error)
@@ -239,7 +237,7 @@ class PrimaryProcess implements RunningPrimary {
   #retire(member: Member): void {
     const { number, pid } = member.process
     if (this.#isStopping || this.#retiring.has(number)) return
-    this.options.platform.logger.info({ worker: number, pid }, 'a worker process is being replaced')
+    this.options.platform.logger.info({ worker: number, process: pid }, 'a worker process is being replaced')
     member.process.release()
     this.#retiring.set(number, member)
     this.#workers.start(number, true)

@@ -24,18 +24,18 @@ export interface WorkerProcess {
   readonly wire: Wire
   /** Ends it at once. */
   kill(): void
-  /** It serves: its end is no sign of trouble at start any more. */
-  settled(): void
   /** Its end will be on purpose: nobody takes its place. */
   release(): void
 }
 
+/** A process that has lived so long did not end because it cannot start. */
+const HEALTHY_MS = 30_000
 const FIRST_PAUSE_MS = 250
 const LAST_PAUSE_MS = 30_000
 
 export class Workers {
   readonly #live = new Set<Worker>()
-  /** Ends in a row without serving in between, by place. */
+  /** Early ends in a row, by place. */
   readonly #failures = new Map<number, number>()
   readonly #pauses = new Set<Timer>()
   /** The clock's timers do not keep a process alive, and between two workers of one place there may be nothing else. */
@@ -50,8 +50,9 @@ export class Workers {
   }
 
   start(number: number, isReplacement: boolean): void {
-    const { logger } = this.options
+    const { logger, clock } = this.options
     const worker = cluster.fork()
+    const startedMs = clock.monotonicMs()
     const { pid } = worker.process
     this.#live.add(worker)
     let isReleased = false
@@ -62,7 +63,6 @@ export class Workers {
       isReplacement,
       wire: wireTo(worker),
       kill: () => worker.process.kill('SIGKILL'),
-      settled: () => this.#failures.delete(number),
       release: () => {
         isReleased = true
       },
@@ -73,13 +73,17 @@ export class Workers {
       onEnd()
       if (this.#live.size === 0) this.#ended?.()
       if (isReleased || this.#isStopping) return
+      if (clock.monotonicMs() - startedMs > HEALTHY_MS) this.#failures.delete(number)
       const pauseMs = this.#pauseMs(number)
-      logger.error({ worker: number, pid, code, signal, pauseMs }, 'a worker process ended; another takes its place')
+      logger.error(
+        { worker: number, process: pid, code, signal, pauseMs },
+        'a worker process ended; another takes its place',
+      )
       this.#after(pauseMs, () => this.start(number, true))
     }
     worker.once('exit', end)
     worker.on('error', (error) => {
-      logger.warn({ err: error, worker: number, pid }, 'a worker process cannot be reached')
+      logger.warn({ err: error, worker: number, process: pid }, 'a worker process cannot be reached')
       // One that could not even be started has no end that would be told.
       if (pid === undefined) end(null, null)
     })
@@ -96,7 +100,7 @@ export class Workers {
     })
     const timer = this.options.clock.after(limitMs, () => {
       for (const worker of this.#live) {
-        this.options.logger.warn({ pid: worker.process.pid }, 'a worker process did not end in time and is killed')
+        this.options.logger.warn({ process: worker.process.pid }, 'a worker process did not end in time and is killed')
         worker.process.kill('SIGKILL')
       }
     })
