@@ -1,6 +1,6 @@
 // Record: what happened goes to the log and the counters. It runs for every request, answered or not.
 import type { Clock } from '../core/index.js'
-import type { PredictionLog, PredictionRecord } from '../log/index.js'
+import type { Payload, PredictionLog, PredictionRecord } from '../log/index.js'
 import { costOfAll } from './cost.js'
 import type { PathMetrics } from './metrics.js'
 import type { Prediction } from './prediction.js'
@@ -60,22 +60,25 @@ function toRecord(prediction: Prediction, timeMs: number, cost: number | null): 
     cost,
     traceId: prediction.traceId ?? null,
     error: prediction.error?.code ?? null,
-    payload: {
-      inputs: prediction.tensors,
-      ...(prediction.rawInputs === undefined ? undefined : { rawInputs: prediction.rawInputs }),
-      ...(features === undefined ? undefined : { features }),
-      outputs:
-        answer === undefined
-          ? []
-          : [
-              {
-                call: prediction.answerCall,
-                tensors: answer,
-                ...(prediction.rawOutputs === undefined ? undefined : { raw: prediction.rawOutputs }),
-              },
-            ],
-    },
+    payload: payloadOf(prediction, features),
   }
+}
+
+const NO_OUTPUTS: Payload['outputs'] = []
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
+/** Filled in piece by piece: spreading the members that may be absent costs more than all of the others. */
+function payloadOf(prediction: Prediction, features: readonly string[] | undefined): Payload {
+  const { answer, rawInputs, rawOutputs } = prediction
+  const payload: Mutable<Payload> = { inputs: prediction.tensors, outputs: NO_OUTPUTS }
+  if (rawInputs !== undefined) payload.rawInputs = rawInputs
+  if (features !== undefined) payload.features = features
+  if (answer === undefined) return payload
+  const output: Mutable<Payload['outputs'][number]> = { call: prediction.answerCall, tensors: answer }
+  if (rawOutputs !== undefined) output.raw = rawOutputs
+  payload.outputs = [output]
+  return payload
 }
 
 /** Nearly every answer is that of the last call that was well, which the record need not say. */

@@ -9,7 +9,7 @@ export const NativeErrors = defineErrors('NATIVE', {
     message: (p: { member: string; suggestion: string | undefined }) =>
       `The request has "${p.member}", which a native call does not know. ${
         p.suggestion === undefined
-          ? 'It knows "inputs", "unit", "entities" and "outputs".'
+          ? 'It knows "inputs", "unit", "entities", "outputs", "priority" and "metadata".'
           : `Did you mean "${p.suggestion}"?`
       }`,
   },
@@ -19,6 +19,13 @@ export const NativeErrors = defineErrors('NATIVE', {
     level: 'info',
     message: (p: { limit: number }) =>
       `A row has more than ${p.limit} keys in "entities". Send those that features are looked up by.`,
+  },
+  METADATA_TOO_MUCH: {
+    status: 413,
+    retry: false,
+    level: 'info',
+    message: (p: { limit: number }) =>
+      `The request has more than ${p.limit} keys in "metadata". Send those that routes look at.`,
   },
   ROWS_MISMATCH: {
     status: 400,

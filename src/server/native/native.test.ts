@@ -117,10 +117,31 @@ describe('parseNativeRequest', () => {
     expect(failure(() => parse(body))).toMatchObject({ code, status: 400 })
   })
 
+  it('reads the priority and the metadata of the call', () => {
+    const read = parse({ inputs: row, priority: 'low', metadata: { channel: 'app', tries: 2, isNew: true } })
+    expect(read.priority).toBe('low')
+    expect({ ...read.metadata }).toEqual({ channel: 'app', tries: 2, isNew: true })
+    expect(parse({ inputs: row })).toMatchObject({ priority: undefined, metadata: undefined })
+  })
+
+  it.each<[string, object, string]>([
+    ['a priority of another name', { priority: 'urgent' }, 'TENSOR_JSON_UNEXPECTED'],
+    ['a priority that is a number', { priority: 1 }, 'TENSOR_JSON_UNEXPECTED'],
+    ['metadata that is a list', { metadata: ['app'] }, 'TENSOR_JSON_UNEXPECTED'],
+    ['metadata with an object in it', { metadata: { user: { id: 1 } } }, 'TENSOR_JSON_UNEXPECTED'],
+    [
+      'metadata of 65 keys',
+      { metadata: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`key${i}`, i])) },
+      'NATIVE_METADATA_TOO_MUCH',
+    ],
+  ])('refuses %s', (_, members, code) => {
+    expect(failure(() => parse({ inputs: row, ...members })).code).toBe(code)
+  })
+
   it('suggests the member that was probably meant', () => {
     expect(failure(() => parse({ input: row })).message).toContain('Did you mean "inputs"?')
     expect(failure(() => parse({ zzzzzz: row })).message).toContain(
-      'It knows "inputs", "unit", "entities" and "outputs".',
+      'It knows "inputs", "unit", "entities", "outputs", "priority" and "metadata".',
     )
   })
 

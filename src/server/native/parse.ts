@@ -1,5 +1,6 @@
 // A native call from its bytes. Strict, because it is our own format: an unknown member is more likely a typing error than an extension.
 import { didYouMean } from '../../core/index.js'
+import type { Priority } from '../../serving/index.js'
 import {
   Byte,
   type FeatureValue,
@@ -11,22 +12,23 @@ import {
   type TensorMap,
 } from '../../tensor/index.js'
 import { NativeErrors } from './errors.js'
-import type { NativeRequest } from './types.js'
+import type { Metadata, NativeRequest } from './types.js'
 
 /** Rows of one call: each becomes a prediction with an id and a record of its own. */
 export const MAX_ROWS = 10_000
 
 /** Entity keys of one row. */
 const MAX_ENTITIES = 16
+const MAX_METADATA = 64
 
 type Entities = Readonly<Record<string, string>>
 const NO_ENTITIES: Entities = {}
 
 /**
- * `{"inputs": {…} or [{…}, …], "unit"?, "entities"?, "outputs"?}`. `unit` (a string) and `entities` (an object of strings) hold for
+ * `{"inputs": {…} or [{…}, …], "unit"?, "entities"?, "outputs"?, "priority"?, "metadata"?}`. `unit` (a string) and `entities` (an object of strings) hold for
  * every row, or are lists with one (or null) for each. null as a whole member counts as left out.
  *
- * Throws NATIVE_MEMBER_UNKNOWN, NATIVE_ROWS_MISMATCH, NATIVE_ENTITIES_TOO_MANY, TENSOR_ROWS_TOO_MANY, TENSOR_JSON_…, TENSOR_MEMBER_…, and what
+ * Throws NATIVE_MEMBER_UNKNOWN, NATIVE_ROWS_MISMATCH, NATIVE_ENTITIES_TOO_MANY, NATIVE_METADATA_TOO_MUCH, TENSOR_ROWS_TOO_MANY, TENSOR_JSON_…, TENSOR_MEMBER_…, and what
  * `rowsToTensors` throws; all are the caller's fault.
  */
 export function parseNativeRequest(body: Uint8Array, schema: RowSchema): NativeRequest {
@@ -37,6 +39,8 @@ export function parseNativeRequest(body: Uint8Array, schema: RowSchema): NativeR
   let units: (string | undefined)[] | string | undefined
   let entities: Entities[] | Entities | undefined
   let outputs: string[] | undefined
+  let priority: Priority | undefined
+  let metadata: Metadata | undefined
   if (reader.readObject('The request'))
     do {
       const offset = reader.start()
@@ -66,6 +70,14 @@ export function parseNativeRequest(body: Uint8Array, schema: RowSchema): NativeR
           if (outputs !== undefined) throw duplicate(key, offset)
           outputs = readList(reader, '"outputs"', readOutput)
           break
+        case 'priority':
+          if (priority !== undefined) throw duplicate(key, offset)
+          priority = readPriority(reader)
+          break
+        case 'metadata':
+          if (metadata !== undefined) throw duplicate(key, offset)
+          metadata = readMetadata(reader)
+          break
         default:
           throw NativeErrors.MEMBER_UNKNOWN({ member: key.slice(0, 100), suggestion: didYouMean(key, MEMBERS) })
       }
@@ -79,10 +91,12 @@ export function parseNativeRequest(body: Uint8Array, schema: RowSchema): NativeR
     units: perRow(units, rows, 'unit'),
     entities: perRow(entities ?? NO_ENTITIES, rows, 'entities'),
     outputs: outputs?.length === 0 ? undefined : outputs,
+    priority,
+    metadata,
   }
 }
 
-const MEMBERS = ['inputs', 'unit', 'entities', 'outputs']
+const MEMBERS = ['inputs', 'unit', 'entities', 'outputs', 'priority', 'metadata']
 
 function duplicate(member: string, offset: number): Error {
   return TensorErrors.MEMBER_DUPLICATE({ member: `"${member}"`, offset })
@@ -159,6 +173,41 @@ function readEntities(reader: JsonReader): Entities {
 
 function readEntitiesOrNull(reader: JsonReader): Entities {
   return reader.takeNull() ? NO_ENTITIES : readEntities(reader)
+}
+
+function readPriority(reader: JsonReader): Priority {
+  const offset = reader.start()
+  const text = reader.readString('"priority"')
+  if (text === 'high' || text === 'normal' || text === 'low') return text
+  throw TensorErrors.JSON_UNEXPECTED({
+    member: '"priority"',
+    expected: '"high", "normal" or "low"',
+    offset,
+    near: reader.near(offset, reader.position),
+  })
+}
+
+function readMetadata(reader: JsonReader): Metadata {
+  const metadata: Record<string, string | number | boolean> = Object.create(null)
+  let count = 0
+  if (reader.readObject('"metadata"'))
+    do {
+      const at = reader.start()
+      const key = reader.readKey()
+      if (Object.hasOwn(metadata, key)) throw duplicate(key.slice(0, 100), at)
+      if (count++ === MAX_METADATA) throw NativeErrors.METADATA_TOO_MUCH({ limit: MAX_METADATA })
+      const offset = reader.start()
+      const value = reader.readValue()
+      if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean')
+        throw TensorErrors.JSON_UNEXPECTED({
+          member: 'A value in "metadata"',
+          expected: 'a string, a number or a boolean',
+          offset,
+          near: reader.near(offset, reader.position),
+        })
+      metadata[key] = value
+    } while (reader.moreMembers())
+  return metadata
 }
 
 function readOutput(reader: JsonReader): string {

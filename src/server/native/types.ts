@@ -1,5 +1,6 @@
 // What crosses between the native call's JSON and the server: plain, cloneable data.
 import type { HeadraceError } from '../../core/index.js'
+import type { Priority } from '../../serving/index.js'
 import type { NamedOutputs, TensorMap } from '../../tensor/index.js'
 
 export interface NativeRequest {
@@ -14,7 +15,12 @@ export interface NativeRequest {
   readonly entities: readonly Readonly<Record<string, string>>[]
   /** Graph outputs to compute; undefined means all. */
   readonly outputs: readonly string[] | undefined
+  readonly priority: Priority | undefined
+  /** Free facts that routes can match. */
+  readonly metadata: Metadata | undefined
 }
+
+export type Metadata = Readonly<Record<string, string | number | boolean>>
 
 export interface NativePrediction {
   readonly id: string

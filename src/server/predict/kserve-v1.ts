@@ -20,6 +20,8 @@ export function kserveParsed(context: ServerContext, request: PredictRequest): P
     outputs: undefined,
     unit: undefined,
     timeoutMs: undefined,
+    priority: undefined,
+    metadata: undefined,
     shaper: shapeKserve,
     wire,
   }

@@ -80,6 +80,8 @@ function rowPrediction(
       outputs: native.outputs,
       unit: native.units[row],
       timeoutMs: undefined,
+      priority: native.priority,
+      metadata: native.metadata,
       shaper: shapeRow,
       wire: undefined,
     }),

@@ -1,5 +1,6 @@
 // An Open Inference Protocol infer request as a prediction: one prediction with one unit and `rows: n`.
 import type { Prediction } from '../../path/index.js'
+import type { Priority } from '../../serving/index.js'
 import type { ServerContext } from '../context.js'
 import { encodeInferResponse, type InferRequest, identityOf, orderOutputs } from '../oip/index.js'
 import { estimateReplyBytes, PARSE_INLINE_MAX_BYTES } from '../parse-pool.js'
@@ -13,19 +14,28 @@ interface OipWire {
 }
 
 export function oipParsed(context: ServerContext, request: InferRequest, modelName: string): Parsed {
-  const { timeout } = request.parameters
+  const { parameters } = request
+  const { timeout } = parameters
   const wire: OipWire = { context, modelName, requestId: request.id }
   return {
     protocol: 'oip',
     tensors: request.inputs,
     rawInputs: request.rawInputs,
     outputs: request.outputs,
-    unit: identityOf(request.parameters).unit,
+    unit: identityOf(parameters).unit,
     // Triton's parameter is in microseconds; 0 means none.
     timeoutMs: typeof timeout === 'number' && timeout > 0 ? timeout / 1000 : undefined,
+    priority: priorityOf(parameters['priority']),
+    metadata: parameters,
     shaper: shapeOip,
     wire,
   }
+}
+
+/** Triton's parameter: 1 comes first, larger numbers later, 0 is the default. */
+function priorityOf(parameter: string | number | boolean | undefined): Priority | undefined {
+  if (typeof parameter !== 'number' || !(parameter >= 1)) return undefined
+  return parameter < 2 ? 'high' : parameter < 3 ? 'normal' : 'low'
 }
 
 function shapeOip(prediction: Prediction): void | Promise<void> {

@@ -1,9 +1,10 @@
 // What the three predict protocols share: which endpoint and version are meant, and what the headers say.
 import { DEFAULT_TENANT } from '../../access/index.js'
 import { type Endpoint, type PredictionRequest, referenceVersion, type Shaper } from '../../path/index.js'
-import type { ServedVersion } from '../../serving/index.js'
+import type { Priority, ServedVersion } from '../../serving/index.js'
 import type { TensorMap } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
+import { HttpErrors } from '../errors.js'
 import type { PredictTarget } from '../target.js'
 import type { Exchange } from './exchange.js'
 
@@ -31,6 +32,9 @@ export interface Parsed {
   readonly outputs: readonly string[] | undefined
   readonly unit: string | undefined
   readonly timeoutMs: number | undefined
+  /** From the body; the header's applies without it. */
+  readonly priority: Priority | undefined
+  readonly metadata: Readonly<Record<string, unknown>> | undefined
   readonly shaper: Shaper
   readonly wire: unknown
 }
@@ -54,10 +58,24 @@ export function predictionRequest(
     outputs: parsed.outputs,
     pinned,
     timeoutMs: parsed.timeoutMs,
+    priority: parsed.priority ?? headerPriority(exchange),
+    metadata: parsed.metadata,
     arrivedMs,
     shaper: parsed.shaper,
     wire: parsed.wire,
   }
+}
+
+/** Throws HTTP_PARAMETER_INVALID. */
+function headerPriority(exchange: Exchange): Priority | undefined {
+  const text = exchange.header('headrace-priority')
+  if (text === undefined || text === 'high' || text === 'normal' || text === 'low') return text
+  throw HttpErrors.PARAMETER_INVALID({
+    in: 'header',
+    where: 'headrace-priority',
+    expected: 'high, normal or low',
+    arrived: JSON.stringify(text.slice(0, 40)),
+  })
 }
 
 /** The trace id of a W3C traceparent header. */
