@@ -16,6 +16,8 @@ export interface LoadOptions {
   readonly count?: number
   /** Default: wrk where it is installed and `count` is not given, the Node client otherwise. */
   readonly engine?: 'wrk' | 'node'
+  /** The only core that wrk may use, so that the scheduler gives every server the same machine; default any. */
+  readonly core?: number
 }
 
 export interface LoadResult {

@@ -73,7 +73,10 @@ async function runWrk(options: LoadOptions): Promise<LoadResult> {
     writeFileSync(script, luaScript(options))
     const seconds = Math.max(1, Math.round(options.durationMs! / 1000))
     const flags = ['-t1', `-c${options.connections}`, `-d${seconds}s`, '--timeout', '30s', '-s', script, options.url]
-    const output = await outputOf('wrk', flags)
+    const output =
+      options.core === undefined
+        ? await outputOf('wrk', flags)
+        : await outputOf('taskset', ['-c', String(options.core), 'wrk', ...flags])
     const line = /^RESULT (.+)$/m.exec(output)?.[1]
     if (line === undefined) throw new Error(`wrk gave no result:\n${output}`)
     const result = JSON.parse(line) as Record<'requests' | 'elapsedUs' | 'p50Us' | 'p99Us' | 'maxUs' | 'errors', number>
