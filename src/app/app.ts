@@ -12,6 +12,7 @@ import type { Actor, Change, Decision, Decisions, Evidence } from '../decisions/
 import { createPath, type Path, type Versions } from '../path/index.js'
 import { createFileSource, createFolderSource, type ModelSource } from '../registry/index.js'
 import {
+  AnswerCache,
   type BackendFactory,
   createOnnxBackends,
   createPool,
@@ -36,6 +37,7 @@ export interface App {
   readonly platform: Platform
   readonly path: Path
   readonly pool: Pool
+  readonly cache: AnswerCache
   readonly endpoints: Endpoints
   readonly versions: Versions
   readonly aliases: Aliases
@@ -100,8 +102,12 @@ export async function createApp(project: LoadedProject, given: Platform, options
 
   function build(engines: Engines): App {
     const { log, decisions, peers } = engines
+    const { maxBytes, staleMaxBytes } = config.serving.cache
+    const cache = new AnswerCache({ platform, maxBytes, staleMaxBytes, tier: engines.tier })
+    closers.push(() => cache.close())
     const pool = createPool({
       platform,
+      cache,
       factories: new Map<string, BackendFactory>([
         ['onnx', breakable(onnx.load)],
         ['script', breakable(loadScript)],
@@ -118,6 +124,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
     const requests = createPath({
       platform,
       versions,
+      lastKnown: (policy, input, maxAgeMs) => cache.lastKnown(policy, input, maxAgeMs),
       log,
       maxInFlight: config.server.maxInFlight,
       dropCancelled: pool.dropCancelled,
@@ -183,6 +190,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
       platform,
       path: requests,
       pool,
+      cache,
       endpoints,
       versions,
       aliases,

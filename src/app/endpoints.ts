@@ -3,6 +3,7 @@ import type { EndpointName, ModelName } from '../core/index.js'
 import type { LogPolicy } from '../log/index.js'
 import { type Endpoint, type EndpointConfig, endpointSchema, PathErrors } from '../path/index.js'
 import { compileRoute, type RouteNode, type VersionLeaf } from '../route/index.js'
+import { cachePolicy } from '../serving/index.js'
 import { type Aliases, implicitRoute } from './versions.js'
 
 export type EndpointOrigin = 'declared' | 'pointed' | 'implicit'
@@ -29,8 +30,15 @@ export function createEndpoints(declared: Readonly<Record<string, EndpointConfig
   let table = new Map<string, Endpoint>()
 
   function build(name: string, route: RouteNode): Endpoint {
-    const { deadlineMs, log, priority } = declared[name] ?? defaults
-    return { name: name as EndpointName, route: compileRoute(route), deadlineMs, ack: log.ack, priority }
+    const { deadlineMs, log, priority, cache } = declared[name] ?? defaults
+    return {
+      name: name as EndpointName,
+      route: compileRoute(route),
+      deadlineMs,
+      ack: log.ack,
+      priority,
+      cache: cache && cachePolicy(name, cache),
+    }
   }
 
   const endpoints: Endpoints = {

@@ -21,6 +21,7 @@ import {
   registryChangeKinds,
   registryMigrations,
 } from '../registry/index.js'
+import type { SharedTier } from '../serving/index.js'
 import { lockFolder, openSql, StoreErrors } from '../store/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
 import { followFaults } from './chaos/chaos.js'
@@ -56,6 +57,8 @@ export interface Engines {
   follow(change: (decision: Decision) => void | Promise<void>): Stop
   /** The server's other processes; undefined when this one is alone. */
   readonly peers: Peers | undefined
+  /** Answers that the processes of this server share; undefined when there is one. Closed by the cache. */
+  readonly tier?: SharedTier | undefined
   close(): Promise<void>
 }
 

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { endpointLogPolicy } from '../log/index.js'
 import { routeSchema } from '../route/index.js'
+import { endpointCacheSchema } from '../serving/index.js'
 
 export const endpointSchema = z.strictObject({
   route: routeSchema.describe('Which versions answer: version("fraud", 2), or a tree of nodes'),
@@ -15,6 +16,9 @@ export const endpointSchema = z.strictObject({
     .enum(['high', 'normal', 'low'])
     .default('normal')
     .describe('Of requests that name none; under overload the low ones are refused first'),
+  cache: endpointCacheSchema
+    .optional()
+    .describe('Keeps answers and gives them again; without it every request asks its model'),
   log: endpointLogPolicy.prefault({}).describe('What the log keeps of this endpoint, and when the answer waits for it'),
 })
 

@@ -1,6 +1,7 @@
 // The `serving` section of the configuration. What differs between models is in each model's model.json instead.
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
+import { cacheSection } from './cache/config.js'
 
 export const servingSection = z
   .strictObject({
@@ -12,6 +13,7 @@ export const servingSection = z
       .describe(
         'Threads that run models, in each process; without it its share of the cores less one, which is left for requests.',
       ),
+    cache: cacheSection,
   })
   .prefault({})
   .describe('How models are run.')

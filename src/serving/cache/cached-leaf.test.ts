@@ -184,7 +184,6 @@ describe('a cached answer', () => {
     }
     gc()
     const measured = used() - before
-    process.stderr.write(`${cache.policy.bytes} ${measured} ${measured/5000}\n`)
     expect(cache.policy.bytes / measured).toBeGreaterThan(0.7)
     expect(cache.policy.bytes / measured).toBeLessThan(1.5)
   })
