@@ -1,19 +1,29 @@
 // The shop: what its server does. `headrace serve examples/shop` reads this file; no build step is needed.
-import { defineProject, version } from 'headrace'
+import { cascade, constant, defineProject, fallback, version } from 'headrace'
 
 export default defineProject({
   name: 'shop',
 
-  // models/<model>/<version>/model.onnx. A version that is copied in while the server runs is served once it is complete.
+  // models/<model>/<version>/model.onnx, or model.ts for a script. A version that is copied in while the server runs is served
+  // once it is complete.
   models: { folder: './models' },
 
   // Every model has an endpoint of its own name, so purchase-intent and breast-cancer need nothing here. Declare one to
-  // say which version answers, how long a caller waits at most, and what the log keeps.
+  // say which versions answer, how long a caller waits at most, and what the log keeps.
   endpoints: {
+    // Is this payment fraud? The checkout gets an answer whatever breaks: from the newest version, from the one before when that
+    // fails or takes too long, and from three rules when no model answers. The answer says so: its flags hold "fallback".
     fraud: {
-      // The newest version that is ready. A number pins one: version('fraud', 1). An alias moves by decision:
+      // "latest" is the newest version that is ready. A number pins one: version('fraud', 1). An alias moves by decision:
       // version('fraud', { alias: 'champion' }), and then: headrace models alias fraud champion 2
-      route: version('fraud', 'latest'),
+      route: fallback({
+        name: 'fraud-fallback',
+        arms: [
+          { route: version('fraud', 'latest'), timeoutMs: 200 },
+          { route: version('fraud', 1), timeoutMs: 100 },
+          version('fraud-rule', 1),
+        ],
+      }),
 
       // The checkout waits for this answer: past it the caller gets 504 and goes on without.
       deadlineMs: 500,
@@ -28,6 +38,38 @@ export default defineProject({
         payloadRetentionDays: 30,
         retentionDays: 365,
       },
+    },
+
+    // The same question, asked far more often: each time a basket changes. The regression answers what it is sure of (seven in
+    // ten), and the trees, which cost three times as much, only the rest. README.md says what that saves and what it loses.
+    'fraud-screen': {
+      route: fallback({
+        name: 'screen-fallback',
+        arms: [
+          {
+            route: cascade({
+              name: 'screen',
+              arms: [{ route: version('fraud', 1), confidence: 0.98 }, { route: version('fraud', 2) }],
+            }),
+            timeoutMs: 200,
+          },
+          version('fraud-rule', 1),
+        ],
+      }),
+      deadlineMs: 500,
+    },
+
+    // In which order to show the products of a page: one request with a row for each. Pages that many people open are answered from
+    // the cache; when the model fails, with the last answer to the same page, and if there is none the page stays as it is.
+    'product-ranking': {
+      route: fallback({
+        name: 'ranking-fallback',
+        arms: [
+          { route: version('product-ranking'), timeoutMs: 200 },
+          constant('as-listed', { label: 0, probabilities: [0.5, 0.5] }),
+        ],
+      }),
+      deadlineMs: 500,
     },
   },
 })
