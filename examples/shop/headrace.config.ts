@@ -1,5 +1,5 @@
 // The shop: what its server does. `headrace serve examples/shop` reads this file; no build step is needed.
-import { cascade, constant, defineProject, fallback, version } from 'headrace'
+import { cascade, constant, defineProject, fallback, lastKnown, version } from 'headrace'
 
 export default defineProject({
   name: 'shop',
@@ -66,9 +66,11 @@ export default defineProject({
         name: 'ranking-fallback',
         arms: [
           { route: version('product-ranking'), timeoutMs: 200 },
+          lastKnown(),
           constant('as-listed', { label: 0, probabilities: [0.5, 0.5] }),
         ],
       }),
+      cache: { key: 'tensors', ttlMs: 60_000 },
       deadlineMs: 500,
     },
   },
