@@ -6,6 +6,7 @@ import type { Faults } from './faults.js'
 
 /** Wraps what a factory loads. */
 export function faultyBackends(load: BackendFactory, faults: Faults, { clock, random }: Platform): BackendFactory {
+  const pause = (ms: number) => new Promise<void>((resolve) => clock.after(ms, resolve))
   return async (artifact, options) => {
     const backend = await load(artifact, options)
     const { model, version } = artifact.ref
@@ -22,7 +23,7 @@ export function faultyBackends(load: BackendFactory, faults: Faults, { clock, ra
       const hang = faults.find('hang', model, version)
       if (hang !== undefined) await faults.healed(hang.id)
       const delay = faults.find('delay', model, version)
-      if (delay !== undefined) await new Promise<void>((resolve) => clock.after(delay.fault.ms, resolve))
+      if (delay !== undefined) await Promise.race([faults.healed(delay.id), pause(delay.fault.ms)])
       const error = faults.find('error', model, version)
       if (error !== undefined && random.next() < error.fault.rate)
         throw new Error(`the chaos fault ${error.id} fails this run`)

@@ -1,0 +1,22 @@
+import { constant, defineProject, fallback, version } from 'headrace'
+
+// `echo` answers 1, 2, … times its input by version, so that an answer says who gave it.
+export default defineProject({
+  name: 'drill',
+  endpoints: {
+    guarded: {
+      route: fallback({
+        name: 'guard',
+        arms: [
+          { route: version('echo', 2), timeoutMs: 150 },
+          { route: version('echo', 1), timeoutMs: 150 },
+          constant('default', { y: [0] }),
+        ],
+      }),
+      deadlineMs: 1000,
+    },
+    alone: { route: version('echo', 2), deadlineMs: 300 },
+    busy: { route: version('busy', 1), deadlineMs: 2000 },
+    durable: { route: version('echo', 1), deadlineMs: 2000, log: { ack: 'before-reply' } },
+  },
+})
