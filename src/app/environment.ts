@@ -3,6 +3,9 @@ import { z } from 'zod'
 import type { ConfigProblem } from './errors.js'
 import { projectSchema } from './project.js'
 
+/** Variables that hosts set by a name of their own. */
+const ALIASES: Readonly<Record<string, string>> = { 'store.redisUrl': 'REDIS_URL' }
+
 export interface Setting {
   /** `server.port` */
   readonly path: string
@@ -54,7 +57,8 @@ export function withEnvironment(
   const problems: ConfigProblem[] = []
   let result = project
   for (const setting of settings()) {
-    const text = environment[setting.variable]
+    const alias = ALIASES[setting.path]
+    const text = environment[setting.variable] ?? (alias && environment[alias])
     if (text === undefined) continue
     const value = parse(text, setting.type)
     if (value === undefined)

@@ -127,6 +127,13 @@ export const StoreErrors = defineErrors('STORE', {
     message: (p: { key: string; start: number; end: number | undefined; sizeBytes: number }) =>
       `Bytes ${p.start} to ${p.end ?? 'the end'} of "${p.key}" do not exist: it has ${p.sizeBytes}.`,
   },
+  REDIS_FAILED: {
+    status: 503,
+    retry: true,
+    level: 'warn',
+    message: (p: { reason: string }) =>
+      `Redis did not do what it was asked: ${p.reason}. Check that it runs and that store.redisUrl names it.`,
+  },
   NOT_INTEGER: {
     status: 409,
     retry: false,

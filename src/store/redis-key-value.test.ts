@@ -1,0 +1,106 @@
+import { Redis } from 'ioredis'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { keyValueContract } from '../../test/contract/key-value.js'
+import { redisMissing, startRedis, type TestRedis } from '../../test/support/redis.js'
+import { createLogger, seededRandom, silentLogger, systemClock } from '../core/index.js'
+import { createRedisKeyValue, type RedisKeyValue } from './index.js'
+
+const missing = redisMissing()
+
+describe.skipIf(missing !== undefined)('the key-value store in Redis', () => {
+  let server: TestRedis
+  let admin: Redis
+  let store: RedisKeyValue
+
+  beforeAll(async () => {
+    server = await startRedis()
+    admin = new Redis(server.url)
+    admin.on('error', () => undefined)
+    store = await open()
+  })
+  afterAll(async () => {
+    await store.close()
+    admin.disconnect()
+    await server.kill()
+  })
+  beforeEach(async () => {
+    await admin.flushall()
+  })
+
+  async function open(logger = silentLogger): Promise<RedisKeyValue> {
+    const opened = await createRedisKeyValue({ url: server.url, random: seededRandom(1), clock: systemClock, logger })
+    await until(() => opened.getMany(['x']).then(() => true))
+    return opened
+  }
+
+  /** An hour cannot be waited for: what is left of each key's life is made shorter instead. */
+  async function advance(ms: number): Promise<void> {
+    for (const key of await admin.keys('*')) {
+      const leftMs = await admin.pttl(key)
+      if (leftMs < 0) continue
+      if (leftMs <= ms) await admin.del(key)
+      else await admin.pexpire(key, leftMs - ms)
+    }
+  }
+
+  keyValueContract(() => ({ store, advance }))
+
+  it('keeps its keys apart from those of others', async () => {
+    await store.setMany([{ key: 'a', value: Buffer.from('1') }])
+    expect(await admin.keys('*')).toEqual(['headrace:a'])
+  })
+
+  it('fails at once while Redis is gone, says so once, and works again when it is back', async () => {
+    const lines: string[] = []
+    const logger = createLogger({ destination: { write: (line: string) => void lines.push(line) } })
+    const own = await open(logger)
+    await server.kill()
+    await until(() =>
+      own.getMany(['a']).then(
+        () => false,
+        () => true,
+      ),
+    )
+    const startedMs = performance.now()
+    await expect(own.getMany(['a'])).rejects.toMatchObject({ code: 'STORE_REDIS_FAILED', status: 503 })
+    await expect(own.setMany([{ key: 'a', value: Buffer.from('1') }])).rejects.toMatchObject({
+      code: 'STORE_REDIS_FAILED',
+    })
+    await expect(own.increment('n', 1, 1000)).rejects.toMatchObject({ code: 'STORE_REDIS_FAILED' })
+    expect(performance.now() - startedMs).toBeLessThan(500)
+    await server.start()
+    await until(() =>
+      own.setMany([{ key: 'a', value: Buffer.from('2') }]).then(
+        () => true,
+        () => false,
+      ),
+    )
+    expect(Buffer.from((await own.getMany(['a']))[0]!).toString()).toBe('2')
+    expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual([
+      'Redis cannot be reached',
+      'Redis can be reached again',
+    ])
+    await own.close()
+  })
+
+  it('closes although Redis does not answer', async () => {
+    const own = await open()
+    server.freeze()
+    const hanging = own.getMany(['a']).catch((error: unknown) => error)
+    const startedMs = performance.now()
+    await own.close()
+    expect(performance.now() - startedMs).toBeLessThan(2000)
+    expect(await hanging).toMatchObject({ code: 'STORE_REDIS_FAILED' })
+    server.thaw()
+  })
+})
+
+if (missing !== undefined) it.skip(`the key-value store in Redis: ${missing}`, () => undefined)
+
+async function until(isTrue: () => Promise<boolean>): Promise<void> {
+  for (let i = 0; i < 500; i++) {
+    if (await isTrue().catch(() => false)) return
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  throw new Error('it did not become true within five seconds')
+}
