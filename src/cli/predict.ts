@@ -17,6 +17,7 @@ interface NativeAnswer {
   readonly model: string
   readonly version: number
   readonly outputs: Readonly<Record<string, unknown>>
+  readonly flags: readonly string[]
   readonly error?: { readonly code: string; readonly message: string }
 }
 
@@ -49,10 +50,12 @@ export function addPredict(program: Command, faces: Faces): void {
     })
 }
 
-function describe({ id, model, version, outputs, error }: NativeAnswer): string {
+function describe({ id, model, version, outputs, flags, error }: NativeAnswer): string {
   if (error !== undefined) return `${id}  failed: ${error.code}: ${error.message}`
   const values = Object.entries(outputs).map(([name, value]) => `${name}: ${describeOutput(value)}`)
-  return `${values.join('  ')}  (${model}/${version}, id ${id})`
+  // A constant is no version.
+  const from = version === 0 ? model : `${model}/${version}`
+  return `${values.join('  ')}  (${[from, ...flags].join(', ')}, id ${id})`
 }
 
 function describeOutput(value: unknown): string {
