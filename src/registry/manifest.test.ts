@@ -22,6 +22,7 @@ describe('readManifest', () => {
       labels: undefined,
       outputs: {},
       batching: { enabled: true, maxBatchSize: 32, maxDelayMs: 10, maxQueueRows: 1024 },
+      instances: 1,
       isolation: 'auto',
       timeoutMs: 30_000,
       warmup: [],
@@ -101,11 +102,42 @@ describe('readManifest', () => {
     [{ outputs: { p: 'probability' } }, 'one of "label", "probabilities" and "value" is needed'],
     [{ isolation: 'process' }, '"isolation" is "process"; one of "auto", "inline" and "thread"'],
     [{ batching: { maxDelayMs: -1 } }, '"batching.maxDelayMs" is -1'],
+    [{ instances: 0 }, '"instances" is 0; a whole number of instances, at least 1'],
+    [{ instances: 65 }, '"instances" is 65; at most 64 instances'],
+    [{ batching: { maxBatchSizeUnderPressure: 8 } }, 'at least maxBatchSize is needed, which is 32'],
+    [{ batching: { allowedBatchSizes: [64] } }, 'a size of at most maxBatchSize is needed, which is 32'],
+    [{ batching: { allowedBatchSizes: [8, 4] } }, 'each size must be larger than the one before'],
+    [{ batching: { preferredBatchSizes: [] } }, 'a list of numbers of rows is needed, such as [8, 16, 32]'],
+    [{ batching: { padRows: 'last' } }, 'one of "repeat" and "zeros" is needed'],
+    [{ batching: { padding: {} } }, '"batching.padding.inputs" is missing; an object such as'],
+    [{ batching: { padding: { inputs: { ids: { axis: 0 } } } } }, '"batching.padding.inputs.ids.axis" is 0; a whole'],
+    [{ batching: { padding: { inputs: {}, outputs: { y: 0 } } } }, '"batching.padding.outputs.y" is 0; a whole number'],
+    [{ batching: { padding: { inputs: { ids: { fill: 0 } } } } }, 'The keys there are axis, value'],
+    [{ batching: { padding: { inputs: {}, maskk: 'm' } } }, 'Did you mean "mask"?'],
     [[], 'the file holds []; an object is needed'],
     [null, 'the file holds null'],
     [{ description: null }, '"description" is null; text is needed'],
   ])('refuses %j', (value, message) => {
     expect(failure(value).message).toContain(message)
+  })
+
+  it('reads the rules of padding, with their defaults', () => {
+    const text = JSON.stringify({
+      instances: 2,
+      batching: {
+        allowedBatchSizes: [4, 8, 32],
+        padding: { inputs: { ids: {} }, mask: 'mask', outputs: { pooled: null } },
+      },
+    })
+    const { batching, instances } = readManifest(text, 'model.json')
+    expect(instances).toBe(2)
+    expect(batching.allowedBatchSizes).toEqual([4, 8, 32])
+    expect(batching.padding).toEqual({
+      inputs: { ids: { axis: 1, value: 0 } },
+      multipleOf: 1,
+      mask: 'mask',
+      outputs: { pooled: null },
+    })
   })
 
   it('names the line of a syntax error', () => {

@@ -29,18 +29,66 @@ const featureValue = z.union([z.string(), z.number(), z.boolean(), z.null()], {
 })
 const objectOf = (what: string) => ({ error: `${what} is needed` })
 
-const batching = z.strictObject(
+const milliseconds = (least: number) =>
+  z
+    .number({ error: 'a number of milliseconds is needed' })
+    .min(least, { error: `a number of milliseconds, at least ${least}, is needed` })
+
+const sizes = z
+  .array(wholeNumber(1, 'rows'), { error: 'a list of numbers of rows is needed, such as [8, 16, 32]' })
+  .min(1, { error: 'a list of numbers of rows is needed, such as [8, 16, 32]' })
+  .refine((list) => list.every((size, i) => i === 0 || size > list[i - 1]!), {
+    error: 'each size must be larger than the one before',
+  })
+
+const paddedInput = z.strictObject(
+  { axis: wholeNumber(1, 'axes').default(1), value: z.number({ error: 'a number is needed' }).default(0) },
+  objectOf('an object such as {"axis": 1, "value": 0}'),
+)
+
+const inputName = z.string({ error: 'the name of an input is needed' }).min(1, { error: 'a name cannot be empty' })
+
+const padding = z.strictObject(
+  {
+    inputs: z.record(z.string(), paddedInput, objectOf('an object such as {"input_ids": {"axis": 1, "value": 0}}')),
+    multipleOf: wholeNumber(1, 'elements').default(1),
+    mask: inputName.optional(),
+    lengths: inputName.optional(),
+    outputs: z
+      .record(
+        z.string(),
+        z.union([z.null(), wholeNumber(1, 'axes')], { error: 'an axis from 1 on, or null, is needed' }),
+        objectOf('an object of axes by output name'),
+      )
+      .default({}),
+  },
+  objectOf('an object such as {"inputs": {"input_ids": {"axis": 1, "value": 0}}}'),
+)
+
+const batchingKeys = z.strictObject(
   {
     enabled: z.boolean({ error: 'true or false is needed' }).default(true),
     maxBatchSize: wholeNumber(1, 'rows').default(32),
-    maxDelayMs: z
-      .number({ error: 'a number of milliseconds is needed' })
-      .min(0, { error: 'a number of milliseconds, at least 0, is needed' })
-      .default(10),
+    maxDelayMs: milliseconds(0).default(10),
     maxQueueRows: wholeNumber(1, 'rows').default(1024),
+    maxBatchSizeUnderPressure: wholeNumber(1, 'rows').optional(),
+    maxWaitMs: milliseconds(1).optional(),
+    preferredBatchSizes: sizes.optional(),
+    allowedBatchSizes: sizes.optional(),
+    padRows: z.enum(['repeat', 'zeros'], { error: 'one of "repeat" and "zeros" is needed' }).optional(),
+    padding: padding.optional(),
   },
   objectOf('an object such as {"maxBatchSize": 64}'),
 )
+
+const batching = batchingKeys.superRefine((options, context) => {
+  const { maxBatchSize, maxBatchSizeUnderPressure, allowedBatchSizes } = options
+  const refuse = (key: string, message: string) => context.addIssue({ code: 'custom', path: [key], message })
+  if (maxBatchSizeUnderPressure !== undefined && maxBatchSizeUnderPressure < maxBatchSize)
+    refuse('maxBatchSizeUnderPressure', `at least maxBatchSize is needed, which is ${maxBatchSize}`)
+  if (allowedBatchSizes !== undefined && allowedBatchSizes[0]! > maxBatchSize)
+    refuse('allowedBatchSizes', `a size of at most maxBatchSize is needed, which is ${maxBatchSize}`)
+})
 
 const warmupRow = z.strictObject(
   { inputs: z.record(z.string(), featureValue, objectOf('an object of features by name')) },
@@ -60,6 +108,7 @@ const manifest = z.strictObject(
       )
       .default({}),
     batching: batching.prefault({}),
+    instances: wholeNumber(1, 'instances').max(64, { error: 'at most 64 instances are possible' }).default(1),
     isolation: z
       .enum(['auto', 'inline', 'thread'], { error: 'one of "auto", "inline" and "thread" is needed' })
       .default('auto'),
@@ -125,8 +174,14 @@ function describeIssue(issue: z.core.$ZodIssue, root: unknown): string[] {
 }
 
 function knownKeys(path: readonly PropertyKey[]): string[] {
-  const shape = path[0] === 'batching' ? batching.shape : path[0] === 'warmup' ? warmupRow.shape : manifest.shape
-  return Object.keys(shape)
+  return Object.keys(shapeAt(path))
+}
+
+function shapeAt([first, second, third]: readonly PropertyKey[]): object {
+  if (first === 'warmup') return warmupRow.shape
+  if (first !== 'batching') return manifest.shape
+  if (second !== 'padding') return batchingKeys.shape
+  return third === 'inputs' ? paddedInput.shape : padding.shape
 }
 
 function at(root: unknown, path: readonly PropertyKey[]): unknown {

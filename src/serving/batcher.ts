@@ -11,7 +11,14 @@
 // only the calls that fail alone fail.
 import { type Clock, type Counter, HeadraceError, type Logger, type VersionRef } from '../core/index.js'
 import type { Deadline } from '../flow/index.js'
-import { type ModelManifest, shapeText, type TensorMap, validateInputs, validateOutputNames } from '../tensor/index.js'
+import {
+  type ModelManifest,
+  type Signature,
+  shapeText,
+  type TensorMap,
+  validateInputs,
+  validateOutputNames,
+} from '../tensor/index.js'
 import { Alarm, isDue } from './alarm.js'
 import { type ChoiceOptions, chooseMembers, holdMs, isHopeless, rowsToWeigh, safeMs } from './choice.js'
 import { type CostModel, CostModels } from './cost-model.js'
@@ -20,6 +27,7 @@ import { brokenOutput, cutOutputs, joinInputs, pickOutputs, unbatchedOutput, uni
 import { Load } from './load.js'
 import { Member, Whole } from './member.js'
 import type { DispatchReason, VersionMetrics } from './metrics.js'
+import { Padding } from './padding.js'
 import { RowLimit } from './row-limit.js'
 import { createShapeKey, type ShapeKey } from './shape-key.js'
 import type { Backend, Leaf, LeafInput, LeafResult } from './types.js'
@@ -44,6 +52,8 @@ interface Run {
   readonly rows: number
   /** Rows that the backend was given, with those that only fill it up. */
   readonly size: number
+  /** What inputs of different lengths were made as long as; 0 where none are. */
+  readonly length: number
   readonly cost: CostModel
   /** What the cost model said when it started. */
   readonly expectedMs: number
@@ -81,6 +91,9 @@ export class Batcher implements Leaf {
   readonly #defer: (callback: () => void) => void
   readonly #onReadiness: (reason: string | undefined) => void
   readonly #shapeKey: (tensors: TensorMap) => ShapeKey
+  readonly #padding: Padding | undefined
+  /** What callers send: the backend's, but for what padding fills in. */
+  readonly #signature: Signature
   readonly #outputNames: readonly string[]
   readonly #maxPartRows: number
   readonly #limit: RowLimit
@@ -128,9 +141,12 @@ export class Batcher implements Leaf {
     this.#alarm = new Alarm(options.clock, (nowMs) => this.#expire(nowMs))
     this.#defer = options.defer
     this.#onReadiness = options.onReadiness
-    this.#shapeKey = createShapeKey(signature)
-    this.#outputNames = signature.outputs.map((spec) => spec.name)
     const { batching } = manifest
+    if (batching.padding !== undefined && batching.enabled)
+      this.#padding = new Padding(options.version.model, batching.padding, signature)
+    this.#signature = this.#padding?.signature ?? signature
+    this.#shapeKey = createShapeKey(signature, this.#padding)
+    this.#outputNames = signature.outputs.map((spec) => spec.name)
     this.#allowedSizes = batching.allowedBatchSizes ?? []
     this.#preferredSizes = batching.preferredBatchSizes ?? []
     this.#repeatsRows = batching.padRows !== 'zeros'
@@ -161,7 +177,8 @@ export class Batcher implements Leaf {
       try {
         const lane = laneOf(input.priority)
         const rows = this.#check(input, deadline, lane, nowMs)
-        this.#admit(new Member(input, input.tensors, rows, deadline, lane, nowMs, resolve, reject, undefined), nowMs)
+        const tensors = this.#padding === undefined ? input.tensors : this.#padding.complete(input.tensors)
+        this.#admit(new Member(input, tensors, rows, deadline, lane, nowMs, resolve, reject, undefined), nowMs)
       } catch (error) {
         this.#metrics.ended((error as HeadraceError).code).inc()
         reject(error)
@@ -190,8 +207,8 @@ export class Batcher implements Leaf {
 
   /** The rows of a call that may come in. */
   #check(input: LeafInput, deadline: Deadline, lane: number, nowMs: number): number {
-    const rows = validateInputs(input.tensors, this.#backend.signature)
-    validateOutputNames(input.outputs, this.#backend.signature)
+    const rows = validateInputs(input.tensors, this.#signature)
+    validateOutputNames(input.outputs, this.#signature)
     if (this.#isClosed) throw this.#unready('it has been unloaded')
     if (this.#unreadyReason !== undefined) throw this.#unready(this.#unreadyReason)
     const leftMs = deadline.atMs - nowMs
@@ -480,13 +497,14 @@ export class Batcher implements Leaf {
     this.#metrics.dispatched[reason].inc()
     const outputs = unionOutputs(members)
     const expectedMs = cost.ms(size)
-    const run: Run = { members, rows, size, cost, expectedMs, outputs, startedMs, isAbandoned: false }
+    const length = this.#lengthOf(members)
+    const run: Run = { members, rows, size, length, cost, expectedMs, outputs, startedMs, isAbandoned: false }
     this.#runs.push(run)
     this.#alarm.by(startedMs + this.#timeoutMs)
     let answer: Promise<TensorMap>
     try {
       const deadline = latest.atMost(this.#timeoutMs)
-      const batch = joinInputs(members, size - rows, this.#repeatsRows)
+      const batch = joinInputs(this.#inputsOf(members, length), size - rows, this.#repeatsRows)
       // A batch of one is the caller's own tensors, which the log still reads after the run.
       answer = this.#backend.run(batch, { deadline, outputs, ownsBatch: members.length > 1 || size > rows })
     } catch (error) {
@@ -496,6 +514,25 @@ export class Batcher implements Leaf {
       (outputs) => this.#finished(run, outputs),
       (error: unknown) => this.#failed(run, error),
     )
+  }
+
+  /** How long the inputs of a run are made. */
+  #lengthOf(members: readonly Member[]): number {
+    const padding = this.#padding
+    if (padding === undefined) return 0
+    let longest = 0
+    for (let i = 0; i < members.length; i++) longest = Math.max(longest, padding.lengthOf(members[i]!.tensors))
+    return padding.roundUp(longest)
+  }
+
+  #inputsOf(members: readonly Member[], length: number): TensorMap[] {
+    const padding = this.#padding
+    const inputs: TensorMap[] = new Array(members.length)
+    for (let i = 0; i < members.length; i++) {
+      const { tensors } = members[i]!
+      inputs[i] = padding === undefined ? tensors : padding.stretch(tensors, length)
+    }
+    return inputs
   }
 
   #finished(run: Run, outputs: TensorMap): void {
@@ -562,12 +599,12 @@ export class Batcher implements Leaf {
   }
 
   #answer(run: Run, outputs: TensorMap, nowMs: number): void {
-    const { members, rows, size, startedMs } = run
+    const { members, rows, size, length, startedMs } = run
     const computeMs = nowMs - startedMs
     const names = run.outputs ?? this.#outputNames
     const broken = brokenOutput(outputs, names)
     if (broken !== undefined) throw this.#outputMismatch(broken.output, broken.detail)
-    const isAlone = members.length === 1 && size === rows
+    const isAlone = members.length === 1 && size === rows && this.#padding === undefined
     const unbatched = isAlone && members[0]!.whole === undefined ? undefined : unbatchedOutput(outputs, names, size)
     if (unbatched !== undefined) {
       const detail = `${size} rows went in and its shape is ${shapeText(unbatched.shape)}`
@@ -581,7 +618,12 @@ export class Batcher implements Leaf {
       const member = members[i]!
       if (!member.isAnswered) {
         const own = member.input.outputs ?? this.#outputNames
-        const cut = isAlone ? pickOutputs(outputs, own) : cutOutputs(outputs, own, start, member.rows)
+        const cut =
+          this.#padding !== undefined
+            ? this.#padding.cut(outputs, own, start, member.rows, length, this.#padding.lengthOf(member.tensors))
+            : isAlone
+              ? pickOutputs(outputs, own)
+              : cutOutputs(outputs, own, start, member.rows)
         this.#succeed(
           member,
           { outputs: cut, queueMs: startedMs - member.arrivedMs, computeMs, batchRows: rows },

@@ -79,6 +79,20 @@ export const ServingErrors = defineErrors('SERVING', {
     message: (p: { model: string; version: number; output: string; detail: string }) =>
       `Model '${p.model}' version ${p.version} answered with an output '${p.output}' that does not match its signature: ${p.detail}.`,
   },
+  PADDING_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'error',
+    message: (p: { model: string; detail: string }) =>
+      `The rules in batching.padding do not fit model '${p.model}': ${p.detail}. Correct model.json.`,
+  },
+  LENGTHS_DIFFER: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { first: string; length: number; input: string; arrived: number }) =>
+      `The inputs of one request have one length, and '${p.first}' is ${p.length} long while '${p.input}' is ${p.arrived} long.`,
+  },
   BACKEND_UNKNOWN: {
     status: 400,
     retry: false,

@@ -6,14 +6,14 @@ import type { Member } from './member.js'
  * A member alone gives its own tensors, uncopied. `fillRows` rows are added that nobody asked for: the last row again, or zeros
  * (empty strings).
  */
-export function joinInputs(members: readonly Member[], fillRows = 0, repeatsRows = true): TensorMap {
-  const first = members[0]!
-  if (members.length === 1 && fillRows === 0) return first.tensors
+export function joinInputs(inputs: readonly TensorMap[], fillRows: number, repeatsRows: boolean): TensorMap {
+  const first = inputs[0]!
+  if (inputs.length === 1 && fillRows === 0) return first
   const joined = new Map<string, Tensor>()
-  const parts: Tensor[] = new Array(members.length)
-  for (const name of first.tensors.keys()) {
-    for (let i = 0; i < members.length; i++) parts[i] = members[i]!.tensors.get(name)!
-    if (fillRows > 0) addRows(parts, members.length, fillRows, repeatsRows)
+  const parts: Tensor[] = new Array(inputs.length)
+  for (const name of first.keys()) {
+    for (let i = 0; i < inputs.length; i++) parts[i] = inputs[i]!.get(name)!
+    if (fillRows > 0) addRows(parts, inputs.length, fillRows, repeatsRows)
     joined.set(name, concatenateRows(parts))
   }
   return joined

@@ -6,6 +6,7 @@ import type { VersionArtifact } from '../tensor/index.js'
 import { ServingErrors } from './errors.js'
 import { createLeaf, type PooledLeaf } from './leaf.js'
 import { createServingMetrics, type VersionMetrics } from './metrics.js'
+import { callerSignature } from './padding.js'
 import type { Backend, Pool, PoolOptions, ServedVersion, VersionState, VersionStatus } from './types.js'
 import { warmUp } from './warmup.js'
 
@@ -120,7 +121,7 @@ export function createPool(options: PoolOptions): Pool {
         ref,
         key: versionKey(ref),
         digest: artifact.digest,
-        signature,
+        signature: callerSignature(ref.model, manifest.batching, signature),
         manifest,
         labels,
         isolation,

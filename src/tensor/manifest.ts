@@ -55,6 +55,8 @@ export interface ModelManifest {
   /** Meaning of graph outputs by name; those not named here are inferred from name and shape. */
   readonly outputs: Readonly<Record<string, OutputMeaning>>
   readonly batching: BatchingOptions
+  /** Sessions of the version, each on a thread of its own when there are several; default 1. */
+  readonly instances?: number | undefined
   readonly isolation: Isolation
   /** A run longer than this is abandoned; default 30,000. */
   readonly timeoutMs: number

@@ -17,6 +17,8 @@ export interface TensorSpec {
   readonly name: string
   readonly datatype: DataType
   readonly shape: readonly number[]
+  /** A request may leave this input out. Default false. */
+  readonly isOptional?: boolean
 }
 
 export interface Signature {

@@ -19,22 +19,30 @@ export function validateInputs(inputs: TensorMap, signature: Signature): number 
   const specs = signature.inputs
   const batched = signature.batchAxis === 0
   let rows = 1
+  let first: TensorSpec | undefined
+  let present = 0
   for (let i = 0; i < specs.length; i++) {
     const spec = specs[i]!
     const tensor = inputs.get(spec.name)
-    if (tensor === undefined) throw TensorErrors.INPUT_MISSING({ input: spec.name, arrived: [...inputs.keys()] })
+    if (tensor === undefined) {
+      if (spec.isOptional === true) continue
+      throw TensorErrors.INPUT_MISSING({ input: spec.name, arrived: [...inputs.keys()] })
+    }
+    present++
     validateInput(tensor, spec, batched)
     if (!batched) continue
-    if (i === 0) rows = tensor.shape[0]!
-    else if (tensor.shape[0] !== rows)
+    if (first === undefined) {
+      first = spec
+      rows = tensor.shape[0]!
+    } else if (tensor.shape[0] !== rows)
       throw TensorErrors.ROWS_MISMATCH({
-        first: specs[0]!.name,
+        first: first.name,
         rows,
         input: spec.name,
         shape: tensor.shape,
       })
   }
-  if (inputs.size !== specs.length) {
+  if (inputs.size !== present) {
     const known = specs.map((spec) => spec.name)
     const unknown = [...inputs.keys()].find((name) => !known.includes(name))!
     throw TensorErrors.INPUT_UNKNOWN({ input: unknown, known })
