@@ -74,7 +74,7 @@ const MODELS_README = `# Models
 
 One folder per model, one per version inside it, numbered 1, 2, …:
 
-    <name>/<version>/model.onnx
+    <name>/<version>/model.onnx    or model.ts: rules as a script
     <name>/<version>/model.json    optional: feature names, labels, batching, warm-up rows
 
 A version is served once its files are complete and it has answered a test prediction. Versions never change: publish
