@@ -58,16 +58,43 @@ export async function startHeadrace(target: string, environment: NodeJS.ProcessE
   }
 }
 
-/** A models folder with version 1 of each model, written as a whole; remove it with `rm`. */
-export async function madeModels(
-  models: Readonly<Record<string, { readonly model: Uint8Array; readonly manifest?: Record<string, unknown> }>>,
-): Promise<string> {
+/** By name: the graph of version 1, and what its model.json says. */
+export type MadeModels = Readonly<
+  Record<string, { readonly model: Uint8Array; readonly manifest?: Record<string, unknown> }>
+>
+
+/** A project over such models with these endpoints, as its configuration writes them; remove it with `rm`. */
+export async function madeProject(models: MadeModels, endpoints: Readonly<Record<string, unknown>>): Promise<string> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'headrace-project-'))
+  await writeModels(path.join(folder, 'models'), models)
+  const config = JSON.stringify({ models: { folder: './models' }, endpoints })
+  await writeFile(path.join(folder, 'headrace.config.mjs'), `export default ${config}\n`)
+  return folder
+}
+
+/** A models folder; remove it with `rm`. */
+export async function madeModels(models: MadeModels): Promise<string> {
   const folder = await mkdtemp(path.join(tmpdir(), 'headrace-models-'))
+  await writeModels(folder, models)
+  return folder
+}
+
+async function writeModels(folder: string, models: MadeModels): Promise<void> {
   for (const [name, { model, manifest }] of Object.entries(models)) {
     const version = path.join(folder, name, '1')
     await mkdir(version, { recursive: true })
     await writeFile(path.join(version, 'model.onnx'), model)
     if (manifest) await writeFile(path.join(version, 'model.json'), JSON.stringify(manifest))
   }
-  return folder
+}
+
+/** The sum of a metric's series whose labels hold all of these texts, from a server's /metrics. */
+export async function readMetric({ url }: Subject, name: string, ...labels: readonly string[]): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text()
+  let sum = 0
+  for (const line of text.split('\n')) {
+    if (!line.startsWith(`${name}{`) && !line.startsWith(`${name} `)) continue
+    if (labels.every((label) => line.includes(label))) sum += Number(line.slice(line.lastIndexOf(' ') + 1))
+  }
+  return sum
 }
