@@ -58,7 +58,7 @@ export class Padding {
     this.#inputs = Object.entries(inputs).map(([name, { axis, value }]) => {
       const { shape, datatype } = specOf(name)
       if (shape[axis] !== -1) throw refuse(`axis ${axis} of "${name}" is not open, its shape is [${shape.join(', ')}]`)
-      return { name, axis, filler: valueOf(datatype, value) }
+      return { name, axis, filler: elementOf(datatype, value) }
     })
     if (this.#inputs.every(({ name }) => name === rules.mask)) throw refuse('"inputs" names no input with a length')
     if (this.#mask !== undefined && this.#mask.shape.length !== 2)
@@ -192,7 +192,7 @@ function resized(tensor: Tensor, axis: number, size: number, filler: number | bi
 
 function filled({ name, datatype }: TensorSpec, shape: number[], value: number): Tensor {
   const data = allocate(datatype, elementCount(shape))
-  fill(data, valueOf(datatype, value))
+  fill(data, elementOf(datatype, value))
   return { name, datatype, shape, data }
 }
 
@@ -202,7 +202,7 @@ function fill(data: TensorData, value: number | bigint): void {
 }
 
 /** A number as an element of an array of this datatype; text is only ever filled with empty text. */
-function valueOf(datatype: DataType, value: number): number | bigint {
+function elementOf(datatype: DataType, value: number): number | bigint {
   if (datatype === 'INT64' || datatype === 'UINT64') return BigInt(value)
   if (datatype === 'FP16') return numberToFloat16(value)
   if (datatype === 'BF16') return numberToBfloat16(value)

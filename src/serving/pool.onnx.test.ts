@@ -28,7 +28,7 @@ async function load(name: 'fraud-1' | 'breast-cancer-1', isolation: Isolation) {
   const known = parity(name)
   const features = name === 'fraud-1' ? undefined : Object.keys(known.rows[0]!)
   const bytes = readFileSync(join(models, known.model, String(known.version), 'model.onnx'))
-  const manifest = { isolation, features, batching: { maxBatchSize: 8 } }
+  const manifest = { isolation, features, batching: { maxBatchSize: 8, maxBatchSizeUnderPressure: 8 } }
   const status = await pool.load(onnxArtifact(bytes, { model: known.model, version: ++versions, manifest }))
   expect(status).toMatchObject({ state: 'ready' })
   const served = pool.get(status.ref)!

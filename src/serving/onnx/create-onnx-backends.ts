@@ -1,10 +1,11 @@
 // Loads ONNX versions and owns the threads they run in.
 import { availableParallelism } from 'node:os'
 import { type HeadraceError, type VersionRef, versionKey } from '../../core/index.js'
-import type { VersionArtifact } from '../../tensor/index.js'
+import type { Isolation, VersionArtifact } from '../../tensor/index.js'
 import type { BackendOptions } from '../types.js'
 import { type OnnxBackend, onnxError, SessionBackend } from './backend.js'
 import { fail, type OnnxFailure } from './failure.js'
+import { InstancesBackend } from './instances-backend.js'
 import type { LoadRequest } from './messages.js'
 import type { OnnxThread } from './onnx-thread.js'
 import { OnnxSession } from './session.js'
@@ -34,18 +35,25 @@ export interface OnnxBackends {
   close(): Promise<void>
 }
 
+/** A backend that is not closed. */
+interface Open {
+  readonly ref: VersionRef
+  readonly thread: OnnxThread | undefined
+  instances: InstancesBackend | undefined
+}
+
 /** Starts nothing, and does not load ONNX Runtime, before `prepare` or the first load. */
 export function createOnnxBackends(options: OnnxBackendsOptions = {}): OnnxBackends {
-  const open = new Map<SessionBackend, { readonly ref: VersionRef; readonly thread: OnnxThread | undefined }>()
+  const open = new Map<SessionBackend, Open>()
   const threads = new OnnxThreads(options.threads ?? Math.max(2, availableParallelism()), onDeath, options.worker)
   let isClosed = false
 
   function onDeath(dead: OnnxThread, failure: OnnxFailure): void {
-    for (const [backend, { ref, thread }] of open) {
+    for (const [backend, { ref, thread, instances }] of open) {
       if (thread !== dead) continue
       const error = onnxError(failure, versionKey(ref))
       backend.fail(error)
-      options.onFailure?.(ref, error)
+      if (instances === undefined || instances.lost(backend, error)) options.onFailure?.(ref, error)
     }
   }
 
@@ -67,14 +75,44 @@ export function createOnnxBackends(options: OnnxBackendsOptions = {}): OnnxBacke
       notBatchedBecause,
       memoryBytes,
     })
-    open.set(backend, { ref, thread: placed.kind === 'thread' ? placed.thread : undefined })
+    open.set(backend, { ref, thread: placed.kind === 'thread' ? placed.thread : undefined, instances: undefined })
     return backend
   }
 
-  async function load(artifact: VersionArtifact, { platform }: BackendOptions): Promise<OnnxBackend> {
-    const { ref, manifest } = artifact
+  async function load(artifact: VersionArtifact, backendOptions: BackendOptions): Promise<OnnxBackend> {
+    const { instances = 1, isolation } = artifact.manifest
+    if (instances === 1) return loadOne(artifact, isolation, backendOptions)
+    const { clock, logger } = backendOptions.platform
+    const model = versionKey(artifact.ref)
+    const one = () => loadOne(artifact, 'dedicated', backendOptions)
+    const loads = await Promise.allSettled(Array.from({ length: instances }, one))
+    const loaded = loads.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []))
+    const failed = loads.find((result) => result.status === 'rejected')
+    if (failed !== undefined) {
+      await Promise.all(loaded.map((backend) => backend.close()))
+      throw failed.reason
+    }
+    const filled = async () => join(await one(), all)
+    const all = new InstancesBackend({ model, instances: loaded, loadOne: filled, clock, logger })
+    for (const backend of loaded) join(backend, all)
+    return all
+  }
+
+  /** From now on the death of the backend's thread is the business of all instances. */
+  function join(backend: SessionBackend, instances: InstancesBackend): SessionBackend {
+    const entry = open.get(backend)
+    if (entry !== undefined) entry.instances = instances
+    return backend
+  }
+
+  async function loadOne(
+    artifact: VersionArtifact,
+    isolation: Isolation | 'dedicated',
+    { platform }: BackendOptions,
+  ): Promise<SessionBackend> {
+    const { ref } = artifact
     try {
-      const placed = await threads.load(loadRequest(artifact), manifest.isolation, platform)
+      const placed = await threads.load(loadRequest(artifact), isolation, platform)
       const backend = await createBackend(artifact, placed)
       // The thread may have died, or everything been closed, while the backend was made.
       const reason = placed.kind === 'thread' ? placed.thread.failure : undefined
@@ -112,7 +150,7 @@ function loadRequest({ file, digest, manifest }: VersionArtifact): LoadRequest {
     file,
     digest,
     isBatched: batching.enabled,
-    maxBatchSize: batching.enabled ? batching.maxBatchSize : 1,
+    maxBatchSize: batching.enabled ? (batching.maxBatchSizeUnderPressure ?? 2 * batching.maxBatchSize) : 1,
     features,
     warmup: warmup.map(({ inputs }) => inputs),
   }

@@ -18,8 +18,9 @@ export interface Measured {
   readonly isBounded: boolean
 }
 
-export function placeOf(isolation: Isolation, { createMs, largestBatchMs, isBounded }: Measured): Place {
-  if (isolation === 'inline') return 'inline'
+/** `dedicated`: whatever was measured, as for one of several instances. */
+export function placeOf(isolation: Isolation | 'dedicated', { createMs, largestBatchMs, isBounded }: Measured): Place {
+  if (isolation === 'inline' || isolation === 'dedicated') return isolation
   // A text model answers one token in no time and a thousand in a second.
   const runMs = isBounded && largestBatchMs !== undefined ? largestBatchMs : Number.POSITIVE_INFINITY
   if (isolation === 'auto' && runMs <= INLINE_RUN_MS && createMs <= INLINE_CREATE_MS) return 'inline'

@@ -63,7 +63,7 @@ export class OnnxThreads {
   }
 
   /** Rejects with an OnnxFailure. */
-  async load(request: LoadRequest, isolation: Isolation, platform: Platform): Promise<Placed> {
+  async load(request: LoadRequest, isolation: Isolation | 'dedicated', platform: Platform): Promise<Placed> {
     if (this.#loading > 0) await this.#turn(platform)
     else this.#loading++
     const load = this.#load(request, isolation, platform)
@@ -119,7 +119,7 @@ export class OnnxThreads {
     })
   }
 
-  async #load(request: LoadRequest, isolation: Isolation, platform: Platform): Promise<Placed> {
+  async #load(request: LoadRequest, isolation: Isolation | 'dedicated', platform: Platform): Promise<Placed> {
     if (this.#isClosed) throw fail('CLOSED', {})
     const loader = this.#takeLoader()
     try {
@@ -133,7 +133,7 @@ export class OnnxThreads {
     }
   }
 
-  async #place(loader: OnnxThread, loaded: LoadedModel, isolation: Isolation): Promise<Placed> {
+  async #place(loader: OnnxThread, loaded: LoadedModel, isolation: Isolation | 'dedicated'): Promise<Placed> {
     const place = placeOf(isolation, loaded)
     const { session, layout } = loaded
     const batchMs = loaded.largestBatchMs ?? 0
