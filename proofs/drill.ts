@@ -187,16 +187,21 @@ const drills: readonly Drill[] = [
     answered: 0.95,
     server: ['--processes', '2'],
     async run(stage) {
-      const user = new User(stage, 'guarded')
-      const processes = () => stage.metric('headrace_processes')
-      await user.steady(performance.now(), 'the usual answer', fromV2)
+      // On connections of their own, so that both processes have some of them.
+      const users = Array.from({ length: 8 }, () => new User(stage, 'guarded', 80))
+      const restarts = () => stage.metric('headrace_worker_restarts_total')
+      await Promise.all(users.map((user) => user.steady(performance.now(), 'the usual answer', fromV2)))
+      const earlier = await restarts()
       const brokenMs = performance.now()
       await stage.inject('kill/worker')
-      const detectedMs = await stage.until(brokenMs, 'one process less', async () => (await processes()) < 2)
-      const recoveredMs = await stage.until(brokenMs, 'the new process', async () => (await processes()) === 2)
-      await user.steady(performance.now(), 'the usual answer', fromV2)
-      await user.end()
-      return { detectedMs, recoveredMs, seen: user.seen }
+      const isBroken = ({ sentMs, status }: Seen) => sentMs >= brokenMs - 100 && status === 0
+      const isNoticed = async () => users.some(({ seen }) => seen.some(isBroken)) || (await restarts()) > earlier
+      const detectedMs = await stage.until(brokenMs, 'a process less', isNoticed)
+      const isBack = async () => (await restarts()) > earlier && (await stage.metric('headrace_processes')) === 2
+      const recoveredMs = await stage.until(brokenMs, 'the new process', isBack)
+      await Promise.all(users.map((user) => user.steady(performance.now(), 'the usual answer', fromV2)))
+      await Promise.all(users.map((user) => user.end()))
+      return { detectedMs, recoveredMs, seen: users.flatMap(({ seen }) => seen) }
     },
   },
   {
@@ -255,8 +260,8 @@ const drills: readonly Drill[] = [
   },
   {
     failure: 'The machine sleeps (the monotonic clock jumps)',
-    sees: 'requests in flight are past their deadline and stood in for; the next ones are as usual',
-    answered: 1,
+    sees: 'requests in flight are past their deadline and get 504; the next ones are as usual',
+    answered: 0.9,
     async run(stage) {
       const user = new User(stage, 'guarded')
       await user.steady(performance.now(), 'the usual answer', fromV2)

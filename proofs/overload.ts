@@ -8,7 +8,7 @@ import { attribute, buildModel, initializer, node, value } from '../test/support
 import type { Proof } from './proof.js'
 import { requestBytes } from './support/load/answers.js'
 import { type OpenLoopResult, openLoop, type StreamResult } from './support/load/open-loop.js'
-import { MiB, readMetrics, residentBytes, sumOf } from './support/process.js'
+import { grown, MiB, readMetrics, residentBytes } from './support/process.js'
 
 const INPUTS = 32
 /** About 50 ms for a batch of 32 on a 2.5 GHz core, growing with its rows: a rate that leaves the other core time to refuse. */
@@ -19,6 +19,7 @@ const OVERLOAD = 3
 const PATH = '/v2/models/heavy/infer'
 /** Closed loop, more than two full batches of 64. */
 const CAPACITY_CONNECTIONS = 160
+const CAPACITY_ROUNDS = 4
 
 const MIN_IN_TIME = 0.99
 const MAX_REFUSAL_MS = 5
@@ -51,7 +52,7 @@ export const proof: Proof = {
     const failures: string[] = []
     const figures: Record<string, number | string> = {}
     try {
-      const capacity = await measureCapacity(server, Math.min(10, Math.max(2, seconds / 6)), figures, failures)
+      const capacity = await measureCapacity(server, Math.min(12, Math.max(4, seconds / 5)), figures, failures)
       await storm(server, capacity, seconds, seed, figures, failures)
       progress(seconds)
       await storm2(server, capacity, Math.max(3, seconds / 2), seed, figures, failures)
@@ -105,19 +106,23 @@ async function measureCapacity(
       engine: 'node',
     })
   await run(1500)
-  const before = await readMetrics(url)
-  const { rate, errors, elapsedMs } = await run(seconds * 1000)
-  const after = await readMetrics(url)
-  if (errors > 0) throw new Error(`${errors} requests failed while the capacity was measured`)
-  const grown = (pattern: RegExp) => sumOf(after, pattern) - sumOf(before, pattern)
-  const batches = grown(/^ml_batch_size_count/)
-  const batchMs = elapsedMs / batches
-  figures['capacity, rows/s'] = Math.round(rate)
-  figures['rows a batch'] = round(grown(/^ml_batch_size_sum/) / batches)
-  figures['batch, ms'] = round(batchMs)
-  if (batchMs < MIN_BATCH_MS)
-    failures.push(`a batch takes ${round(batchMs)} ms; the claim is about ${MIN_BATCH_MS} ms and more`)
-  return rate
+  // The best of several: what else the machine does can only take away, and a storm of three times too little would prove nothing.
+  let best = { rate: 0, batchRows: 0, batchMs: 0 }
+  for (let round = 0; round < CAPACITY_ROUNDS; round++) {
+    const before = await readMetrics(url)
+    const { rate, errors, elapsedMs } = await run((seconds * 1000) / CAPACITY_ROUNDS)
+    const after = await readMetrics(url)
+    if (errors > 0) throw new Error(`${errors} requests failed while the capacity was measured`)
+    const batches = grown(before, after, /^ml_batch_size_count/)
+    const batchRows = grown(before, after, /^ml_batch_size_sum/) / batches
+    if (rate > best.rate) best = { rate, batchRows, batchMs: elapsedMs / batches }
+  }
+  figures['capacity, rows/s'] = Math.round(best.rate)
+  figures['rows a batch'] = round(best.batchRows)
+  figures['batch, ms'] = round(best.batchMs)
+  if (best.batchMs < MIN_BATCH_MS)
+    failures.push(`a batch takes ${round(best.batchMs)} ms; the claim is about ${MIN_BATCH_MS} ms and more`)
+  return best.rate
 }
 
 async function storm(

@@ -11,7 +11,7 @@ import { identityModel, slowModel } from '../test/support/onnx-models.js'
 import type { Proof } from './proof.js'
 import { requestBytes } from './support/load/answers.js'
 import { type Kind, type MixedLoadResult, mixedLoad } from './support/load/mixed-load.js'
-import { MiB, readMetrics, residentBytes, slope, sumOf } from './support/process.js'
+import { grown, type Metrics, MiB, readMetrics, residentBytes, slope } from './support/process.js'
 
 const shop = fileURLToPath(new URL('../examples/shop/', import.meta.url))
 const CONNECTIONS = 48
@@ -158,9 +158,6 @@ function account({ answered, unseen }: MixedLoadResult, before: Metrics, after: 
   return failures
 }
 
-type Metrics = ReadonlyMap<string, number>
-const grown = (before: Metrics, after: Metrics, pattern: RegExp): number =>
-  sumOf(after, pattern) - sumOf(before, pattern)
 const mib = (bytes: number): number => Math.round((bytes / MiB) * 10) / 10
 
 /** Every protocol, small and large, good and bad. */

@@ -12,7 +12,7 @@ export function threadCount(pid: number): number {
 export const MiB = 2 ** 20
 
 /** The samples of a Prometheus exposition: `name{labels}` to value. */
-export async function readMetrics(url: string): Promise<Map<string, number>> {
+export async function readMetrics(url: string): Promise<Metrics> {
   const text = await (await fetch(`${url}/metrics`, { headers: { connection: 'close' } })).text()
   const samples = new Map<string, number>()
   for (const line of text.split('\n')) {
@@ -23,10 +23,12 @@ export async function readMetrics(url: string): Promise<Map<string, number>> {
   return samples
 }
 
-/** The sum of every sample whose name, with its labels, matches. */
-export function sumOf(samples: ReadonlyMap<string, number>, pattern: RegExp): number {
+export type Metrics = ReadonlyMap<string, number>
+
+/** By how much the samples whose name, with its labels, matches have grown together. */
+export function grown(before: Metrics, after: Metrics, pattern: RegExp): number {
   let sum = 0
-  for (const [name, value] of samples) if (pattern.test(name)) sum += value
+  for (const [name, value] of after) if (pattern.test(name)) sum += value - (before.get(name) ?? 0)
   return sum
 }
 
