@@ -12,6 +12,7 @@ import type { Wire } from './wire.js'
 const MAX_PIPELINED = 64
 /** How long a client that was refused has to close its side. */
 const FAREWELL_MS = 5000
+const NEVER = -1
 
 /** A body that has not arrived whole. */
 interface Arrival {
@@ -44,7 +45,7 @@ export class WireConnection {
   #isFlushDue = false
   /** Nothing is read any more, and what is not answered will not be. */
   #isOver = false
-  /** Monotonic milliseconds since when a message is arriving, or the first one is awaited; 0: none is. */
+  /** Monotonic milliseconds since when a message is arriving, or the first one is awaited; NEVER: none is. */
   #messageSinceMs: number
   /** Since when nothing is under way, in the wire's coarse time. */
   #idleSinceMs = 0
@@ -82,7 +83,7 @@ export class WireConnection {
       if (nowMs - this.#overSinceMs > limitMs) this.destroy()
     } else if (this.#isBlocked) {
       if (nowMs - this.#blockedSinceMs > requestTimeoutMs) this.destroy()
-    } else if (this.#messageSinceMs > 0) {
+    } else if (this.#messageSinceMs !== NEVER) {
       const limitMs = this.#missingBytes > 0 ? requestTimeoutMs : Math.min(headersTimeoutMs, requestTimeoutMs)
       if (nowMs - this.#messageSinceMs > limitMs) this.#refuse('ERR_HTTP_REQUEST_TIMEOUT')
     } else if (this.#waiting === 0 && nowMs - this.#idleSinceMs > keepAliveTimeoutMs) {
@@ -157,7 +158,7 @@ export class WireConnection {
       this.#waiting++
       this.#isLastRead = !head.isKeptAlive
       if (isWhole) {
-        this.#messageSinceMs = 0
+        this.#messageSinceMs = NEVER
         void predict(exchange, head.target)
       } else {
         this.#messageStarts()
@@ -170,7 +171,7 @@ export class WireConnection {
   }
 
   #messageStarts(): void {
-    if (this.#messageSinceMs === 0) this.#messageSinceMs = this.#wire.clock.monotonicMs()
+    if (this.#messageSinceMs === NEVER) this.#messageSinceMs = this.#wire.clock.monotonicMs()
   }
 
   /** Takes what belongs to the body under way; returns where the rest starts. */
@@ -180,7 +181,7 @@ export class WireConnection {
     if (arrival !== undefined) bytes.copy(arrival.bytes, arrival.bytes.length - this.#missingBytes, start, start + size)
     this.#missingBytes -= size
     if (this.#missingBytes === 0) {
-      this.#messageSinceMs = 0
+      this.#messageSinceMs = NEVER
       this.#arrival = undefined
       arrival?.resolve(arrival.bytes)
     }
