@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { seededRandom } from '../../src/core/index.js'
 import { bentoMLWith, Optimizer } from './bentoml.js'
+import { bound } from './bound.js'
 import { createHeadrace } from './headrace.js'
 import { capacity, Instance, MODELS, type ModelCost, runMs } from './model.js'
 import { createOneByOne } from './one-by-one.js'
@@ -190,6 +191,27 @@ describe('the simulation', () => {
     expect(outcome.meanBatchRows).toBe(1)
     expect(outcome.refused).toBe(0)
     expect(outcome.good * runMs(model, 1)).toBeLessThan(1000)
+  })
+
+  it('bounds what can be in time: no more rows than slots before their deadlines, in the smallest requests', () => {
+    const model: ModelCost = { name: 'one row a millisecond', rowMs: 1, baseMs: 0 }
+    const burst = (limitMs: number, rows = 1) => Array.from({ length: 10 }, () => ({ atMs: 0, rows, limitMs }))
+    expect(bound(burst(10), model)).toBe(1)
+    expect(bound(burst(4), model)).toBe(0.4)
+    expect(bound([...burst(4), ...burst(20)], model)).toBe(0.7)
+    // Eight rows of time: the eight requests of a row, before those of three.
+    expect(bound([...burst(8), ...burst(8, 3)], model)).toBe(0.4)
+  })
+
+  it('leaves nobody above the bound', async () => {
+    for (const family of FAMILIES) {
+      const trace = makeTrace(family, MODELS[1]!, 1.3, 5000, 3)
+      const most = bound(trace, MODELS[1]!)
+      for (const create of [createHeadrace, triton(timeouts), bentoMLWith({ maxBatchSize: 8, maxLatencyMs: 24 })]) {
+        const { misses } = await replay(trace, MODELS[1]!, 1, create)
+        expect(1 - misses).toBeLessThan(most)
+      }
+    }
   })
 
   it('fails when a request is answered twice or never', async () => {
