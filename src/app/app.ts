@@ -12,7 +12,7 @@ import type { Actor, Change, Decision, Decisions, Evidence } from '../decisions/
 import { createPath, type Path, type Versions } from '../path/index.js'
 import { createFileSource, createFolderSource, type ModelSource } from '../registry/index.js'
 import {
-  AnswerCache,
+  type AnswerCache,
   type BackendFactory,
   createOnnxBackends,
   createPool,
@@ -21,11 +21,13 @@ import {
   type Pool,
 } from '../serving/index.js'
 import { describeRows, rowsToTensors } from '../tensor/index.js'
+import { createAnswerCache, followSwitches } from './answer-cache.js'
 import { createBreakerJournal } from './breaker-journal.js'
 import { faultyBackends } from './chaos/backends.js'
 import { type Chaos, checkChaos, createChaos } from './chaos/chaos.js'
 import { skewable } from './chaos/clock.js'
 import { Faults } from './chaos/faults.js'
+import { openRedisProxy } from './chaos/redis-proxy.js'
 import { createEndpoints, type Endpoints } from './endpoints.js'
 import { type AppLog, type Engines, openEngines, type Peers } from './engines.js'
 import type { LoadedProject } from './load-project.js'
@@ -94,17 +96,19 @@ export async function createApp(project: LoadedProject, given: Platform, options
   try {
     const engines = options.engines ?? (await openEngines(project, platform, faults))
     closers.unshift(() => engines.close())
-    return build(engines)
+    const { redisUrl } = config.store
+    const proxy = faults && redisUrl ? await openRedisProxy(redisUrl, faults, platform.clock) : undefined
+    if (proxy) closers.push(() => proxy.close())
+    const cache = await createAnswerCache(config, proxy?.url ?? redisUrl, engines, platform)
+    closers.push(() => cache.close())
+    return build(engines, cache)
   } catch (error) {
     await closeAll()
     throw error
   }
 
-  function build(engines: Engines): App {
+  function build(engines: Engines, cache: AnswerCache): App {
     const { log, decisions, peers } = engines
-    const { maxBytes, staleMaxBytes } = config.serving.cache
-    const cache = new AnswerCache({ platform, maxBytes, staleMaxBytes, tier: engines.tier })
-    closers.push(() => cache.close())
     const pool = createPool({
       platform,
       cache,
@@ -119,7 +123,16 @@ export async function createApp(project: LoadedProject, given: Platform, options
     })
     closers.push(() => pool.close())
     onFailure = pool.restart
-    const chaos = faults && createChaos({ config, faults, engines, pool, killThread: onnx.kill, hasRedis: false })
+    const chaos =
+      faults &&
+      createChaos({
+        config,
+        faults,
+        engines,
+        pool,
+        killThread: onnx.kill,
+        hasRedis: config.store.redisUrl !== undefined,
+      })
     const versions = createVersions(pool, aliases)
     const requests = createPath({
       platform,
@@ -142,6 +155,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
       const registry = engines.registry()
       aliases.replace(registry.aliases)
       endpoints.replace(new Set([...found.values()].map((ref) => ref.model)), registry.pointers)
+      followSwitches(cache, engines)
     }
 
     function isWarm(): boolean {

@@ -21,7 +21,13 @@ import {
   registryChangeKinds,
   registryMigrations,
 } from '../registry/index.js'
-import type { SharedTier } from '../serving/index.js'
+import {
+  type CacheSwitches,
+  cacheMigrations,
+  cacheSwitchKind,
+  readCacheSwitches,
+  type SharedTier,
+} from '../serving/index.js'
 import { lockFolder, openSql, StoreErrors } from '../store/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
 import { followFaults } from './chaos/chaos.js'
@@ -38,6 +44,7 @@ export interface RegistryState {
   readonly aliases: readonly { readonly model: ModelName; readonly alias: string; readonly version: number }[]
   /** By endpoint. */
   readonly pointers: ReadonlyMap<string, Pointer>
+  readonly cacheSwitches: CacheSwitches
 }
 
 /** The log as a running app uses it. What `append` returns is for `whenDurable` alone: a worker does not know positions yet. */
@@ -68,6 +75,8 @@ export interface Peers {
   readonly pid: number
   /** Worker processes. */
   readonly processes: number
+  /** Which of them this one is, counted from 1. */
+  readonly number: number
   /** Whether the models of every worker are warm. */
   areReady(): boolean
   /** Says whether this process's models are. */
@@ -121,13 +130,20 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     const log = await openLog({ ...config.log, folder: path.join(dataDir, 'log'), platform, policy, files })
     closers.push(() => log.close())
     await sql.migrate('registry', registryMigrations)
+    await sql.migrate('serving-cache', cacheMigrations)
     const decisions = await createDecisions({
       sql,
       platform,
-      kinds: [...registryChangeKinds, ...breakerChangeKinds, ...chaosChangeKinds],
+      kinds: [...registryChangeKinds, cacheSwitchKind, ...breakerChangeKinds, ...chaosChangeKinds],
     })
     const digests = new Map((await readVersions(sql)).map((row) => [versionKey(row.ref), row.digest]))
-    let state: RegistryState = { digests, aliases: await readAliases(sql), pointers: await readPointers(sql) }
+    const readState = async (): Promise<RegistryState> => ({
+      digests,
+      aliases: await readAliases(sql),
+      pointers: await readPointers(sql),
+      cacheSwitches: await readCacheSwitches(sql),
+    })
+    let state = await readState()
     const followers = new Set<(decision: Decision) => void | Promise<void>>()
     const sightings = new Map<string, Promise<unknown>>()
 
@@ -142,11 +158,11 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       }),
     )
 
-    /** Aliases and pointers change only by decisions, and rarely: they are read again as a whole. */
+    /** Aliases, pointers and switches change only by decisions, and rarely: they are read again as a whole. */
     async function takeEffect(decision: Decision): Promise<Decision> {
       const { kind, subject, detail } = decision.change
       if (kind === 'version.seen') digests.set(subject, detail['digest'] as Digest)
-      else state = { digests, aliases: await readAliases(sql), pointers: await readPointers(sql) }
+      else state = await readState()
       await Promise.all([...followers].map((change) => change(decision)))
       return decision
     }

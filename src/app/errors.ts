@@ -44,6 +44,13 @@ export const AppErrors = defineErrors('APP', {
     message: (p: { id: string }) =>
       `No prediction "${p.id}" in the log. Check the id; it may also have been removed by retention, or be younger than the last commit (50 ms).`,
   },
+  CACHE_NOT_DECLARED: {
+    status: 409,
+    retry: false,
+    level: 'info',
+    message: (p: { endpoint: string }) =>
+      `Endpoint "${p.endpoint}" has no cache to switch. Declare one in the configuration: endpoints.${p.endpoint}.cache = {}.`,
+  },
   NO_MODELS_FOLDER: {
     status: 409,
     retry: false,

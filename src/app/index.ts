@@ -16,6 +16,7 @@ export {
   version,
 } from '../route/index.js'
 export { defineScript } from '../serving/index.js'
+export { switchCache } from './answer-cache.js'
 export { type App, createApp } from './app.js'
 export type { Chaos, FaultView } from './chaos/chaos.js'
 export { ChaosErrors } from './chaos/errors.js'

@@ -1,7 +1,7 @@
 // What people and generators see of models and endpoints: plain data, no live objects.
 import { type HeadraceError, toHeadraceError, versionKey } from '../core/index.js'
 import { referenceVersion } from '../path/index.js'
-import type { ServedVersion, VersionState } from '../serving/index.js'
+import type { CachePolicy, ServedVersion, VersionState } from '../serving/index.js'
 import { describeRows, type FeatureSpec, type OutputSpec, type RowSchema, type Signature } from '../tensor/index.js'
 import type { App } from './app.js'
 import type { EndpointOrigin } from './endpoints.js'
@@ -44,6 +44,18 @@ export interface EndpointView {
   readonly outputs: readonly OutputSpec[]
   readonly labels: readonly string[] | null
   readonly deadlineMs: number
+  /** Null when the endpoint declares no cache. */
+  readonly cache: CacheView | null
+}
+
+export interface CacheView {
+  /** False while it is switched off by a decision. */
+  readonly enabled: boolean
+  readonly key: 'tensors' | 'request'
+  readonly scope: 'tenant' | 'shared'
+  readonly ttlMs: number
+  /** Share of recent requests, 0 to 1, that asked no model, in the process that answers; null while nothing is known. */
+  readonly hitRate: number | null
 }
 
 const schemas = new WeakMap<ServedVersion, RowSchema>()
@@ -124,6 +136,11 @@ export function endpointViews(app: App): EndpointView[] {
       outputs: schema?.outputs ?? [],
       labels: served?.labels ?? null,
       deadlineMs: endpoint.deadlineMs,
+      cache: endpoint.cache ? cacheView(endpoint.cache, app) : null,
     }
   })
+}
+
+function cacheView({ endpoint, key, scope, ttlMs }: CachePolicy, { cache }: App): CacheView {
+  return { enabled: cache.isOn(endpoint), key, scope, ttlMs, hitRate: cache.hitRate(endpoint) ?? null }
 }

@@ -1,5 +1,5 @@
 // `headrace endpoints`: what callers can name, and pointing one at another version.
-import type { Command } from 'commander'
+import { Argument, type Command } from 'commander'
 import type { EndpointView } from '../app/index.js'
 import type { Decision } from '../decisions/index.js'
 import { type Faces, withApi } from './context.js'
@@ -20,13 +20,14 @@ export function addEndpoints(program: Command, faces: Faces): void {
         api.json<{ endpoints: EndpointView[] }>('GET', '/api/v1/endpoints'),
       )
       if (options.json) return printJson(answer)
-      const rows = answer.endpoints.map(({ name, origin, ready, model, version, reason }) => [
+      const rows = answer.endpoints.map(({ name, origin, ready, model, version, cache, reason }) => [
         name,
         origin,
         ready ? `${model}/${version}` : 'not ready',
+        cacheText(cache),
         reason ?? '',
       ])
-      print(table(['endpoint', 'origin', 'answers', ''], rows))
+      print(table(['endpoint', 'origin', 'answers', 'cache', ''], rows))
     })
 
   endpoints
@@ -54,6 +55,26 @@ export function addEndpoints(program: Command, faces: Faces): void {
         ),
       )
       if (view.labels !== null) print(`labels: ${view.labels.join(', ')}`)
+      if (view.cache !== null) print(`cache: ${cacheText(view.cache)}`)
+    })
+
+  endpoints
+    .command('cache')
+    .argument('<endpoint>')
+    .addArgument(new Argument('<state>').choices(['on', 'off']))
+    .option('--reason <text>', 'kept with the decision')
+    .description('switch the cache of an endpoint on or off')
+    .addHelpText('after', '\nExample:\n  headrace endpoints cache ranking off\n')
+    .action(async (endpoint: string, state: string, { reason }: { reason?: string }, command: Command) => {
+      const options = globalOptions(command)
+      const decision = await withApi(faces, options, { loads: true }, (api) =>
+        api.json<Decision>('POST', `/api/v1/endpoints/${encodeURIComponent(endpoint)}/cache`, {
+          enabled: state === 'on',
+          ...(reason === undefined ? {} : { reason }),
+        }),
+      )
+      if (options.json) printJson(decision)
+      else print(decisionLine(decision))
     })
 
   endpoints
@@ -86,4 +107,10 @@ export function addEndpoints(program: Command, faces: Faces): void {
         else print(decisionLine(decision))
       },
     )
+}
+
+function cacheText(cache: EndpointView['cache']): string {
+  if (cache === null) return ''
+  if (!cache.enabled) return 'off'
+  return cache.hitRate === null ? 'on' : `on, ${Math.round(cache.hitRate * 100)} % hits`
 }

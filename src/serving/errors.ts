@@ -114,6 +114,13 @@ export const ServingErrors = defineErrors('SERVING', {
     message: (p: { model: string; version: number; detail: string }) =>
       `failed to load '${p.model}' version ${p.version}: its test prediction failed: ${p.detail} Check the warmup rows in model.json.`,
   },
+  CACHE_SWITCH_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { problem: string }) =>
+      `A change of kind "cache.switch" names an endpoint and says whether its cache is enabled: ${p.problem}.`,
+  },
   VERSION_CHANGED: {
     status: 409,
     retry: false,

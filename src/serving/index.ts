@@ -5,7 +5,15 @@ export { AnswerCache, type AnswerCacheOptions } from './cache/answer-cache.js'
 export { cachePolicy, endpointCacheSchema } from './cache/config.js'
 export type { SwitchOffRule, UselessCache } from './cache/endpoint-cache.js'
 export { type CacheHub, type CacheHubOptions, createCacheHub, type HubReply, hubTier } from './cache/hub.js'
+export { createKeyValueTier, type KeyValueTierOptions } from './cache/key-value-tier.js'
 export { chainTiers, type SharedAnswer, type SharedTier } from './cache/shared-tier.js'
+export {
+  type CacheSwitches,
+  cacheMigrations,
+  cacheSwitch,
+  cacheSwitchKind,
+  readCacheSwitches,
+} from './cache/switches.js'
 export { defaultThreads, type ServingConfig, servingSection } from './config.js'
 export { ServingErrors } from './errors.js'
 export type { OnnxBackend, WarmUpReport } from './onnx/backend.js'

@@ -67,18 +67,21 @@ export async function createRedisKeyValue(options: RedisKeyValueOptions): Promis
     isDown = true
   }
   redis.on('error', (error: Error) => lost(error.message))
-  redis.on('close', () => lost('the connection was closed'))
+  const onClose = (): void => lost('the connection was closed')
+  redis.on('close', onClose)
   redis.on('ready', () => {
     if (isDown) logger.info({}, 'Redis can be reached again')
     isDown = false
   })
-  return new RedisStore(redis, clock)
+  // Its own end is no outage.
+  return new RedisStore(redis, clock, () => redis.off('close', onClose))
 }
 
 class RedisStore implements RedisKeyValue {
   constructor(
     private readonly redis: Redis,
     private readonly clock: Clock,
+    private readonly closing: () => void,
   ) {}
 
   async getMany(keys: readonly string[]): Promise<(Uint8Array | undefined)[]> {
@@ -114,7 +117,7 @@ class RedisStore implements RedisKeyValue {
   }
 
   async close(): Promise<void> {
-    this.redis.removeAllListeners('close')
+    this.closing()
     if (this.redis.status === 'ready') {
       // A Redis that does not answer must not keep the server from ending.
       await Promise.race([

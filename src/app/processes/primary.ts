@@ -3,7 +3,7 @@
 import { type AddressInfo, createServer } from 'node:net'
 import { deserializeError, type MetricsSnapshot, type Platform, type SerializedError } from '../../core/index.js'
 import type { Decision } from '../../decisions/index.js'
-import { defaultThreads } from '../../serving/index.js'
+import { type CacheHub, createCacheHub, defaultThreads } from '../../serving/index.js'
 import { type OpenedEngines, openEngines } from '../engines.js'
 import { ProcessErrors } from '../errors.js'
 import type { LoadedProject } from '../load-project.js'
@@ -41,6 +41,8 @@ const CLOSE_SLACK_MS = 15_000
 interface Member {
   readonly process: WorkerProcess
   readonly channel: Channel<WorkerMethods>
+  /** Before that it hears nothing: Node's cluster lets messages go that come before anybody listens. */
+  hasGreeted: boolean
   hasJoined: boolean
   /** Accepts connections. */
   isListening: boolean
@@ -71,6 +73,7 @@ class PrimaryProcess implements RunningPrimary {
   readonly #workers: Workers
   readonly #members = new Map<number, Set<Member>>()
   readonly #metrics: GroupMetrics
+  readonly #cache: CacheHub
   readonly #count: number
   readonly #listening = new Gathering()
   readonly #loaded = new Gathering()
@@ -87,6 +90,7 @@ class PrimaryProcess implements RunningPrimary {
     const { clock, random, logger, metrics } = platform
     this.#count = project.config.server.processes
     this.#metrics = new GroupMetrics(metrics)
+    this.#cache = createCacheHub({ clock, maxBytes: project.config.serving.cache.sharedMaxBytes })
     this.#workers = new Workers({ clock, random, logger, script, args, onStart: (worker) => this.#add(worker) })
     engines.follow((decision) => this.#spread(decision))
     engines.log.onCommit(() => {
@@ -126,6 +130,7 @@ class PrimaryProcess implements RunningPrimary {
     this.#tellReadiness()
     for (const member of this.#all()) this.#stop(member)
     await this.#workers.stop(2 * this.options.project.config.server.drainMs + CLOSE_SLACK_MS)
+    this.#cache.close()
     await this.engines.close()
   }
 
@@ -138,6 +143,7 @@ class PrimaryProcess implements RunningPrimary {
         process.wire,
         this.#methods(() => member),
       ),
+      hasGreeted: false,
       hasJoined: false,
       isListening: false,
       isReady: false,
@@ -150,6 +156,7 @@ class PrimaryProcess implements RunningPrimary {
       place.delete(member)
       if (this.#retiring.get(number) === member) this.#retiring.delete(number)
       this.#metrics.forget(member)
+      this.#cache.leaderGone(process.pid)
       this.#tellReadiness()
     }
   }
@@ -160,7 +167,9 @@ class PrimaryProcess implements RunningPrimary {
     const { decisions, log } = engines
     return {
       hello: () => {
-        const { number, isReplacement } = memberOf().process
+        const member = memberOf()
+        member.hasGreeted = true
+        const { number, isReplacement } = member.process
         return { project: this.options.project, number, isReplacement, pid: process.pid }
       },
       join: () => {
@@ -197,6 +206,9 @@ class PrimaryProcess implements RunningPrimary {
       verifyDecisions: () => decisions.verify(),
       takeLog: (batch) => log.take(batch),
       whenDurable: (position) => log.whenDurable(position),
+      askCache: (key, waitMs) => new Promise((reply) => this.#cache.lookup(memberOf().process.pid, key, waitMs, reply)),
+      publishToCache: (lease, bytes, ttlMs) => this.#cache.publish(lease, bytes, ttlMs),
+      storeInCache: (key, bytes, ttlMs) => this.#cache.store(key, bytes, ttlMs),
       flushLog: async () => {
         await Promise.all(this.#joined().map(({ channel }) => this.#ask(channel.call('handOverLog'), ASK_LIMIT_MS)))
         await log.flush()
@@ -206,10 +218,10 @@ class PrimaryProcess implements RunningPrimary {
 
   /** A decision, or an undo of one, takes effect in every worker before it is answered. */
   async #spread(decision: Decision): Promise<void> {
-    const { aliases, pointers } = this.engines.registry()
+    const { digests: _, ...state } = this.engines.registry()
     await Promise.all(
       this.#joined().map(async ({ channel, process }) => {
-        if (await this.#ask(channel.call('changed', decision, { aliases, pointers }), DECISION_LIMIT_MS)) return
+        if (await this.#ask(channel.call('changed', decision, state), DECISION_LIMIT_MS)) return
         const { number, pid } = process
         const { logger } = this.options.platform
         logger.error(
@@ -245,7 +257,8 @@ class PrimaryProcess implements RunningPrimary {
 
   #stop(member: Member): void {
     member.isListening = false
-    member.channel.tell('stop')
+    if (member.hasGreeted) member.channel.tell('stop')
+    else member.process.kill()
   }
 
   async #exposeMetrics(): Promise<string> {

@@ -10,6 +10,7 @@ import type {
   Verification,
 } from '../../decisions/index.js'
 import type { LogBatch, LogPosition, TakenBatch } from '../../log/index.js'
+import type { HubReply } from '../../serving/index.js'
 import type { RegistryState, SeenVersion } from '../engines.js'
 import type { LoadedProject } from '../load-project.js'
 
@@ -56,6 +57,11 @@ export interface PrimaryMethods {
 
   takeLog(batch: LogBatch): TakenBatch
   whenDurable(position: LogPosition): Promise<void>
+  /** Answers that the workers share, and who computes which. */
+  askCache(key: string, waitMs: number): Promise<HubReply>
+  publishToCache(lease: number, bytes: Uint8Array | undefined, ttlMs: number): void
+  storeInCache(key: string, bytes: Uint8Array, ttlMs: number): void
+
   /** What any worker has appended so far becomes durable. */
   flushLog(): Promise<void>
 }
@@ -64,7 +70,7 @@ export interface PrimaryMethods {
 export interface WorkerMethods {
   joined(state: EnginesState): void
   /** Answered when the change has taken effect there. */
-  changed(decision: Decision, registry: Pick<RegistryState, 'aliases' | 'pointers'>): void
+  changed(decision: Decision, registry: Omit<RegistryState, 'digests'>): void
   committed(durableThrough: LogPosition): void
   handOverLog(): Promise<void>
   areReady(isReady: boolean): void

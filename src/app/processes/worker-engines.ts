@@ -3,6 +3,7 @@ import path from 'node:path'
 import type { Digest, Platform } from '../../core/index.js'
 import type { Decision } from '../../decisions/index.js'
 import { createLogRelay } from '../../log/index.js'
+import type { SharedTier } from '../../serving/index.js'
 import { logPolicyOf } from '../endpoints.js'
 import type { Engines, RegistryState } from '../engines.js'
 import type { Channel } from './channel.js'
@@ -17,7 +18,7 @@ export async function openWorkerEngines(
 ): Promise<Engines> {
   const { config, dataDir } = welcome.project
   const digests = new Map<string, Digest>()
-  let registry: RegistryState = { digests, aliases: [], pointers: new Map() }
+  let registry: RegistryState = { digests, aliases: [], pointers: new Map(), cacheSwitches: new Map() }
   let areReady = false
   const followers = new Set<(decision: Decision) => void | Promise<void>>()
   const watchers = new Set<(decision: Decision) => void>()
@@ -50,10 +51,10 @@ export async function openWorkerEngines(
       areReady = state.areReady
       log.committed(state.durableThrough)
     },
-    async changed(decision, { aliases, pointers }) {
+    async changed(decision, state) {
       const { kind, subject, detail } = decision.change
       if (kind === 'version.seen') digests.set(subject, detail['digest'] as Digest)
-      registry = { digests, aliases, pointers }
+      registry = { ...state, digests }
       await Promise.all([...followers].map((change) => change(decision)))
       for (const watcher of watchers) tell(watcher, decision)
     },
@@ -88,9 +89,11 @@ export async function openWorkerEngines(
       followers.add(change)
       return () => followers.delete(change)
     },
+    tier: sharedCache(primary),
     peers: {
       pid: welcome.pid,
       processes: config.server.processes,
+      number: welcome.number,
       areReady: () => areReady,
       tellReady: (isReady) => primary.tell('tellReady', isReady),
       exposeMetrics: () => primary.call('exposeMetrics'),
@@ -99,5 +102,22 @@ export async function openWorkerEngines(
       await log.close()
       await primary.call('leaving', await platform.metrics.snapshot())
     },
+  }
+}
+
+/** The answers that the primary keeps for all workers. Without it a worker computes by itself. */
+function sharedCache(primary: Channel<PrimaryMethods>): SharedTier {
+  return {
+    async lookup(key, waitMs) {
+      const reply = await primary.call('askCache', key, waitMs).catch(() => undefined)
+      if (reply?.kind === 'hit') return reply
+      const lease = reply?.lease ?? 0
+      return {
+        kind: 'lead',
+        publish: (bytes, ttlMs) => primary.tell('publishToCache', lease, bytes, ttlMs),
+      }
+    },
+    store: (key, bytes, ttlMs) => primary.tell('storeInCache', key, bytes, ttlMs),
+    close: async () => undefined,
   }
 }

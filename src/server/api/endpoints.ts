@@ -1,6 +1,6 @@
 // Endpoints: what there is, and pointing one at another version.
 import Type from 'typebox'
-import { endpointViews } from '../../app/index.js'
+import { endpointViews, switchCache } from '../../app/index.js'
 import type { ServerContext } from '../context.js'
 import { ActorHeaders, actorOf } from './actor.js'
 import { evidence } from './models.js'
@@ -37,6 +37,24 @@ export function endpointRoutes(api: Api, { app }: ServerContext): void {
       const { name } = app.endpoints.get(request.params.name)
       return endpointViews(app).find((view) => view.name === name)
     },
+  )
+
+  api.post(
+    '/api/v1/endpoints/:name/cache',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Switch the cache of an endpoint off or on',
+        description:
+          'Only endpoints that declare a cache have one. The server switches off what is of no use by itself; what a person switched on it leaves alone for a day.',
+        params: Params,
+        headers: ActorHeaders,
+        body: Type.Object({ enabled: Type.Boolean(), reason: Type.Optional(Reason) }, { additionalProperties: false }),
+        response: { 200: Decision },
+      },
+    },
+    ({ params: { name }, body: { enabled, reason }, headers }) =>
+      switchCache(app, name, enabled, evidence(reason), actorOf(headers)),
   )
 
   api.put(

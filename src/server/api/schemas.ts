@@ -96,6 +96,19 @@ export const EndpointView = Type.Object({
   ),
   labels: Labels,
   deadlineMs: Type.Number(),
+  cache: Type.Union(
+    [
+      Type.Object({
+        enabled: Type.Boolean({ description: 'False while a decision has switched it off' }),
+        key: Type.Enum(['tensors', 'request']),
+        scope: Type.Enum(['tenant', 'shared']),
+        ttlMs: Type.Number(),
+        hitRate: orNull('number', { description: 'Share of recent requests, 0 to 1, that asked no model' }),
+      }),
+      Type.Null(),
+    ],
+    { description: 'Null when the endpoint declares none' },
+  ),
 })
 
 export const Decision = Type.Object({

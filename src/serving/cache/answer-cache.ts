@@ -89,11 +89,18 @@ export class AnswerCache implements PredictionCache {
 
   /** Switches caching of an endpoint on or off; off drops what is kept for it. */
   switch(endpoint: EndpointName, isOn: boolean): void {
-    this.endpoint(endpoint).switch(isOn)
+    const state = this.endpoint(endpoint)
+    if (state.isOn === isOn) return
+    state.switch(isOn)
     if (isOn) return
     for (const leaf of this.#leaves) leaf.forget(endpoint)
     this.remembered.forget(endpoint)
     this.showBytes()
+  }
+
+  /** Endpoints that are not looked up. */
+  switchedOff(): EndpointName[] {
+    return [...this.#endpoints].filter(([, { isOn }]) => !isOn).map(([name]) => name)
   }
 
   /** Closes the shared tier; leaves are closed by their pool. */

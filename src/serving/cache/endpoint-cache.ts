@@ -75,7 +75,6 @@ export class EndpointCache {
   }
 
   switch(isOn: boolean): void {
-    if (isOn === this.#isOn) return
     const nowMs = this.#clock.monotonicMs()
     this.#isOn = isOn
     if (isOn) this.#heldUntilMs = nowMs + this.#rule.holdMs

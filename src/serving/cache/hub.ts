@@ -48,6 +48,8 @@ interface Lead {
   readonly timer: Timer
 }
 
+/** A timer of Infinity would ring at once. */
+const MAX_WAIT_MS = 3_600_000
 /** What an answer costs beside its bytes and its key. */
 const OVERHEAD_BYTES = 300
 
@@ -139,7 +141,7 @@ export function createCacheHub({ clock, maxBytes = 64 * 1024 * 1024, leaseMs = 3
       const waiter: Waiter = {
         owner,
         reply,
-        timer: clock.after(waitMs, () => {
+        timer: clock.after(Math.min(waitMs, MAX_WAIT_MS), () => {
           waiters.delete(waiter)
           reply({ kind: 'lead', lease: 0 })
         }),
