@@ -12,6 +12,8 @@ import { createView, type Past } from './view.js'
 
 const LEAST_ANSWERED = 0.999
 const FRAME_MS = 250
+/** The first seconds of processes that have just started say nothing about faults; they are not counted. */
+const WARM_UP_MS = 2_000
 
 const { values } = parseArgs({
   options: {
@@ -44,11 +46,15 @@ async function play({ url, processes }: DemoServer): Promise<{ past: readonly Pa
   const tally = new Tally(ENDPOINTS)
   const past: Past[] = []
   let counts = new Counts()
+  let isOpen = false
   const report = (outcome: Outcome): void => {
+    if (!isOpen) return
     tally.add(outcome, performance.now())
     counts.add(outcome)
   }
   const users = startUsers({ url, users: positive('users', values.users), report })
+  await new Promise((resolve) => setTimeout(resolve, WARM_UP_MS))
+  isOpen = true
   const view = createView(process.stdout, isPlain)
   const startMs = performance.now()
   try {
@@ -72,8 +78,8 @@ async function play({ url, processes }: DemoServer): Promise<{ past: readonly Pa
       if (stop.signal.aborted) break
       await request(url, 'DELETE', 'faults')
     }
-    await users.stop()
   } finally {
+    await users.stop()
     view.end()
   }
   return { past, tally }
@@ -88,7 +94,9 @@ async function breakThings(url: string, { faults }: Act, durationMs: number): Pr
 
 async function request(url: string, method: string, path: string, body?: object): Promise<void> {
   const init = body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }
-  const response = await fetch(`${url}/api/v1/chaos/${path}`, { method, ...init })
+  const send = () => fetch(`${url}/api/v1/chaos/${path}`, { method, ...init })
+  // A process that was killed took its connections along.
+  const response = await send().catch(send)
   if (!response.ok) throw new Error(`${method} ${path} was answered ${response.status}: ${await response.text()}`)
 }
 

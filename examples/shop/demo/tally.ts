@@ -3,7 +3,7 @@
 /** How one request ended. */
 export interface Outcome {
   readonly endpoint: string
-  /** What answered: `v2`, `v1`, `rule`, `cached`, `stale`, `as listed`; `failed` when nothing did. */
+  /** What answered: `v2`, `cached`, or second best `v1 instead`, `rule`, `stale`, `as listed`; `failed` when nothing did. */
   readonly by: string
   /** Why nothing did. */
   readonly problem?: string

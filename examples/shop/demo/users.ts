@@ -14,7 +14,7 @@ export interface UsersOptions {
 /** Between two clicks of a user. */
 const THINK_MS = 25
 /** What a page or a checkout waits for an answer, retries included; after it the user counts as not answered. */
-const PATIENCE_MS = 1_000
+const PATIENCE_MS = 2_000
 const PAGE_SIZE = 16
 const JSON_BODY = { 'content-type': 'application/json' }
 
@@ -94,5 +94,6 @@ function nameOf(model: string, version: number, flags: readonly string[]): strin
   if (model === 'fraud-rule') return 'rule'
   if (flags.includes('cached')) return 'cached'
   // A constant is no version.
-  return version === 0 ? 'as listed' : `v${version}`
+  if (version === 0) return 'as listed'
+  return flags.includes('fallback') ? `v${version} instead` : `v${version}`
 }
