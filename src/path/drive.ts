@@ -268,8 +268,10 @@ export class Drive implements AfterReply {
     const nowMs = this.#nowMs()
     const number = call.step.call
     if (error) return this.#run.resume({ kind: 'failure', call: number, error, nowMs })
-    const probabilities =
-      call.step.wantsAllOutputs && call.served !== undefined ? probabilitiesOf(call.served) : undefined
+    const { wantsAllOutputs, leaf } = call.step
+    // What is no version's answer to this request is never sure.
+    const isJudged = wantsAllOutputs && leaf.kind === 'version'
+    const probabilities = isJudged ? probabilitiesOf(call.served!) : undefined
     return this.#run.resume({ kind: 'result', call: number, answer: call.answer!, nowMs, probabilities })
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { routeRunContract } from '../../test/contract/route-run.js'
+import { simulate } from '../../test/contract/route-simulation.js'
 import { seededRandom } from '../core/index.js'
 import { compileRoute } from './compile.js'
 import { split, version } from './config.js'
@@ -15,7 +16,7 @@ const half = (name: string, a = version('a', 1), b = version('b', 1)) =>
   })
 
 describe('the route interpreter', () => {
-  routeRunContract()
+  routeRunContract({ run: (given) => simulate(given) })
 
   it('compiles a one-leaf tree to a direct call', () => {
     expect(compileRoute(version('fraud', 2)).direct).toEqual({ kind: 'version', model: 'fraud', version: 2 })

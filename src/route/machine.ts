@@ -169,6 +169,11 @@ export class Run implements RouteRun, Parent {
 
   /** The root has answered. */
   answered(_: number, { call, outputs, combinedBy, fallback }: Answer): void {
+    // The driver was late to say that the time is over: so is the answer.
+    if (this.nowMs > this.#limitMs) {
+      this.failed(0, RouteErrors.DEADLINE_EXCEEDED({ leaf: 'the route', atMs: this.#limitMs }))
+      return
+    }
     for (const shadow of this.#shadows)
       if (!this.health.takeShadow(shadow.name, shadow.maxInFlight)) {
         this.#shadows = this.#shadows.filter((other) => other !== shadow)
@@ -207,9 +212,11 @@ export class Run implements RouteRun, Parent {
 
   call(leaf: RouteLeaf, parent: Parent, arm: number, scope: Scope, inputsFrom?: readonly TensorMap[]): Running {
     const frame = new CallFrame(this, leaf, this.#nextCall++, parent, arm, scope.deadlineMs)
+    // Copies neither ask circuits nor tell them anything.
+    const isGuarded = scope.isGuarded && scope.role !== 'shadow' && leaf.kind === 'version'
     if (leaf.kind === 'version') {
       if (this.nowMs >= scope.deadlineMs) return this.#post(frame, expired(leaf, scope.deadlineMs))
-      if (scope.isGuarded && !this.health.admits(leaf))
+      if (isGuarded && !this.health.admits(leaf))
         return this.#post(frame, RouteErrors.CIRCUIT_OPEN({ leaf: leafText(leaf), retryAfterMs: 1000 }))
     }
     this.#calls.push(frame)
@@ -220,7 +227,7 @@ export class Run implements RouteRun, Parent {
       role: scope.role,
       shadowOf: scope.shadowOf,
       deadlineMs: scope.deadlineMs,
-      isGuarded: scope.isGuarded && leaf.kind === 'version',
+      isGuarded,
       wantsAllOutputs: scope.wantsAllOutputs,
       isPart: scope.isPart,
       inputsFrom,
@@ -237,6 +244,16 @@ export class Run implements RouteRun, Parent {
     // An arm that was tried again has asked already.
     if (this.#shadows.some(({ name }) => name === shadow.name)) return
     this.#shadows = [...this.#shadows, shadow]
+  }
+
+  /** Whether an arm could still do something by then: when the time is over, only what answers at once can. */
+  hasTimeFor(node: CompiledNode, deadlineMs: number): boolean {
+    return this.nowMs < deadlineMs || node.isInstant
+  }
+
+  /** Whether a try beyond the first may go out. Copies never try again. */
+  takeRetry(role: CallRole): boolean {
+    return role !== 'shadow' && this.health.takeRetry()
   }
 
   addTimed(timed: Timed): void {

@@ -109,10 +109,10 @@ class CascadeFrame implements Parent, Running {
     return output !== undefined && confidenceOf(output) >= least
   }
 
-  /** Without an unsure answer in hand there is nothing to lose. */
+  /** Without an unsure answer in hand there is nothing to lose by trying. */
   #hasTimeFor(index: number): boolean {
-    if (this.#unsure === undefined) return true
     const { run, scope, arms } = this
+    if (this.#unsure === undefined) return run.hasTimeFor(arms[index]!.node, scope.deadlineMs)
     return run.nowMs + (arms[index]!.node.expectedMs(run) ?? 0) < scope.deadlineMs
   }
 }

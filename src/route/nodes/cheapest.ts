@@ -63,12 +63,21 @@ class CheapestFrame implements Parent, Running {
   failed(index: number, error: HeadraceError): void {
     if (this.#error === undefined || this.#error.code === 'ROUTE_CIRCUIT_OPEN') this.#error = error
     if (isCallersFault(error)) this.parent.failed(this.arm, error)
-    else if (index + 1 < this.arms.length) this.#child = this.#enter(index + 1)
-    else this.parent.failed(this.arm, this.#error)
+    else this.#enterAfter(index)
   }
 
   cancel(): void {
     this.#child.cancel()
+  }
+
+  #enterAfter(index: number): void {
+    const { run, scope, arms } = this
+    for (let next = index + 1; next < arms.length; next++)
+      if (run.hasTimeFor(arms[next]!.node, scope.deadlineMs)) {
+        this.#child = this.#enter(next)
+        return
+      }
+    this.parent.failed(this.arm, this.#error!)
   }
 
   #enter(index: number): Running {

@@ -63,12 +63,21 @@ class FallbackFrame implements Parent, Running {
     else if (this.#mayRetry(index, error)) {
       this.#tries++
       this.#child = this.#enter(index, 'attempt')
-    } else if (index + 1 < this.arms.length) this.#child = this.#start(index + 1)
-    else this.parent.failed(this.arm, this.#error)
+    } else this.#startAfter(index)
   }
 
   cancel(): void {
     this.#child.cancel()
+  }
+
+  #startAfter(index: number): void {
+    const { run, scope, arms } = this
+    for (let next = index + 1; next < arms.length; next++)
+      if (run.hasTimeFor(arms[next]!.node, scope.deadlineMs)) {
+        this.#child = this.#start(next)
+        return
+      }
+    this.parent.failed(this.arm, this.#error!)
   }
 
   #start(index: number): Running {
@@ -92,13 +101,13 @@ class FallbackFrame implements Parent, Running {
 
   /** An error that names a time to come back passes by later, not now: the next arm is better than that. */
   #mayRetry(index: number, error: HeadraceError): boolean {
-    const { run, arms } = this
+    const { run, arms, scope } = this
     return (
       error.retry &&
       this.#tries < arms[index]!.retries &&
       error.params['retryAfterMs'] === undefined &&
       run.nowMs < this.#deadlineMs &&
-      run.health.takeRetry()
+      run.takeRetry(scope.role)
     )
   }
 }

@@ -69,7 +69,7 @@ class FastestFrame implements Parent, Running, Timed {
     if (isCallersFault(error)) {
       this.cancel()
       this.parent.failed(this.arm, error)
-    } else if (this.#started < this.node.arms.length) {
+    } else if (this.#canStartNext()) {
       this.#startNext('attempt')
     } else if (this.#ended === this.#started) {
       this.run.removeTimed(this)
@@ -84,8 +84,13 @@ class FastestFrame implements Parent, Running, Timed {
 
   /** A hedge is extra load, so it needs a retry of the endpoint's budget; without one, the arm starts only if another fails. */
   timePassed(): void {
-    if (this.run.health.takeRetry()) this.#startNext('hedge')
+    if (this.run.takeRetry(this.scope.role)) this.#startNext('hedge')
     else this.#waitForNext()
+  }
+
+  #canStartNext(): boolean {
+    const next = this.node.arms[this.#started]
+    return next !== undefined && this.run.hasTimeFor(next, this.scope.deadlineMs)
   }
 
   #startNext(role: Scope['role']): void {

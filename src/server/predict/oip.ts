@@ -41,11 +41,12 @@ function priorityOf(parameter: string | number | boolean | undefined): Priority 
 function shapeOip(prediction: Prediction): void | Promise<void> {
   const { context, modelName, requestId } = prediction.wire as OipWire
   const served = prediction.served!
+  const { flags } = prediction
   const response = {
     modelName,
     modelVersion: String(served.ref.version),
     id: requestId,
-    parameters: undefined,
+    parameters: flags.length === 0 ? undefined : { headrace_flags: flags.join(', ') },
     outputs: orderOutputs(prediction.answer!, prediction.outputs, served.signature),
   }
   if (estimateReplyBytes(prediction.answer!) > PARSE_INLINE_MAX_BYTES) return shapeLarge(prediction, context, response)
