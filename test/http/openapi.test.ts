@@ -36,7 +36,7 @@ let server: TestServer
 let document: Document
 
 beforeAll(async () => {
-  server = await startTestServer({ folder })
+  server = await startTestServer({ folder, config: { chaos: { enabled: true } } })
   document = (await call(`${server.url}/api/docs/json`, 'GET')).json
 })
 afterAll(async () => {
@@ -129,7 +129,33 @@ describe('what the server answers', () => {
     return reply
   }
 
+  async function chaos(): Promise<void> {
+    const path = '/api/v1/chaos'
+    for (const [fault, body] of [
+      ['delay', { model: 'fraud', ms: 1 }],
+      ['error', { model: 'fraud', version: 1, rate: 0.5 }],
+      ['hang', { model: 'fraud', durationMs: 5000 }],
+      ['disk-full', {}],
+      ['clock-skew', { ms: -1 }],
+    ] as const)
+      await ask('POST', `${path}/${fault}`, `${path}/${fault}`, body)
+    for (const [fault, body] of [
+      ['redis', { mode: 'drop' }],
+      ['kill/worker', {}],
+      ['kill/thread', { model: 'fraud' }],
+    ] as const) {
+      // There is no Redis here, one process, and a model that needs no thread.
+      expect((await call(`${server.url}${path}/${fault}`, 'POST', body)).json.code).toBe('CHAOS_NOT_POSSIBLE')
+      asked.add(`POST ${path}/${fault}`)
+    }
+    const { json } = await ask('GET', path, path)
+    await ask('DELETE', `${path}/faults/${json.faults[0].id}`, `${path}/faults/{id}`)
+    await ask('DELETE', `${path}/faults`, `${path}/faults`)
+  }
+
   it('is as the document says, for every route', async () => {
+    // What asking every route has injected.
+    await call(`${server.url}/api/v1/chaos/faults`, 'DELETE')
     await ask('GET', '/', '/')
     for (const path of [
       '/livez',
@@ -198,6 +224,7 @@ describe('what the server answers', () => {
     await ask('GET', `/api/v1/predictions/${id}`, '/api/v1/predictions/{id}')
     await ask('POST', '/api/v1/log/query', '/api/v1/log/query', { sql: 'SELECT * FROM predictions' })
     await ask('GET', '/api/v1/log/tail?from=1&limit=1', '/api/v1/log/tail')
+    await chaos()
     await ask('GET', '/api/docs', '/api/docs')
     await ask('GET', '/api/docs/json', '/api/docs/json')
     await ask('GET', '/api/openapi.json', '/api/openapi.json')
