@@ -1,6 +1,6 @@
 // `headrace explain`: what happened to one prediction.
 import type { Command } from 'commander'
-import type { StoredLateCall, StoredPrediction, StoredTensor } from '../log/index.js'
+import type { RecordedCall, StoredLateCall, StoredPrediction, StoredTensor } from '../log/index.js'
 import { type Faces, withApi } from './context.js'
 import { globalOptions } from './options.js'
 import { print, printJson, table } from './output.js'
@@ -16,7 +16,7 @@ export function addExplain(program: Command, faces: Faces): void {
   program
     .command('explain')
     .argument('<prediction>', 'id of a prediction')
-    .description('what happened to one prediction: route, version, timings, inputs, outputs')
+    .description('what happened to one prediction: route, calls, versions, timings, inputs, outputs')
     .addHelpText('after', '\nExample:\n  headrace explain 0199a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b\n')
     .action(async (id: string, _: unknown, command: Command) => {
       const options = globalOptions(command)
@@ -28,8 +28,10 @@ export function addExplain(program: Command, faces: Faces): void {
     })
 }
 
-function describe({ id, steps, prediction }: Explained): string {
+function describe({ id, steps, prediction, calls: late }: Explained): string {
   const lines = [`prediction ${id}`, '', ...steps.map((step, i) => `${i + 1}. ${step}`)]
+  const path = callRows(prediction, late)
+  if (path.length > 1) lines.push('', table(['call', 'role', 'status', 'ms', 'when'], path))
   if (prediction === null) return lines.join('\n')
   const { stages, payload } = prediction
   lines.push(
@@ -42,9 +44,27 @@ function describe({ id, steps, prediction }: Explained): string {
   if (payload) {
     lines.push('', 'inputs', tensors(payload.inputs))
     for (const { call, tensors: outputs } of payload.outputs)
-      lines.push('', `outputs of ${prediction.calls[call]?.leaf ?? `call ${call}`}`, tensors(outputs))
+      lines.push('', `outputs of ${prediction.calls[call]?.leaf ?? 'the combination'}`, tensors(outputs))
   }
+  for (const { call, payload: latePayload } of late)
+    for (const { tensors: outputs } of latePayload?.outputs ?? [])
+      lines.push('', `outputs of ${call.leaf}, ${call.role} call after the reply`, tensors(outputs))
   return lines.join('\n')
+}
+
+/** The calls in the order they ended. */
+function callRows(prediction: StoredPrediction | null, late: readonly StoredLateCall[]): string[][] {
+  const row = ({ leaf, role, status, latencyMs, cached }: RecordedCall, when: string) => [
+    leaf,
+    role,
+    cached === undefined ? status : `${status} (${cached})`,
+    latencyMs.toFixed(3),
+    when,
+  ]
+  return [
+    ...(prediction?.calls ?? []).map((call) => row(call, 'before the reply')),
+    ...late.map(({ call }) => row(call, 'after the reply')),
+  ]
 }
 
 const SHOWN = 12

@@ -57,6 +57,35 @@ describe('the steps of a prediction', () => {
     expect(text).toContain('The call named its version, so the route was not asked.')
   })
 
+  it('say in which order arms were tried, which call answered, what it cost and that it was a fallback', () => {
+    const text = steps({
+      route: [{ node: 'safe', arm: '1', probability: 1 }],
+      calls: [
+        { ...CALL, status: 'SERVING_RUN_FAILED' },
+        { ...CALL, version: 1, leaf: 'fraud/1', role: 'attempt', cached: 'hit' },
+        { ...CALL, leaf: 'constant "approve"', model: '', version: 0, role: 'attempt' },
+      ],
+      answeredBy: 1,
+      flags: ['cached', 'fallback'],
+      cost: 3,
+    })
+    expect(text.slice(1, 7)).toEqual([
+      'Node "safe" of the route chose arm "1", which it does with probability 1.',
+      'Primary call of version 2 of fraud failed with SERVING_RUN_FAILED after 1.23 ms.',
+      'Attempt call of version 1 of fraud was answered from the cache in 1.23 ms. Its answer was given.',
+      'Attempt call of constant "approve" was answered at once.',
+      'The answer was marked as a fallback: the first choice of the route did not give it.',
+      'Answered in 1.45 ms: admit 0.1 ms, features 0 ms, route 1.3 ms, shape 0.05 ms.',
+    ])
+    expect(text[7]).toBe('Its calls before the reply cost 3.')
+  })
+
+  it('say when an answer was combined, and from which arms', () => {
+    const text = steps({ route: [{ node: 'both', arm: 'a+b', probability: 1 }], calls: [CALL, CALL], answeredBy: -1 })
+    expect(text).toContain('The answer was combined from the calls that were well.')
+    expect(text.join('\n')).not.toContain('Its answer was given')
+  })
+
   it('say what failed', () => {
     expect(steps({ calls: [{ ...CALL, status: 'SERVING_RUN_FAILED' }], error: 'SERVING_RUN_FAILED' }).slice(1)).toEqual(
       [
