@@ -1,5 +1,5 @@
 // The demo on a screen: redrawn in place on a terminal, one line a second everywhere else.
-import type { Counts, Now } from './tally.js'
+import { type Counts, FAILED, type Now } from './tally.js'
 
 export interface Scene {
   readonly title: string
@@ -92,15 +92,20 @@ function drawing({ title, elapsedMs, totalMs, act, isFault, endpoints, past }: S
   return `${lines.join('\n')}\n`
 }
 
-/** `v2 93 %  v1 7 %`, what is second best in yellow. */
+/** `v2 93 %  v1 instead 7 %`, what is second best in yellow. */
 function colours(by: Now['by'], width: number): string {
   const text = sharesOf(by)
   const padding = ' '.repeat(Math.max(0, width - text.length))
   return (
     shares(by)
-      .map((share) => (/^(v2|cached)/.test(share) ? green : yellow)(share))
+      .map((share) => colourOf(share)(share))
       .join('  ') + padding
   )
+}
+
+function colourOf(share: string): (text: string) => string {
+  if (share.startsWith(FAILED)) return red
+  return /^(v\d+|cached) \d/.test(share) ? green : yellow
 }
 
 function sharesOf(by: Now['by']): string {
