@@ -189,6 +189,7 @@ export class Batcher implements Leaf {
   dropCancelled(): void {
     const nowMs = this.#clock.monotonicMs()
     this.#dropWaiting((member) => this.#drops(member, nowMs))
+    for (const rerun of this.#reruns) for (const member of rerun) this.#drops(member, nowMs)
     this.#settleIdle()
   }
 
@@ -341,14 +342,15 @@ export class Batcher implements Leaf {
   /** Fills every free slot of the backend. */
   #dispatch(): void {
     while (this.#runs.length < this.#backend.concurrency) {
-      const batch = this.#nextBatch()
+      if (this.#reruns.length === 0 && this.#waiting.isEmpty) break
+      const nowMs = this.#clock.monotonicMs()
+      const batch = this.#nextBatch(nowMs)
       if (batch === undefined) break
-      this.#start(batch)
+      this.#start(batch, nowMs)
     }
   }
 
-  #nextBatch(): Batch | undefined {
-    const nowMs = this.#clock.monotonicMs()
+  #nextBatch(nowMs: number): Batch | undefined {
     for (let rerun = this.#reruns.pop(); rerun !== undefined; rerun = this.#reruns.pop()) {
       const members = rerun.filter((member) => !this.#drops(member, nowMs))
       if (members.length === 0) continue
@@ -482,8 +484,7 @@ export class Batcher implements Leaf {
     return member.isAnswered
   }
 
-  #start({ members, reason, cost }: Batch): void {
-    const startedMs = this.#clock.monotonicMs()
+  #start({ members, reason, cost }: Batch, startedMs: number): void {
     let rows = 0
     let latest = members[0]!.deadline
     for (let i = 0; i < members.length; i++) {
@@ -503,7 +504,7 @@ export class Batcher implements Leaf {
     this.#alarm.by(startedMs + this.#timeoutMs)
     let answer: Promise<TensorMap>
     try {
-      const deadline = latest.atMost(this.#timeoutMs)
+      const deadline = latest.atMs <= startedMs + this.#timeoutMs ? latest : latest.atMost(this.#timeoutMs)
       const batch = joinInputs(this.#inputsOf(members, length), size - rows, this.#repeatsRows)
       // A batch of one is the caller's own tensors, which the log still reads after the run.
       answer = this.#backend.run(batch, { deadline, outputs, ownsBatch: members.length > 1 || size > rows })

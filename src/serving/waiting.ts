@@ -152,6 +152,17 @@ export class Group {
     return this.lanes[0]!.rows + this.lanes[1]!.rows + this.lanes[2]!.rows
   }
 
+  /** The lane that all members are in; -1 when there are several. */
+  get onlyLane(): number {
+    let only = -1
+    for (let i = 0; i < PRIORITIES; i++) {
+      if (this.lanes[i]!.length === 0) continue
+      if (only !== -1) return -1
+      only = i
+    }
+    return only
+  }
+
   get isEmpty(): boolean {
     return this.lanes[0]!.length === 0 && this.lanes[1]!.length === 0 && this.lanes[2]!.length === 0
   }
@@ -159,7 +170,7 @@ export class Group {
 
 export class Waiting {
   readonly #groups = new Map<ShapeKey, Group>()
-  /** The last group that became empty: the usual model has one shape, and need not make a group for each batch. */
+  /** The last group that became empty, which stays: the usual model has one shape, and need not make a group for each batch. */
   #spare: Group | undefined
   /** Rows that ran of each priority, divided by its weight. */
   readonly #served: number[] = [0, 0, 0]
@@ -172,11 +183,11 @@ export class Waiting {
   constructor(private readonly maxWaitMs: number) {}
 
   get isEmpty(): boolean {
-    return this.#groups.size === 0
+    return this.#laneRows[0] === 0 && this.#laneRows[1] === 0 && this.#laneRows[2] === 0
   }
 
   get shapes(): number {
-    return this.#groups.size
+    return this.#groups.size - (this.#spare?.isEmpty === true ? 1 : 0)
   }
 
   /** See `Lane.rowsBefore`; over all shapes. */
@@ -197,7 +208,7 @@ export class Waiting {
     member.order = this.#arrivals++
     let group = this.#groups.get(key)
     if (group === undefined) {
-      group = this.#spare?.key === key ? this.#spare : new Group(key, bucket)
+      group = new Group(key, bucket)
       this.#groups.set(key, group)
     }
     const { priority } = member
@@ -216,12 +227,12 @@ export class Waiting {
 
   /** The group that is next; each answer counts as a run that begins with it. */
   next(nowMs: number): Group | undefined {
-    if (this.#groups.size === 0) return undefined
+    if (this.isEmpty) return undefined
     // The other runs keep priorities alive where so much waits that everyone ages.
     const aged = this.#isAgedTurn ? undefined : this.#soonest(0, PRIORITIES, nowMs)
     this.#isAgedTurn = aged !== undefined
     if (aged !== undefined) return aged
-    if (this.#groups.size === 1) return this.#groups.values().next().value
+    if (this.#groups.size === 1) return this.#spare ?? this.#groups.values().next().value
     const priority = this.#nextPriority(this.#served, this.#laneRows)
     return this.#soonest(priority, priority + 1, Number.POSITIVE_INFINITY)
   }
@@ -257,6 +268,18 @@ export class Waiting {
     const at = this.#taken
     at[0] = at[1] = at[2] = 0
     let rows = 0
+    const only = group.onlyLane
+    if (only !== -1) {
+      const lane = lanes[only]!
+      let i = 0
+      for (; i < lane.length && rows < maxRows; i++) {
+        const member = lane.at(i)
+        order.push(member)
+        rows += member.rows
+      }
+      at[only] = i
+      return order
+    }
     while (this.#isAgedTurn && rows < maxRows) {
       let best = -1
       for (let i = 0; i < PRIORITIES; i++) {
@@ -340,8 +363,8 @@ export class Waiting {
 
   /** Shapes are the callers' choice, so groups that are empty must not pile up. */
   #forgetIfEmpty(group: Group): void {
-    if (!group.isEmpty) return
-    this.#groups.delete(group.key)
+    if (!group.isEmpty || group === this.#spare) return
+    if (this.#spare?.isEmpty === true) this.#groups.delete(this.#spare.key)
     this.#spare = group
   }
 }
