@@ -79,6 +79,7 @@ class PrimaryProcess implements RunningPrimary {
   readonly #loaded = new Gathering()
   readonly #retiring = new Map<number, Member>()
   #wereReady = false
+  #toldReady = false
   #isStopping = false
   #closed: Promise<void> | undefined
 
@@ -277,6 +278,8 @@ class PrimaryProcess implements RunningPrimary {
 
   #tellReadiness(): void {
     const isReady = this.isReady()
+    if (isReady === this.#toldReady) return
+    this.#toldReady = isReady
     for (const { channel } of this.#joined()) channel.tell('areReady', isReady)
   }
 

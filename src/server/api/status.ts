@@ -21,6 +21,7 @@ const Status = Type.Object({
   }),
   pid: Type.Integer({ description: 'Of the process to stop' }),
   processes: Type.Integer({ description: 'That serve the port' }),
+  worker: orNull('integer', { description: 'Which of several processes answers, counted from 1' }),
 })
 
 export function statusRoutes(api: Api, { app }: ServerContext): void {
@@ -44,6 +45,7 @@ export function statusRoutes(api: Api, { app }: ServerContext): void {
       log: { durableThrough: app.log.durableThrough() },
       pid: app.peers?.pid ?? process.pid,
       processes: app.peers?.processes ?? 1,
+      worker: app.peers?.number ?? null,
     }),
   )
 }
