@@ -324,6 +324,8 @@ export class Waiting {
       this.#laneRows[i]! -= rows
       taken += rows
     }
+    // Whoever has left keeps no memory here.
+    this.#order.length = 0
     this.#forgetIfEmpty(group)
     return taken
   }
@@ -349,6 +351,7 @@ export class Waiting {
 
   /** Takes out every member for which `leaves` says so. */
   removeWhere(leaves: (member: Member) => boolean): void {
+    this.#order.length = 0
     for (const group of this.#groups.values()) {
       for (let i = 0; i < PRIORITIES; i++) {
         const lane = group.lanes[i]!
