@@ -2,7 +2,7 @@
 // Everything odd about the Node binding stays in this file. It is called directly, not through the package's InferenceSession,
 // whose run waits for another turn of the event loop and copies its results: 28 µs against 20 for a tiny model (2026-11-22).
 import { isMainThread } from 'node:worker_threads'
-import type { InferenceSession, Tensor } from 'onnxruntime-common'
+import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common'
 import type { Binding } from 'onnxruntime-node/dist/binding.js'
 import type { DataType, TensorData } from '../../tensor/index.js'
 import { narrowToBf16, widenBf16 } from './bf16.js'
@@ -82,7 +82,7 @@ export class OnnxSession {
     const outputs: RawTensor[] = []
     for (let i = 0; i < count; i++) {
       const { sessionName, datatype } = this.outputs[wanted?.[i] ?? i]!
-      outputs.push(fromOrt(datatype, results[sessionName] as Tensor))
+      outputs.push(fromOrt(datatype, results[sessionName] as unknown as RuntimeTensor))
     }
     return outputs
   }
@@ -103,14 +103,19 @@ function toOrt(datatype: DataType, { shape, data }: RawTensor): Tensor {
 const SILENT = 4
 const RUN_OPTIONS: InferenceSession.RunOptions = { logSeverityLevel: SILENT }
 
-function fromOrt(datatype: DataType, { dims, data }: Tensor): RawTensor {
-  if (datatype === 'BF16') return { shape: dims, data: narrowToBf16(data as Float32Array) }
-  if (datatype === 'FP16') {
-    // A Float16Array from Node 24 on.
-    const half = data as Uint16Array
-    return { shape: dims, data: new Uint16Array(half.buffer, half.byteOffset, half.length) }
+/** What the runtime makes of each output, in place of the package's Tensor, which checks and converts what it is given. */
+class RuntimeTensor implements RawTensor {
+  readonly data: RawData
+  readonly shape: readonly number[]
+
+  constructor(_type: string, data: RawData, dims: readonly number[]) {
+    this.data = data
+    this.shape = dims
   }
-  return { shape: dims, data: data as RawData }
+}
+
+function fromOrt(datatype: DataType, tensor: RuntimeTensor): RawTensor {
+  return datatype === 'BF16' ? { shape: tensor.shape, data: narrowToBf16(tensor.data as Float32Array) } : tensor
 }
 
 let loading: Promise<Runtime> | undefined
@@ -124,12 +129,9 @@ export function loadRuntime(): Promise<Runtime> {
 async function importRuntime(): Promise<Runtime> {
   try {
     // Not its default export, which loaders that follow __esModule (tsx, bundlers) do not have.
-    const [{ Tensor }, runtime] = await Promise.all([
-      import('onnxruntime-common'),
-      import('onnxruntime-node/dist/binding.js'),
-    ])
+    const runtime = await import('onnxruntime-node/dist/binding.js')
     // What the package's initOrt does, but silent from the first line on.
-    runtime.binding.initOrtOnce(SILENT, Tensor, isMainThread)
+    runtime.binding.initOrtOnce(SILENT, RuntimeTensor as unknown as TensorConstructor, isMainThread)
     return runtime
   } catch (error) {
     throw fail('RUNTIME_MISSING', { platform: `${process.platform}/${process.arch}`, reason: reasonOf(error) })
