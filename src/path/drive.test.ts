@@ -55,6 +55,7 @@ function served(model: string, { call, expectedMs, cost, signature = SIGNATURE }
   return {
     ref,
     key: `${model}/1`,
+    kind: 'onnx',
     digest: 'sha256:0',
     signature,
     manifest: { features: undefined, outputs: { p: 'probabilities' }, cost } as never,

@@ -24,6 +24,7 @@ function served(model: string, number: number, call: () => Promise<LeafResult>):
   return {
     ref,
     key: `${model}/${number}`,
+    kind: 'onnx',
     digest: `sha256:${model}`,
     signature: { inputs: [spec('x')], outputs: [spec('y')], batchAxis: 0 },
     manifest: { features: ['a', 'b', 'c'] } as never,

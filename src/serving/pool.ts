@@ -121,6 +121,7 @@ export function createPool(options: PoolOptions): Pool {
         ref,
         key: versionKey(ref),
         digest: artifact.digest,
+        kind: artifact.backend,
         signature: callerSignature(ref.model, manifest.batching, signature),
         manifest,
         labels,

@@ -125,6 +125,8 @@ export interface ServedVersion {
   /** `fraud/2`, kept because each record carries it. */
   readonly key: string
   readonly digest: string
+  /** Kind of its backend: `onnx` or `script`. */
+  readonly kind: string
   readonly signature: Signature
   readonly manifest: ModelManifest
   /** From model.json, or else from the graph. */

@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type CliServer, headrace, headraceJson, LONG, makeFolder, ROOT, startServe } from './support.js'
+import { type CliServer, headrace, headraceJson, LONG, makeFolder, ROOT, SHOP, startServe } from './support.js'
 
 const { folder, remove } = makeFolder(['fraud', 'purchase-intent'])
 let server: CliServer
@@ -154,6 +154,26 @@ describe('headrace models, endpoints and decisions', LONG, () => {
     expect((await run('models', 'unalias', 'fraud', 'champion')).status).toBe(0)
     expect((await run('decisions', 'verify')).stdout).toMatch(/^\d+ decisions, the chain holds\./)
     expect(await run('decisions', 'show', 'nope')).toMatchObject({ status: 3 })
+  })
+
+  it('push a script into the models folder, never over HTTP', async () => {
+    const file = join(SHOP, 'models/fraud-rule/1/model.ts')
+    expect(await json('models', 'push', 'rule', file)).toMatchObject({ model: 'rule', version: 1 })
+    expect(readFileSync(join(folder, 'models/rule/1/model.ts'))).toEqual(readFileSync(file))
+    await expect
+      .poll(async () => (await run('predict', 'rule', '--file', 'samples/fraud.json')).stdout, { timeout: 20_000 })
+      .toMatch(/\(rule\/1, id /)
+    expect(await run('models', 'push', 'rule', file, '--server', server.url)).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/^CLI_SCRIPT_NOT_SENT/),
+    })
+    const body = readFileSync(file)
+    const headers = { 'content-type': 'application/octet-stream' }
+    const upload = await fetch(`${server.url}/api/v1/models/rule/versions`, { method: 'POST', headers, body })
+    expect(await upload.json()).toMatchObject({
+      code: 'REGISTRY_NOT_ONNX',
+      error: expect.stringContaining('not taken over HTTP'),
+    })
   })
 
   it('push a version, refuse the same again, and push it all the same when asked to', async () => {

@@ -69,6 +69,7 @@ describe('the Open Inference Protocol', () => {
     const { json } = await get('/v2/models/fraud?ignored=1')
     expect(json).toMatchObject({ name: 'fraud', versions: ['1', '2'], platform: 'onnxruntime_onnx' })
     expect(json.inputs).toContainEqual({ name: 'amount', datatype: 'FP32', shape: [-1, 1] })
+    expect((await get('/v2/models/fraud-rule')).json).toMatchObject({ platform: 'headrace_script' })
     expect(json.inputs).toContainEqual({ name: 'country', datatype: 'BYTES', shape: [-1, 1] })
     expect((await get('/v2/models/fraud/versions/1')).json.inputs).toEqual(json.inputs)
   })

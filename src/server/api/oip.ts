@@ -46,11 +46,12 @@ export function oipRoutes(api: Api, context: ServerContext): void {
   function metadata(name: string, version: number | undefined): string {
     const { reference } = destination(context, { protocol: 'oip', name, version })
     const { model } = reference.ref
+    const platform = reference.kind === 'onnx' ? 'onnxruntime_onnx' : `headrace_${reference.kind}`
     const versions = app.pool
       .statuses()
       .filter(({ ref, state }) => ref.model === model && state === 'ready')
       .map(({ ref }) => ref.version)
-    return encodeModelMetadata({ name, versions, platform: 'onnxruntime_onnx', signature: reference.signature })
+    return encodeModelMetadata({ name, versions, platform, signature: reference.signature })
   }
 
   api.get(
