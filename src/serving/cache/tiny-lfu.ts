@@ -13,12 +13,18 @@ const PROBATION = 2
 const PROTECTED = 3
 
 const FIRST_WINDOW_SHARE = 0.01
+const MAX_WINDOW_SHARE = 0.95
 const PROTECTED_SHARE = 0.8
-/** Of the climber, all as in Caffeine: requests per step and entry, first step, its decay, and the change that begins anew. */
-const SAMPLE_PER_ENTRY = 10
-const STEP_SHARE = 0.0625
-const STEP_DECAY = 0.98
-const RESTART_CHANGE = 0.05
+/**
+ * Of the climber: requests per step, for each entry and at least; the first step, its decay, and the change that begins anew.
+ * Shorter samples and longer steps than Caffeine's (10, 0.0625, 0.98, 0.05), which follow traffic that turns to recent keys too
+ * late: 0.70 instead of 0.39 hits there, 0.63 instead of 0.64 for Zipf 0.9 (bench/cache, 8,000 entries, 22 November 2026).
+ */
+const SAMPLE_PER_ENTRY = 2
+const LEAST_SAMPLE = 5000
+const STEP_SHARE = 0.125
+const STEP_DECAY = 0.95
+const RESTART_CHANGE = 0.03
 /** A candidate this frequent is let in by chance although its victim seems more so: else one could be kept out by forged keys. */
 const CHANCE_FREQUENCY = 6
 const CHANCE = 1 / 128
@@ -51,7 +57,7 @@ export class TinyLfu<N extends CacheNode> {
     this.#evicted = evicted
     this.#maxWindowBytes = Math.floor(maxBytes * FIRST_WINDOW_SHARE)
     this.#maxProtectedBytes = Math.floor((maxBytes - this.#maxWindowBytes) * PROTECTED_SHARE)
-    this.#stepBytes = -maxBytes * STEP_SHARE
+    this.#stepBytes = maxBytes * STEP_SHARE
   }
 
   get bytes(): number {
@@ -158,7 +164,7 @@ export class TinyLfu<N extends CacheNode> {
   }
 
   #countRequest(): void {
-    if (++this.#requests >= Math.max(1000, SAMPLE_PER_ENTRY * this.#entries)) this.#climb()
+    if (++this.#requests >= Math.max(LEAST_SAMPLE, SAMPLE_PER_ENTRY * this.#entries)) this.#climb()
   }
 
   /** Goes on in the direction in which the hit rate rose, and turns round when it fell. */
@@ -176,7 +182,7 @@ export class TinyLfu<N extends CacheNode> {
 
   #moveWindow(stepBytes: number): void {
     const least = Math.floor(this.maxBytes * FIRST_WINDOW_SHARE)
-    const most = Math.floor(this.maxBytes * 0.8)
+    const most = Math.floor(this.maxBytes * MAX_WINDOW_SHARE)
     this.#maxWindowBytes = Math.min(most, Math.max(least, Math.floor(this.#maxWindowBytes + stepBytes)))
     this.#maxProtectedBytes = Math.floor((this.maxBytes - this.#maxWindowBytes) * PROTECTED_SHARE)
     const [, window, probation, kept] = this.#lists
