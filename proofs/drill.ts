@@ -5,8 +5,9 @@ import { rm } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { median } from '../bench/support/report.js'
 import { buildModel, linearModel, node, value } from '../test/support/onnx-models.js'
+import { redisMissing, startRedis } from '../test/support/redis.js'
 import type { Proof } from './proof.js'
-import { type Seen, Stage, User } from './support/drill/stage.js'
+import { bodyFor, type Seen, Stage, User } from './support/drill/stage.js'
 
 /** What a drill measured, milliseconds; undefined: there is nothing to detect, or to recover. */
 interface Timing {
@@ -24,6 +25,7 @@ interface Drill {
   readonly answered: number
   /** Flags and environment of the server it needs; default one process. */
   readonly server?: readonly string[]
+  readonly usesRedis?: true
   run(stage: Stage): Promise<Timing>
 }
 
@@ -49,6 +51,48 @@ function guarded(fault: string, body: object, isNew: (seen: Seen) => boolean): D
     return { detectedMs, recoveredMs, seen: user.seen }
   }
 }
+
+/** Breaks what servers share answers through. */
+function withoutRedis(fault: object): Drill['run'] {
+  const circuit = 'ml_cache_shared_breaker{tier="redis"}'
+  return async (stage) => {
+    const user = new User(stage, 'cached', 10, true)
+    const isUsual = ({ status }: Seen) => status === 200
+    await user.steady(performance.now(), 'the usual answer', isUsual)
+    const brokenMs = performance.now()
+    await stage.inject('redis', fault)
+    const detectedMs = await stage.until(brokenMs, 'an open circuit', async () => (await stage.metric(circuit)) === 2)
+    await sleep(HOLD_MS)
+    const healedMs = performance.now()
+    await stage.heal()
+    const recoveredMs = await stage.until(healedMs, 'a closed circuit', async () => (await stage.metric(circuit)) === 0)
+    await user.end()
+    return { detectedMs, recoveredMs, seen: user.seen }
+  }
+}
+
+/** A thousand identical requests while the model is slow: who is not the first waits for the first one's answer. */
+async function stampede(stage: Stage): Promise<Timing> {
+  const runs = 'ml_batch_size_sum{model="echo",version="1"}'
+  await stage.inject('delay', { model: 'echo', version: 1, ms: 1000 })
+  const before = await stage.metric(runs)
+  const body = bodyFor(performance.now())
+  const seen = await Promise.all(
+    Array.from({ length: STAMPEDE }, async (): Promise<Seen> => {
+      const sentMs = performance.now()
+      const headers = { 'Content-Type': 'application/json' }
+      const response = await fetch(`${stage.url}/v2/models/cached/infer`, { method: 'POST', headers, body })
+      await response.arrayBuffer()
+      return { sentMs, endedMs: performance.now(), status: response.status, code: undefined, value: undefined }
+    }),
+  )
+  await stage.heal()
+  const rows = (await stage.metric(runs)) - before
+  if (rows !== 1) throw new Error(`${STAMPEDE} identical requests made the model run ${rows} rows`)
+  return { detectedMs: undefined, recoveredMs: undefined, seen }
+}
+
+const STAMPEDE = 1000
 
 const drills: readonly Drill[] = [
   {
@@ -222,6 +266,26 @@ const drills: readonly Drill[] = [
     },
   },
   {
+    failure: 'Redis is gone',
+    sees: 'answers are not shared; a circuit bypasses it, and probes it until it is back',
+    answered: 1,
+    usesRedis: true,
+    run: withoutRedis({ mode: 'drop' }),
+  },
+  {
+    failure: 'Redis is slow',
+    sees: 'a request waits for it once, for `serving.cache.sharedTimeoutMs` at most; then a circuit bypasses it',
+    answered: 1,
+    usesRedis: true,
+    run: withoutRedis({ mode: 'slow', ms: 500 }),
+  },
+  {
+    failure: 'A cache stampede',
+    sees: 'identical requests at once cost one run of the model',
+    answered: 1,
+    run: stampede,
+  },
+  {
     failure: 'The disk is full',
     sees: 'predictions are answered and their records wait in memory; what promises a durable record, and decisions, get 503',
     answered: 1,
@@ -299,15 +363,17 @@ export const proof: Proof = {
   async run({ count, progress }) {
     const failures: string[] = []
     const timings = new Map<Drill, Timing[]>()
+    const redis = redisMissing() === undefined ? await startRedis() : undefined
     for (let round = 1; round <= count; round++) {
       let stage: Stage | undefined
       let flags = ''
       try {
         for (const drill of drills) {
-          const needed = (drill.server ?? []).join(' ')
+          if (drill.usesRedis && redis === undefined) continue
+          const needed = [...(drill.server ?? []), drill.usesRedis ? 'redis' : ''].join(' ')
           if (stage === undefined || needed !== flags) {
             await stage?.close()
-            stage = await Stage.open(drill.server)
+            stage = await Stage.open(drill.server, drill.usesRedis ? { REDIS_URL: redis!.url } : {})
             flags = needed
           }
           try {
@@ -327,6 +393,7 @@ export const proof: Proof = {
       }
       progress(round)
     }
+    await redis?.kill()
     const figures: Record<string, string> = {}
     const rows: string[] = []
     for (const drill of drills) {

@@ -1,9 +1,11 @@
 // kill -9 at random moments under load: what was acknowledged must be in the log, once, and every restart must be clean.
+import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { type Subject, startScript } from '../bench/support/servers.js'
 import { type Random, seededRandom } from '../dist/core/index.js'
 import { readRecords } from '../dist/log/index.js'
@@ -20,50 +22,58 @@ interface Acknowledged {
   readonly decisions: Map<number, string>
 }
 
-export const proof: Proof = {
-  claim:
-    'Killed at any moment under load, the server loses and duplicates nothing it acknowledged, and starts again cleanly.',
-  fullCount: 200,
-  async run({ count, seed, progress }) {
-    const random = seededRandom(seed)
-    const dataDir = await mkdtemp(path.join(tmpdir(), 'headrace-durability-'))
-    const acknowledged: Acknowledged = { predictions: new Set(), decisions: new Map() }
-    const failures: string[] = []
-    let slowestStartMs = 0
-    try {
-      for (let round = 1; round <= count && failures.length < 10; round++) {
-        const startedMs = performance.now()
-        const server = await start(dataDir)
-        slowestStartMs = Math.max(slowestStartMs, performance.now() - startedMs)
-        await killUnderLoad(server, random, acknowledged)
-        progress(round)
+export const proof = durability(
+  'Killed at any moment under load, the server loses and duplicates nothing it acknowledged, and starts again cleanly.',
+  1,
+)
+
+export function durability(claim: string, processes: number): Proof {
+  return {
+    claim,
+    fullCount: 200,
+    async run({ count, seed, progress }) {
+      const random = seededRandom(seed)
+      const dataDir = await mkdtemp(path.join(tmpdir(), 'headrace-durability-'))
+      const acknowledged: Acknowledged = { predictions: new Set(), decisions: new Map() }
+      const failures: string[] = []
+      let slowestStartMs = 0
+      try {
+        for (let round = 1; round <= count && failures.length < 10; round++) {
+          const startedMs = performance.now()
+          const server = await start(dataDir, processes)
+          slowestStartMs = Math.max(slowestStartMs, performance.now() - startedMs)
+          await killUnderLoad(server, processes, random, acknowledged)
+          progress(round)
+        }
+        failures.push(...(await verify(dataDir, processes, acknowledged)))
+      } catch (error) {
+        failures.push(`a restart was not clean: ${error instanceof Error ? error.message : error}`)
+      } finally {
+        await rm(dataDir, { recursive: true, force: true })
       }
-      failures.push(...(await verify(dataDir, acknowledged)))
-    } catch (error) {
-      failures.push(`a restart was not clean: ${error instanceof Error ? error.message : error}`)
-    } finally {
-      await rm(dataDir, { recursive: true, force: true })
-    }
-    return {
-      failures,
-      figures: {
-        kills: count,
-        acknowledgedPredictions: acknowledged.predictions.size,
-        acknowledgedDecisions: acknowledged.decisions.size,
-        slowestStartMs: Math.round(slowestStartMs),
-      },
-    }
-  },
+      return {
+        failures,
+        figures: {
+          kills: processes === 1 ? count : 2 * count,
+          acknowledgedPredictions: acknowledged.predictions.size,
+          acknowledgedDecisions: acknowledged.decisions.size,
+          slowestStartMs: Math.round(slowestStartMs),
+        },
+      }
+    },
+  }
 }
 
-async function start(dataDir: string): Promise<Subject> {
-  const starting = startScript(new URL('../bench/support/headrace-child.mjs', import.meta.url), [project], {
+async function start(dataDir: string, processes: number): Promise<Subject> {
+  const script = processes === 1 ? 'headrace-child.mjs' : 'headrace-group-child.mjs'
+  const starting = startScript(new URL(`../bench/support/${script}`, import.meta.url), [project], {
     HEADRACE_STORE_DATA_DIR: dataDir,
+    HEADRACE_SERVER_PROCESSES: String(processes),
     HEADRACE_SERVER_PORT: '0',
     HEADRACE_SERVER_LOG_LEVEL: 'warn',
   })
-  const late = sleep(READY_LIMIT_MS, undefined, { ref: false }).then(() => {
-    throw new Error(`not ready within ${READY_LIMIT_MS} ms`)
+  const late = sleep(READY_LIMIT_MS * processes, undefined, { ref: false }).then(() => {
+    throw new Error(`not ready within ${READY_LIMIT_MS * processes} ms`)
   })
   const server = await Promise.race([starting, late])
   // The routes beside prediction load after the models: decisions are to be under way from the first moment.
@@ -71,8 +81,13 @@ async function start(dataDir: string): Promise<Subject> {
   return server
 }
 
-/** Load from several connections until the process is killed, 0 to 400 ms after the first answer. */
-async function killUnderLoad(server: Subject, random: Random, acknowledged: Acknowledged): Promise<void> {
+/** Load from several connections until the process is killed, 0 to 400 ms after the first answer; one of its workers before it. */
+async function killUnderLoad(
+  server: Subject,
+  processes: number,
+  random: Random,
+  acknowledged: Acknowledged,
+): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS + 1 })
   let isDead = false
   const predict = async () => {
@@ -96,10 +111,20 @@ async function killUnderLoad(server: Subject, random: Random, acknowledged: Ackn
   }
   const load = [...Array.from({ length: CONNECTIONS }, predict), decide()]
   await sleep(random.next() * 400)
+  if (processes > 1) {
+    const workers = await childrenOf(server.pid)
+    process.kill(workers[Math.floor(random.next() * workers.length)]!, 'SIGKILL')
+    await sleep(random.next() * 400)
+  }
   process.kill(server.pid, 'SIGKILL')
   isDead = true
   await Promise.all(load)
   agent.destroy()
+}
+
+async function childrenOf(pid: number): Promise<number[]> {
+  const { stdout } = await promisify(execFile)('pgrep', ['-P', String(pid)])
+  return stdout.trim().split('\n').map(Number)
 }
 
 const PREDICT_BODY = JSON.stringify({
@@ -139,9 +164,9 @@ function send(
 }
 
 /** Starts once more, checks the decisions over HTTP, stops in good order, and reads the whole log. */
-async function verify(dataDir: string, { predictions, decisions }: Acknowledged): Promise<string[]> {
+async function verify(dataDir: string, processes: number, { predictions, decisions }: Acknowledged): Promise<string[]> {
   const failures: string[] = []
-  const server = await start(dataDir)
+  const server = await start(dataDir, processes)
   try {
     const chain = await get<{ ok: boolean }>(server, 'verify')
     if (!chain.ok) failures.push(`the decision chain is broken: ${JSON.stringify(chain)}`)

@@ -3,6 +3,8 @@ import { constant, defineProject, fallback, version } from 'headrace'
 // `echo` answers 1, 2, … times its input by version, so that an answer says who gave it.
 export default defineProject({
   name: 'drill',
+  // Users of the cached endpoint never ask the same twice, so that each of them asks the shared tier.
+  serving: { cache: { switchOffHitRate: 0 } },
   endpoints: {
     guarded: {
       route: fallback({
@@ -17,6 +19,7 @@ export default defineProject({
     },
     alone: { route: version('echo', 2), deadlineMs: 300 },
     busy: { route: version('busy', 1), deadlineMs: 2000 },
+    cached: { route: version('echo', 1), deadlineMs: 2000, cache: {} },
     durable: { route: version('echo', 1), deadlineMs: 2000, log: { ack: 'before-reply' } },
   },
 })

@@ -150,11 +150,14 @@ export class User {
   readonly #agent = new Agent({ keepAlive: true })
   readonly #timer: NodeJS.Timeout
   #open = 0
+  #asked = 0
 
   constructor(
     private readonly stage: Stage,
     private readonly endpoint: string,
     everyMs = EVERY_MS,
+    /** Whether each question is another one. */
+    private readonly isNew = false,
   ) {
     this.#timer = setInterval(() => this.#ask(), everyMs)
   }
@@ -212,11 +215,13 @@ export class User {
     )
     outgoing.on('timeout', () => outgoing.destroy())
     outgoing.on('error', () => end(0, ''))
-    outgoing.end(BODY)
+    outgoing.end(bodyFor(this.isNew ? ++this.#asked : 10))
   }
 }
 
-const BODY = JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 1], data: [10] }] })
+export function bodyFor(x: number): string {
+  return JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 1], data: [x] }] })
+}
 
 function firstValue(text: string): number | undefined {
   const { outputs } = JSON.parse(text) as { outputs: { data: number[] }[] }
