@@ -48,5 +48,9 @@ export async function work(faces: Faces): Promise<void> {
 }
 
 export function addWorker(program: Command, faces: Faces): void {
-  program.command('worker', { hidden: true }).action(() => work(faces))
+  program
+    .command('worker', { hidden: true })
+    .description('one of the processes that "headrace serve --processes" starts')
+    .addHelpText('after', '\nIt is started by its primary:\n\nExample:\n  headrace serve --processes 2\n')
+    .action(() => work(faces))
 }
