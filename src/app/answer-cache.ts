@@ -1,11 +1,9 @@
 // The cache of an app: its budgets, the tiers it shares answers through, and the decisions that switch it off and on.
-import type { EndpointName, Platform } from '../core/index.js'
-import type { Actor, Decision, Evidence } from '../decisions/index.js'
+import type { Platform } from '../core/index.js'
+import type { Actor } from '../decisions/index.js'
 import { AnswerCache, cacheSwitch, chainTiers, createKeyValueTier, type SharedTier } from '../serving/index.js'
 import { createRedisKeyValue } from '../store/index.js'
-import type { App } from './app.js'
 import type { Engines } from './engines.js'
-import { AppErrors } from './errors.js'
 import type { ProjectConfig } from './project.js'
 
 const HIT_RATE: Actor = { kind: 'rule', name: 'cache-hit-rate' }
@@ -57,18 +55,4 @@ export function followSwitches(cache: AnswerCache, engines: Engines): void {
   const { cacheSwitches } = engines.registry()
   for (const [endpoint, isOn] of cacheSwitches) cache.switch(endpoint, isOn)
   for (const endpoint of cache.switchedOff()) if (!cacheSwitches.has(endpoint)) cache.switch(endpoint, true)
-}
-
-/** A person switches an endpoint's cache. Throws PATH_ENDPOINT_NOT_FOUND, APP_CACHE_NOT_DECLARED. */
-export async function switchCache(
-  app: App,
-  endpoint: string,
-  isOn: boolean,
-  evidence: Evidence,
-  by: Actor,
-): Promise<Decision> {
-  const { name, cache } = app.endpoints.get(endpoint)
-  if (cache === undefined) throw AppErrors.CACHE_NOT_DECLARED({ endpoint: name })
-  const hitRate = app.cache.hitRate(name as EndpointName)
-  return app.decide(cacheSwitch(name, isOn), hitRate === undefined ? evidence : { ...evidence, hitRate }, by)
 }

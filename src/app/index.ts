@@ -16,7 +16,6 @@ export {
   version,
 } from '../route/index.js'
 export { defineScript } from '../serving/index.js'
-export { switchCache } from './answer-cache.js'
 export { type App, createApp } from './app.js'
 export type { Chaos, FaultView } from './chaos/chaos.js'
 export { ChaosErrors } from './chaos/errors.js'
@@ -28,4 +27,5 @@ export { AppErrors, ConfigErrors, type ConfigProblem, ProcessErrors } from './er
 export { type LoadedProject, type LoadOptions, loadProject } from './load-project.js'
 export { connectToPrimary, type Primary, type RunningPrimary, startPrimary } from './processes.js'
 export { defineProject, type ProjectConfig, type ProjectInput } from './project.js'
+export { switchCache } from './switch-cache.js'
 export { type EndpointView, endpointViews, type ModelView, modelViews, rowSchema, type VersionView } from './views.js'

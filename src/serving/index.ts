@@ -1,7 +1,8 @@
 // Floor 2. Runs model versions: backends, the pool that loads them, and the batcher between a call and a run.
 // A route calls a Leaf (cache, then batch, then run); a Backend sees only tensors.
 // Nothing here knows about protocols, endpoints or where versions come from.
-export { AnswerCache, type AnswerCacheOptions } from './cache/answer-cache.js'
+export { AnswerCache } from './cache/answer-cache.js'
+export type { AnswerCacheOptions } from './cache/cache-core.js'
 export { cachePolicy, endpointCacheSchema } from './cache/config.js'
 export type { SwitchOffRule, UselessCache } from './cache/endpoint-cache.js'
 export { type CacheHub, type CacheHubOptions, createCacheHub, type HubReply, hubTier } from './cache/hub.js'

@@ -4,10 +4,10 @@ import { HeadraceError, type ModelName, type VersionRef, versionKey } from '../c
 import { Deadline } from '../flow/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
 import { ServingErrors } from './errors.js'
-import { createLeaf, type PooledLeaf } from './leaf.js'
+import { createLeaf } from './leaf.js'
 import { createServingMetrics, type VersionMetrics } from './metrics.js'
 import { callerSignature } from './padding.js'
-import type { Backend, Pool, PoolOptions, ServedVersion, VersionState, VersionStatus } from './types.js'
+import type { Backend, Pool, PooledLeaf, PoolOptions, ServedVersion, VersionState, VersionStatus } from './types.js'
 import { warmUp } from './warmup.js'
 
 /** A version and all that belongs to it, from the start of its load to the end of its unload. */

@@ -10,7 +10,6 @@ import type {
 } from '../core/index.js'
 import type { Deadline } from '../flow/index.js'
 import type { ModelManifest, Signature, TensorMap, VersionArtifact } from '../tensor/index.js'
-import type { AnswerCache } from './cache/answer-cache.js'
 
 export interface RunContext {
   readonly deadline: Deadline
@@ -116,6 +115,29 @@ export interface Leaf {
   expectedMs?(rows: number): number | undefined
 }
 
+/** A leaf as the pool holds it. */
+export interface PooledLeaf extends Leaf {
+  /** Drops queued calls whose input says `cancelled`. */
+  dropCancelled(): void
+  /** Resolves when every call has its answer, and refuses all that come after that. */
+  close(): Promise<void>
+}
+
+/** What the answers of a version depend on. */
+export interface VersionIdentity {
+  readonly version: VersionRef
+  readonly digest: string
+  /** Of the backend that runs it. */
+  readonly kind: string
+  readonly manifest: ModelManifest
+}
+
+/** Keeps answers in front of leaves. */
+export interface LeafCache {
+  /** Puts a leaf behind the cache; closing what it returns closes the leaf and drops its answers. */
+  front(inner: PooledLeaf, identity: VersionIdentity): PooledLeaf
+}
+
 /** `unready`: loaded, but a run hangs; `unloaded` is only seen by watchers, as a version's last state. */
 export type VersionState = 'loading' | 'ready' | 'unready' | 'failed' | 'unloading' | 'unloaded'
 
@@ -178,7 +200,7 @@ export interface PoolOptions {
   /** By backend kind: `onnx`. */
   readonly factories: ReadonlyMap<string, BackendFactory>
   /** Keeps answers of endpoints with a cache policy; without it every call asks its model. */
-  readonly cache?: AnswerCache | undefined
+  readonly cache?: LeafCache | undefined
   /** Test predictions for a version with `manifest.warmup` rows; without it, or without rows, zeros are used. */
   readonly warmupInputs?: (artifact: VersionArtifact, signature: Signature) => readonly TensorMap[]
   /** Runs a callback at the end of this turn of the event loop; default `setImmediate`. */

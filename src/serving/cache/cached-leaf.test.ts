@@ -25,7 +25,8 @@ import type { Tensor, TensorMap } from '../../tensor/index.js'
 import { createLeaf } from '../leaf.js'
 import { createServingMetrics } from '../metrics.js'
 import type { CachePolicy, LeafInput, LeafResult } from '../types.js'
-import { AnswerCache, type AnswerCacheOptions } from './answer-cache.js'
+import { AnswerCache } from './answer-cache.js'
+import type { AnswerCacheOptions } from './cache-core.js'
 
 const POLICY: CachePolicy = {
   endpoint: 'e' as EndpointName,

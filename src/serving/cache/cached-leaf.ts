@@ -2,30 +2,19 @@
 import { createHash } from 'node:crypto'
 import type { EndpointName, VersionRef } from '../../core/index.js'
 import type { Deadline } from '../../flow/index.js'
-import type { ModelManifest } from '../../tensor/index.js'
-import type { PooledLeaf } from '../leaf.js'
-import type { CachePolicy, LeafInput, LeafResult } from '../types.js'
-import type { AnswerCache } from './answer-cache.js'
+import type { CachePolicy, LeafInput, LeafResult, PooledLeaf, VersionIdentity } from '../types.js'
+import type { CacheCore } from './cache-core.js'
 import { Shelf } from './shelf.js'
-
-/** What the answers of a version depend on. */
-export interface VersionIdentity {
-  readonly version: VersionRef
-  readonly digest: string
-  /** Of the backend that runs it. */
-  readonly kind: string
-  readonly manifest: ModelManifest
-}
 
 export class CachedLeaf implements PooledLeaf {
   readonly version: VersionRef
-  readonly #cache: AnswerCache
+  readonly #cache: CacheCore
   readonly #inner: PooledLeaf
   readonly #identity: VersionIdentity
   readonly #shelves = new Map<EndpointName, Shelf>()
   #isClosed = false
 
-  constructor(cache: AnswerCache, inner: PooledLeaf, identity: VersionIdentity) {
+  constructor(cache: CacheCore, inner: PooledLeaf, identity: VersionIdentity) {
     this.version = identity.version
     this.#cache = cache
     this.#inner = inner
@@ -51,7 +40,7 @@ export class CachedLeaf implements PooledLeaf {
   /** Gives the memory of this version's answers back at once; calls in flight are answered, and kept no more. */
   async close(): Promise<void> {
     this.#isClosed = true
-    this.#cache.retire(this)
+    this.#cache.leaves.delete(this)
     const shelves = [...this.#shelves.values()]
     for (const shelf of shelves) shelf.close()
     for (const { flights } of shelves) await flights.settle()
@@ -71,7 +60,7 @@ export class CachedLeaf implements PooledLeaf {
     const prefix = createHash('sha256').update(text).digest()
     const shelf = new Shelf(this.#cache, this.#inner, this.#identity, policy, prefix)
     this.#shelves.set(policy.endpoint, shelf)
-    this.#cache.enlist(this)
+    this.#cache.leaves.add(this)
     return shelf
   }
 }

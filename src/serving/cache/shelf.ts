@@ -3,9 +3,8 @@ import type { Clock } from '../../core/index.js'
 import { Deadline } from '../../flow/index.js'
 import type { TensorMap } from '../../tensor/index.js'
 import { isDue } from '../alarm.js'
-import type { CachePolicy, Leaf, LeafInput, LeafResult } from '../types.js'
-import type { AnswerCache } from './answer-cache.js'
-import type { VersionIdentity } from './cached-leaf.js'
+import type { CachePolicy, Leaf, LeafInput, LeafResult, VersionIdentity } from '../types.js'
+import type { CacheCore } from './cache-core.js'
 import { decodeAnswer, encodeAnswer } from './encode-answer.js'
 import type { EndpointCache } from './endpoint-cache.js'
 import { Entry } from './entry.js'
@@ -20,7 +19,7 @@ const NEVER_RENEWED = 37
 
 export class Shelf {
   readonly flights: Flights
-  readonly #cache: AnswerCache
+  readonly #cache: CacheCore
   readonly #inner: Leaf
   readonly #identity: VersionIdentity
   readonly #endpoint: EndpointCache
@@ -31,7 +30,7 @@ export class Shelf {
   #policy: CachePolicy
   #isClosed = false
 
-  constructor(cache: AnswerCache, inner: Leaf, identity: VersionIdentity, policy: CachePolicy, prefix: Uint8Array) {
+  constructor(cache: CacheCore, inner: Leaf, identity: VersionIdentity, policy: CachePolicy, prefix: Uint8Array) {
     const { tier } = cache
     const { clock } = cache.platform
     this.#cache = cache
