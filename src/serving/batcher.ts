@@ -81,6 +81,8 @@ interface Batch {
 const NOT_HELD = Number.NEGATIVE_INFINITY
 /** Shorter waits are not worth their timer. */
 const LEAST_HOLD_MS = 0.5
+/** A call that has to wait for full runs is let in if it is in time even when they take this many spreads of one of them longer. */
+const SURE_SPREADS = 3
 
 export class Batcher implements Leaf {
   readonly version: VersionRef
@@ -258,11 +260,12 @@ export class Batcher implements Leaf {
       fullRuns += more
       last -= more * maxRows
     }
-    return (
-      this.#untilFreeMs(nowMs) +
-      (fullRuns * cost.ms(this.#sizeOf(maxRows))) / slots +
-      cost.ms(this.#sizeOf(Math.ceil(last)))
-    )
+    const fullMs = cost.ms(this.#sizeOf(maxRows))
+    const waitMs = this.#untilFreeMs(nowMs) + (fullRuns * fullMs) / slots
+    if (fullRuns === 0) return waitMs + cost.ms(this.#sizeOf(Math.ceil(last)))
+    // Who comes meanwhile joins its run and makes it longer, and what each run takes longer adds up.
+    if (this.#canJoin) last = Math.min(maxRows, last + this.#load.rowsPerMs(nowMs) * waitMs)
+    return waitMs + cost.ms(this.#sizeOf(Math.ceil(last))) + SURE_SPREADS * cost.spread * fullMs
   }
 
   #untilFreeMs(nowMs: number): number {

@@ -20,6 +20,8 @@ export class CostModel {
   #rowMs = 0
   #fixedMs = 0
   #runs = 0
+  #firstRows = 0
+  #firstMs = 0
   /** Covariance of the two. */
   #rowVar = 0
   #bothVar = 0
@@ -56,7 +58,11 @@ export class CostModel {
 
   /** A run of this many rows took this long. */
   observe(rows: number, ms: number): void {
-    if (this.#runs++ === 0) {
+    // The first runs of a process or a thread take many times what all others do.
+    const showsSlowStart = this.#runs < CHANGE_RUNS && rows >= this.#firstRows && ms < this.#firstMs / 2
+    if (this.#runs++ === 0 || showsSlowStart) {
+      this.#firstRows = rows
+      this.#firstMs = ms
       // Nothing says yet how it divides: half each is wrong by a factor of two at most, up to the rows seen.
       this.#rowMs = ms / 2 / rows
       this.#fixedMs = ms / 2
@@ -64,11 +70,6 @@ export class CostModel {
       return
     }
     const expected = Math.max(this.ms(rows), 1e-6)
-    // The first runs of a process or a thread take many times what all others do.
-    if (this.#runs <= CHANGE_RUNS && ms < expected / 2) {
-      this.#startAnew(ms / expected)
-      return
-    }
     this.#drift(rows, expected)
     const off = this.#limited(ms - expected, expected)
     const rowGain = this.#rowVar * rows + this.#bothVar
