@@ -126,6 +126,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
     const chaos =
       faults &&
       createChaos({
+        clock: platform.clock,
         config,
         faults,
         engines,

@@ -1,7 +1,7 @@
 // Fault injection for tests and drills: what may be broken, for how long, and the record of it. Off unless the server was started
 // for it; then the parts that faults reach are wrapped, and nowhere else is anything known of them.
 import { isLoopback } from '../../access/index.js'
-import type { ModelName } from '../../core/index.js'
+import type { Clock, ModelName } from '../../core/index.js'
 import type { Actor, Decision } from '../../decisions/index.js'
 import type { Pool } from '../../serving/index.js'
 import type { Engines } from '../engines.js'
@@ -28,6 +28,7 @@ export interface Chaos {
 }
 
 export interface ChaosParts {
+  readonly clock: Clock
   readonly config: ProjectConfig
   readonly faults: Faults
   readonly engines: Engines
@@ -57,7 +58,7 @@ export function followFaults(faults: Faults, { change, id }: Decision): void {
   }
 }
 
-export function createChaos({ config, faults, engines, pool, killThread, hasRedis }: ChaosParts): Chaos {
+export function createChaos({ clock, config, faults, engines, pool, killThread, hasRedis }: ChaosParts): Chaos {
   const { maxDurationMs } = config.chaos
 
   engines.follow((decision) => {
@@ -66,7 +67,7 @@ export function createChaos({ config, faults, engines, pool, killThread, hasRedi
     const { fault } = readInjection(decision.change)
     if (fault.kind !== 'kill' || fault.pid !== process.pid) return
     if (fault.what === 'thread') killThread(fault.model!, fault.version ?? undefined)
-    else setTimeout(() => process.kill(process.pid, 'SIGKILL'), DEATH_AFTER_MS)
+    else clock.after(DEATH_AFTER_MS, () => process.kill(process.pid, 'SIGKILL'))
   })
 
   /** What can be told beforehand. */
