@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createMetrics } from './metrics.js'
+import { createMetrics, sumMetrics } from './metrics.js'
 
 describe('createMetrics', () => {
   it('exposes counters, gauges and cumulative histograms in the Prometheus text format', async () => {
@@ -35,5 +35,39 @@ describe('createMetrics', () => {
 
   it('adds the process metrics of Node when asked', async () => {
     expect(await createMetrics({ withProcessMetrics: true }).expose()).toContain('nodejs_eventloop_lag_seconds')
+  })
+})
+
+describe('sumMetrics', () => {
+  it('makes one exposition of several processes: sums, or what a metric asks for, series by series', async () => {
+    const snapshots = [1, 2].map((by) => {
+      const metrics = createMetrics()
+      const calls = metrics.counter({ name: 'c_total', help: 'A counter.', labels: ['code'] })
+      calls.with('ok').inc(by)
+      if (by === 2) calls.with('late').inc()
+      metrics
+        .gauge({ name: 'ready', help: 'A gauge.', together: 'min' })
+        .with()
+        .set(by - 1)
+      metrics.gauge({ name: 'waiting', help: 'A gauge.' }).with().set(by)
+      metrics
+        .histogram({ name: 'h', help: 'A histogram.', buckets: [1] })
+        .with()
+        .observe(by)
+      return metrics.snapshot()
+    })
+    const { text, snapshot } = await sumMetrics(await Promise.all(snapshots))
+    expect(text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))).toEqual([
+      'c_total{code="ok"} 3',
+      'c_total{code="late"} 1',
+      'ready 0',
+      'waiting 3',
+      'h_bucket{le="1"} 1',
+      'h_bucket{le="+Inf"} 2',
+      'h_sum 3',
+      'h_count 2',
+    ])
+    // A sum can be added to: that is how the counts of processes that ended are kept.
+    expect((await sumMetrics([snapshot, snapshot])).text).toContain('c_total{code="ok"} 6')
   })
 })
