@@ -1,9 +1,12 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { routeRunContract } from '../../test/contract/route-run.js'
 import { simulate } from '../../test/contract/route-simulation.js'
+import { arbitraryCase } from '../../test/contract/route-world.js'
 import { seededRandom } from '../core/index.js'
 import { compileRoute } from './compile.js'
 import { split, version } from './config.js'
+import type { RouteChoice } from './types.js'
 
 const half = (name: string, a = version('a', 1), b = version('b', 1)) =>
   split({
@@ -17,6 +20,35 @@ const half = (name: string, a = version('a', 1), b = version('b', 1)) =>
 
 describe('the route interpreter', () => {
   routeRunContract({ run: (given) => simulate(given) })
+
+  it('keeps every promise to its driver when the driver is late: one reply, in time or a failure, no call after it', () => {
+    fc.assert(
+      fc.property(arbitraryCase(), fc.array(fc.integer({ min: 0, max: 80 }), { minLength: 1 }), (given, lags) => {
+        let turn = 0
+        simulate(given, { lagMs: () => lags[turn++ % lags.length]! })
+      }),
+      { numRuns: 400 },
+    )
+  })
+
+  it('selects without a run what a run would call first, wherever every request makes one call', () => {
+    let selected = 0
+    fc.assert(
+      fc.property(arbitraryCase(), (given) => {
+        const { select, run } = compileRoute(given.tree)
+        if (!select) return
+        selected++
+        const context = { endpoint: 'e' as never, unit: given.unit, priority: given.priority, draw: given.draw }
+        const choices: RouteChoice[] = []
+        const leaf = select(context, choices)
+        const reference = run()
+        expect(reference.start(context)).toMatchObject({ kind: 'call', leaf })
+        expect(choices).toEqual(reference.choices)
+      }),
+      { numRuns: 1000 },
+    )
+    expect(selected).toBeGreaterThan(100)
+  })
 
   it('compiles a one-leaf tree to a direct call', () => {
     expect(compileRoute(version('fraud', 2)).direct).toEqual({ kind: 'version', model: 'fraud', version: 2 })

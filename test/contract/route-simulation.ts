@@ -20,6 +20,7 @@ export function simulate(given: Case, { lagMs = () => 0 }: SimulationOptions = {
   const run: RouteRun = compileRoute(given.tree).run()
   const calls = new Map<number, CallStep>()
   const answered = new Set<number>()
+  const cancelled = new Set<number>()
   let pending: Pending[] = []
   let shadowsHeld = 0
   let shadowsTaken = 0
@@ -115,7 +116,10 @@ export function simulate(given: Case, { lagMs = () => 0 }: SimulationOptions = {
         break
       case 'cancel': {
         const { call } = step
-        expect(calls.has(call) && !answered.has(call), 'only a call that is running is cancelled').toBe(true)
+        // One whose end the driver was late to tell may be over already.
+        expect(calls.has(call), 'only what was called is cancelled').toBe(true)
+        expect(cancelled.has(call), 'a call is cancelled once').toBe(false)
+        cancelled.add(call)
         pending = pending.filter((other) => other.step.call !== call)
         step = run.resume({ kind: 'next', nowMs })
         break
@@ -124,7 +128,9 @@ export function simulate(given: Case, { lagMs = () => 0 }: SimulationOptions = {
       case 'fail': {
         expect(end, 'there is one reply').toBeUndefined()
         if (step.kind === 'reply') {
-          expect(answered.has(step.call), 'the answer is of a call that answered').toBe(true)
+          expect(answered.has(step.call) && !cancelled.has(step.call), 'the answer is of a call that answered').toBe(
+            true,
+          )
           expect(nowMs, 'a reply is in time').toBeLessThanOrEqual(given.deadlineMs)
           expect(step.isFallback).toBe(step.fallback !== undefined)
           end = {
