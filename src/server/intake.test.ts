@@ -65,15 +65,15 @@ describe('the intake', () => {
   it('counts a large reply until its client has read it, and closes the connection of one that stops reading', () => {
     const bodies = intake(MiB)
     let stall: (() => void) | undefined
-    const response = Object.assign(new EventEmitter(), {
+    const events = new EventEmitter()
+    const response = {
       closed: false,
+      once: events.once.bind(events),
       setTimeout(_: number, callback: () => void) {
         stall = callback
       },
-      destroy() {
-        this.emit('close')
-      },
-    })
+      destroy: () => events.emit('close'),
+    }
     bodies.holdReply(response as unknown as ServerResponse, LARGE_BODY_BYTES)
     expect(bodies.heldBytes).toBe(0)
     bodies.holdReply(response as unknown as ServerResponse, 300_000)
