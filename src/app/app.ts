@@ -172,6 +172,8 @@ export async function createApp(project: LoadedProject, given: Platform, options
           await engines.sawVersion(artifact, path.relative(project.root, artifact.file))
         await pool.load(artifact)
       } catch (error) {
+        // What it needs is closed under its hands: no fault of the version.
+        if (requests.isDraining) return
         const failure = toHeadraceError(error)
         refused.set(versionKey(ref), failure)
         logger.error({ model: ref.model, version: ref.version, err: failure }, failure.message)

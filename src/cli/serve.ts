@@ -1,5 +1,6 @@
 // `headrace serve`: opens the project, listens, loads the models, and ends in good order.
 import process from 'node:process'
+import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import { createApp, type LoadedProject, type LoadOptions, loadProject, startPrimary } from '../app/index.js'
 import { createLogger, createPlatform, type Platform } from '../core/index.js'
@@ -109,8 +110,9 @@ async function listenAlone(faces: Faces, project: LoadedProject, platform: Platf
 }
 
 async function listenTogether(project: LoadedProject, platform: Platform): Promise<Listening> {
-  // The worker command of this same command line: see worker.ts.
-  const primary = await startPrimary({ project, platform, script: process.argv[1]!, args: ['worker'] })
+  // The worker command of this same command line (worker.ts), whatever has called `serve`.
+  const script = fileURLToPath(new URL('../../bin/headrace.js', import.meta.url))
+  const primary = await startPrimary({ project, platform, script, args: ['worker'] })
   return {
     url: primary.url,
     load: () => primary.loaded(),

@@ -1,7 +1,13 @@
 // The process that owns the data folder when several serve: the engines live here, workers reach them by IPC. It serves no
 // requests itself, so whatever requests do to a worker, decisions and the log go on.
 import { type AddressInfo, createServer } from 'node:net'
-import { deserializeError, type MetricsSnapshot, type Platform, type SerializedError } from '../../core/index.js'
+import {
+  deserializeError,
+  HeadraceError,
+  type MetricsSnapshot,
+  type Platform,
+  type SerializedError,
+} from '../../core/index.js'
 import type { Decision } from '../../decisions/index.js'
 import { type CacheHub, createCacheHub, defaultThreads } from '../../serving/index.js'
 import { type OpenedEngines, openEngines } from '../engines.js'
@@ -192,7 +198,7 @@ class PrimaryProcess implements RunningPrimary {
       },
       failed: (error) => this.#fail(memberOf(), error),
       retire: () => this.#retire(memberOf()),
-      leaving: (snapshot) => this.#metrics.saw(memberOf(), snapshot),
+      leaving: (snapshot) => this.#saw(memberOf(), snapshot),
       tellReady: (isReady) => {
         memberOf().isReady = isReady
         this.#tellReadiness()
@@ -220,16 +226,19 @@ class PrimaryProcess implements RunningPrimary {
   /** A decision, or an undo of one, takes effect in every worker before it is answered. */
   async #spread(decision: Decision): Promise<void> {
     const { digests: _, ...state } = this.engines.registry()
+    const { logger } = this.options.platform
     await Promise.all(
       this.#joined().map(async ({ channel, process }) => {
-        if (await this.#ask(channel.call('changed', decision, state), DECISION_LIMIT_MS)) return
-        const { number, pid } = process
-        const { logger } = this.options.platform
-        logger.error(
-          { worker: number, process: pid, decision: decision.id },
-          'a worker did not take a decision over and is ended',
-        )
-        process.kill()
+        const taken = await this.#ask(channel.call('changed', decision, state), DECISION_LIMIT_MS)
+        if (taken === 'answered') return
+        const fields = { worker: process.number, process: process.pid, decision: decision.id }
+        if (taken === 'late') {
+          logger.error(fields, 'a worker did not take a decision over in time and is ended')
+          process.kill()
+        } else if (!isGone(taken.error)) {
+          // What one cannot do, no other will: to end them all would help nobody.
+          logger.error({ ...fields, err: taken.error }, 'a worker could not take a decision over')
+        }
       }),
     )
   }
@@ -262,6 +271,11 @@ class PrimaryProcess implements RunningPrimary {
     else member.process.kill()
   }
 
+  #saw(member: Member, snapshot: MetricsSnapshot): void {
+    // What comes after its end would be counted for ever, beside what it had counted before.
+    if (this.#members.get(member.process.number)?.has(member)) this.#metrics.saw(member, snapshot)
+  }
+
   async #exposeMetrics(): Promise<string> {
     const joined = this.#joined()
     await Promise.all(
@@ -283,18 +297,18 @@ class PrimaryProcess implements RunningPrimary {
     for (const { channel } of this.#joined()) channel.tell('areReady', isReady)
   }
 
-  /** Whether it was answered in time, and not refused. */
-  #ask(answer: Promise<unknown>, limitMs: number): Promise<boolean> {
+  /** Resolves with what became of it in time. */
+  #ask(answer: Promise<unknown>, limitMs: number): Promise<'answered' | 'late' | { readonly error: unknown }> {
     return new Promise((resolve) => {
-      const timer = this.options.platform.clock.after(limitMs, () => resolve(false))
+      const timer = this.options.platform.clock.after(limitMs, () => resolve('late'))
       answer.then(
         () => {
           timer.cancel()
-          resolve(true)
+          resolve('answered')
         },
-        () => {
+        (error: unknown) => {
           timer.cancel()
-          resolve(false)
+          resolve({ error })
         },
       )
     })
@@ -311,6 +325,11 @@ class PrimaryProcess implements RunningPrimary {
   #listeners(): Member[] {
     return this.#all().filter(({ isListening }) => isListening)
   }
+}
+
+/** A worker that ended meanwhile serves by no decision, old or new. */
+function isGone(error: unknown): boolean {
+  return error instanceof HeadraceError && error.code === 'PROCESS_GONE'
 }
 
 /** Resolves when each of as many as asked for has come, or rejects when one fails. */
