@@ -144,13 +144,15 @@ export class Stage {
   }
 }
 
+/** Of the questions that nobody has asked before. */
+let newest = 1000
+
 /** Asks an endpoint every ten milliseconds, whatever became of the questions before. */
 export class User {
   readonly seen: Seen[] = []
   readonly #agent = new Agent({ keepAlive: true })
   readonly #timer: NodeJS.Timeout
   #open = 0
-  #asked = 0
 
   constructor(
     private readonly stage: Stage,
@@ -215,7 +217,7 @@ export class User {
     )
     outgoing.on('timeout', () => outgoing.destroy())
     outgoing.on('error', () => end(0, ''))
-    outgoing.end(bodyFor(this.isNew ? ++this.#asked : 10))
+    outgoing.end(bodyFor(this.isNew ? ++newest : 10))
   }
 }
 
