@@ -138,18 +138,21 @@ export class Flights {
     )
   }
 
-  /** The first answer is everybody's, also one of a run that was overtaken, or that nobody waits for any more. */
+  /** The first answer is everybody's, also one of a run that was overtaken. One that nobody waits for any more is still kept. */
   #succeeded(flight: Flight, result: LeafResult, startedMs: number): void {
-    const wasOver = flight.isOver
-    if (!wasOver) this.#end(flight)
+    if (!flight.isOver) {
+      this.#end(flight)
+      this.#answer(flight, result, startedMs)
+    }
     this.#options.keep(flight, result, this.#options.clock.monotonicMs() - startedMs)
-    if (wasOver) return
-    const { waiters } = flight
+  }
+
+  #answer({ waiters, isRefresh }: Flight, result: LeafResult, startedMs: number): void {
     const { outputs, computeMs, batchRows } = result
     const runMs = startedMs + result.queueMs
     for (let i = 0; i < waiters.length; i++) {
       const { arrivedMs, resolve } = waiters[i]!
-      if (i === 0 && !flight.isRefresh) resolve(result)
+      if (i === 0 && !isRefresh) resolve(result)
       else resolve({ outputs, queueMs: Math.max(0, runMs - arrivedMs), computeMs, batchRows, cached: 'coalesced' })
     }
   }
