@@ -12,10 +12,10 @@ import { type LogMetrics, logMetrics } from './log-metrics.js'
 import { DEFAULT_POLICY, type LogOptions } from './options.js'
 import { RecordEncoder } from './record-encoder.js'
 import { recover } from './recovery.js'
-import { type LogBatch, placeLine, type TakenBatch } from './relay-batch.js'
+import { placeLine } from './relay-batch.js'
 import { Retention } from './retention.js'
 import { SegmentWriter } from './segment-writer.js'
-import type { FileLog, LogPosition, LogRecord, RetentionReport, StoredRecord } from './types.js'
+import type { FileLog, LogBatch, LogPosition, LogRecord, RetentionReport, StoredRecord, TakenBatch } from './types.js'
 
 const DEFAULTS = logSection.parse({})
 const FIRST_RETENTION_MS = 60_000

@@ -12,11 +12,11 @@ export type { LogOptions } from './options.js'
 export { type QueryOptions, queryLog } from './query.js'
 export { type ReadOptions, readRecords } from './read.js'
 export { createLogRelay, type LogOwner, type LogRelay, type LogRelayOptions } from './relay.js'
-export type { LogBatch, TakenBatch } from './relay-batch.js'
 export type {
   DecisionRecord,
   FileLog,
   LateCallRecord,
+  LogBatch,
   LogPolicy,
   LogPosition,
   LogRecord,
@@ -35,4 +35,5 @@ export type {
   StoredPrediction,
   StoredRecord,
   StoredTensor,
+  TakenBatch,
 } from './types.js'

@@ -2,22 +2,7 @@
 // their position, which only the log can give.
 import { LINE_END, LOST_TO_PRESSURE } from './record-encoder.js'
 import type { Slab } from './slab.js'
-import type { LogPosition } from './types.js'
-
-/** Lines one after the other, each encoded with position 0. */
-export interface LogBatch {
-  readonly lines: Uint8Array
-  /** For each line where it ends in `lines` and where its payload starts, 0 when it has none. */
-  readonly marks: Uint32Array
-}
-
-/** What became of a batch. */
-export interface TakenBatch {
-  /** Position of the last record that was kept; 0 when none was. */
-  readonly lastSeq: LogPosition
-  /** Which of the lines, counted from 0, were dropped; undefined when none was. */
-  readonly dropped: readonly number[] | undefined
-}
+import type { LogBatch, LogPosition } from './types.js'
 
 /** What every line of a batch begins with. */
 const UNPLACED_BYTES = '{"seq":0'.length

@@ -8,9 +8,8 @@ import { realFiles } from './files.js'
 import { Followers } from './followers.js'
 import { logMetrics } from './log-metrics.js'
 import { RecordEncoder } from './record-encoder.js'
-import type { LogBatch, TakenBatch } from './relay-batch.js'
 import { Slab } from './slab.js'
-import type { LogPolicy, LogPosition, LogRecord, PredictionLog, StoredRecord } from './types.js'
+import type { LogBatch, LogPolicy, LogPosition, LogRecord, PredictionLog, StoredRecord, TakenBatch } from './types.js'
 
 export interface LogRelayOptions {
   readonly folder: string

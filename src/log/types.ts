@@ -1,7 +1,6 @@
 // The append-only log's records. A stored format: fields are added, never renamed, retyped or removed.
 import type { Stop } from '../core/index.js'
 import type { TensorMap } from '../tensor/index.js'
-import type { LogBatch, TakenBatch } from './relay-batch.js'
 
 /** Sequence number of a record; the first is 1. Positions survive compaction. */
 export type LogPosition = number
@@ -167,6 +166,21 @@ export interface LogPolicy {
   readonly retentionDays?: number | undefined
   /** Days after which payloads go and headers stay; undefined means `retentionDays`. */
   readonly payloadRetentionDays?: number | undefined
+}
+
+/** Records that another process encoded: lines one after the other, each with position 0. */
+export interface LogBatch {
+  readonly lines: Uint8Array
+  /** For each line where it ends in `lines` and where its payload starts, 0 when it has none. */
+  readonly marks: Uint32Array
+}
+
+/** What became of a batch. */
+export interface TakenBatch {
+  /** Position of the last record that was kept; 0 when none was. */
+  readonly lastSeq: LogPosition
+  /** Which of the lines, counted from 0, were dropped; undefined when none was. */
+  readonly dropped: readonly number[] | undefined
 }
 
 /** A log in a folder. */

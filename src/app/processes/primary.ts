@@ -1,6 +1,5 @@
 // The process that owns the data folder when several serve: the engines live here, workers reach them by IPC. It serves no
 // requests itself, so whatever requests do to a worker, decisions and the log go on.
-import { type AddressInfo, createServer } from 'node:net'
 import {
   deserializeError,
   HeadraceError,
@@ -9,13 +8,14 @@ import {
   type SerializedError,
 } from '../../core/index.js'
 import type { Decision } from '../../decisions/index.js'
-import { type CacheHub, createCacheHub, defaultThreads } from '../../serving/index.js'
+import { type CacheHub, createCacheHub } from '../../serving/index.js'
 import { type OpenedEngines, openEngines } from '../engines.js'
-import { ProcessErrors } from '../errors.js'
 import type { LoadedProject } from '../load-project.js'
 import { Channel } from './channel.js'
+import { Gathering } from './gathering.js'
 import { GroupMetrics } from './group-metrics.js'
 import type { PrimaryMethods, WorkerMethods } from './protocol.js'
+import { shareOf } from './share.js'
 import { type WorkerProcess, Workers } from './workers.js'
 
 export interface PrimaryOptions {
@@ -214,8 +214,9 @@ class PrimaryProcess implements RunningPrimary {
       takeLog: (batch) => log.take(batch),
       whenDurable: (position) => log.whenDurable(position),
       askCache: (key, waitMs) => new Promise((reply) => this.#cache.lookup(memberOf().process.pid, key, waitMs, reply)),
-      publishToCache: (lease, bytes, ttlMs) => this.#cache.publish(lease, bytes, ttlMs),
-      storeInCache: (key, bytes, ttlMs) => this.#cache.store(key, bytes, ttlMs),
+      // Copies, because what arrives is a part of the whole message that it came in.
+      publishToCache: (lease, bytes, ttlMs) => this.#cache.publish(lease, bytes && new Uint8Array(bytes), ttlMs),
+      storeInCache: (key, bytes, ttlMs) => this.#cache.store(key, new Uint8Array(bytes), ttlMs),
       flushLog: async () => {
         await Promise.all(this.#joined().map(({ channel }) => this.#ask(channel.call('handOverLog'), ASK_LIMIT_MS)))
         await log.flush()
@@ -330,72 +331,4 @@ class PrimaryProcess implements RunningPrimary {
 /** A worker that ended meanwhile serves by no decision, old or new. */
 function isGone(error: unknown): boolean {
   return error instanceof HeadraceError && error.code === 'PROCESS_GONE'
-}
-
-/** Resolves when each of as many as asked for has come, or rejects when one fails. */
-class Gathering {
-  readonly #come = new Set<number>()
-  #wanted = Number.POSITIVE_INFINITY
-  #error: unknown
-  #settle: { resolve(): void; reject(error: unknown): void } | undefined
-
-  all(wanted: number): Promise<void> {
-    this.#wanted = wanted
-    return new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject }
-      this.#check()
-    })
-  }
-
-  one(number: number): void {
-    this.#come.add(number)
-    this.#check()
-  }
-
-  fail(error: unknown): void {
-    this.#error ??= error
-    this.#check()
-  }
-
-  #check(): void {
-    if (this.#error !== undefined) this.#settle?.reject(this.#error)
-    else if (this.#come.size >= this.#wanted) this.#settle?.resolve()
-  }
-}
-
-/** The project as each worker gets it: bounds that the configuration gives for the server are divided. */
-async function shareOf(project: LoadedProject): Promise<LoadedProject> {
-  const { server, serving } = project.config
-  const share = (bound: number): number => Math.ceil(bound / server.processes)
-  const shared: LoadedProject = {
-    ...project,
-    config: {
-      ...project.config,
-      server: {
-        ...server,
-        port: server.port === 0 ? await freePort(server.host) : server.port,
-        maxConnections: share(server.maxConnections),
-        maxInFlight: share(server.maxInFlight),
-        maxBufferedBytes: share(server.maxBufferedBytes),
-      },
-      serving: { ...serving, threads: serving.threads ?? defaultThreads(server.processes) },
-    },
-  }
-  try {
-    return structuredClone(shared)
-  } catch (error) {
-    throw ProcessErrors.PROJECT_NOT_PLAIN({ problem: (error as Error).message }, error)
-  }
-}
-
-/** Workers that start later have to find the same port. */
-function freePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, host, () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
-    })
-  })
 }
