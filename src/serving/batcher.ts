@@ -30,6 +30,7 @@ import type { DispatchReason, VersionMetrics } from './metrics.js'
 import { Padding } from './padding.js'
 import { RowLimit } from './row-limit.js'
 import { createShapeKey, type ShapeKey } from './shape-key.js'
+import { TurnEnd } from './turn-end.js'
 import type { Backend, Leaf, LeafInput, LeafResult } from './types.js'
 import { ALL_WEIGHTS, type Group, laneOf, PRIORITIES, Waiting, WEIGHTS } from './waiting.js'
 
@@ -42,6 +43,8 @@ export interface BatcherOptions {
   readonly metrics: VersionMetrics
   /** Runs a callback at the end of this turn of the event loop; `setImmediate` outside tests. */
   readonly defer: (callback: () => void) => void
+  /** Runs a callback once the call that is being made has returned; `process.nextTick` outside tests, where it is `defer`. */
+  readonly soon?: (callback: () => void) => void
   /** Called with a reason when every slot of the backend hangs, and with undefined when one came back. */
   readonly onReadiness: (reason: string | undefined) => void
 }
@@ -90,7 +93,9 @@ export class Batcher implements Leaf {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #metrics: VersionMetrics
-  readonly #defer: (callback: () => void) => void
+  readonly #turnEnd: TurnEnd
+  /** That came since the last dispatch. */
+  #newCalls = 0
   readonly #onReadiness: (reason: string | undefined) => void
   readonly #shapeKey: (tensors: TensorMap) => ShapeKey
   readonly #padding: Padding | undefined
@@ -141,7 +146,7 @@ export class Batcher implements Leaf {
     this.#metrics = options.metrics
     this.#succeeded = options.metrics.ended('ok')
     this.#alarm = new Alarm(options.clock, (nowMs) => this.#expire(nowMs))
-    this.#defer = options.defer
+    this.#turnEnd = new TurnEnd(options.defer, options.soon ?? options.defer)
     this.#onReadiness = options.onReadiness
     const { batching } = manifest
     if (batching.padding !== undefined && batching.enabled)
@@ -303,6 +308,7 @@ export class Batcher implements Leaf {
   }
 
   #admit(member: Member, nowMs: number): void {
+    this.#newCalls++
     this.#addWaiting(member.rows)
     const isLarge = this.#canJoin && member.rows > this.#maxPartRows
     this.#push(isLarge ? new Whole(member, this.#maxPartRows).nextPart()! : member, nowMs)
@@ -333,11 +339,13 @@ export class Batcher implements Leaf {
   #dispatchSoon(): void {
     if (this.#isDispatchDue || this.#runs.length >= this.#backend.concurrency) return
     this.#isDispatchDue = true
-    this.#defer(this.#onTurnEnd)
+    this.#turnEnd.schedule(this.#onTurnEnd)
   }
 
   readonly #onTurnEnd = (): void => {
     this.#isDispatchDue = false
+    this.#turnEnd.sawCalls(this.#newCalls)
+    this.#newCalls = 0
     this.#dispatch()
     this.#settleIdle()
   }

@@ -113,6 +113,7 @@ export function createPool(options: PoolOptions): Pool {
         logger,
         metrics: entry.metrics,
         defer,
+        soon: options.defer ?? process.nextTick,
         onReadiness,
       })
       entry.leaf = leaf
