@@ -29,8 +29,9 @@ import { skewable } from './chaos/clock.js'
 import { Faults } from './chaos/faults.js'
 import { openRedisProxy } from './chaos/redis-proxy.js'
 import { createEndpoints, type Endpoints } from './endpoints.js'
-import { type AppLog, type Engines, openEngines, type Peers } from './engines.js'
+import type { AppLog, Engines, Peers } from './engines.js'
 import type { LoadedProject } from './load-project.js'
+import { openEngines } from './open-engines.js'
 import { Aliases, createVersions } from './versions.js'
 
 /** Everything that runs, built and wired. The views and operations beside this file are functions of it. */

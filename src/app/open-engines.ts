@@ -1,0 +1,137 @@
+// Opens the engines of a data folder in this process: the app's own, or the primary's of several.
+import { rm } from 'node:fs/promises'
+import path from 'node:path'
+import { type Digest, type Platform, versionKey } from '../core/index.js'
+import { type Actor, type Change, createDecisions, type Decision, type Evidence } from '../decisions/index.js'
+import { type FileLog, openLog, realFiles } from '../log/index.js'
+import { breakerChangeKinds } from '../path/index.js'
+import { readAliases, readPointers, readVersions, registryChangeKinds, registryMigrations } from '../registry/index.js'
+import { cacheMigrations, cacheSwitchKind, readCacheSwitches } from '../serving/index.js'
+import { lockFolder, openSql, StoreErrors } from '../store/index.js'
+import { followFaults } from './chaos/chaos.js'
+import { chaosChangeKinds } from './chaos/decisions.js'
+import { faultyFiles, isDiskFull } from './chaos/disk.js'
+import { Faults } from './chaos/faults.js'
+import { logPolicyOf } from './endpoints.js'
+import type { Engines, RegistryState } from './engines.js'
+import type { LoadedProject } from './load-project.js'
+
+/** Where pushes are kept until they are whole. */
+export function uploadsFolder({ dataDir }: LoadedProject): string {
+  return path.join(dataDir, 'uploads')
+}
+
+/** Changes that nobody asked for by hand. */
+const SYSTEM: Actor = { kind: 'system', name: 'headrace' }
+
+/** Engines in this process. */
+export interface OpenedEngines extends Engines {
+  readonly log: FileLog
+}
+
+/**
+ * Takes the data folder for this process and opens what is in it. Throws STORE_FOLDER_LOCKED. `faults` are those of an app in the
+ * same process, which follows the decisions about them.
+ */
+export async function openEngines(project: LoadedProject, platform: Platform, faults?: Faults): Promise<OpenedEngines> {
+  const { config, dataDir } = project
+  const ownFaults = config.chaos.enabled && !faults ? new Faults(platform.clock, platform.logger) : undefined
+  const disk = faults ?? ownFaults
+  const lock = await lockFolder(dataDir)
+  const closers: (() => Promise<void>)[] = [() => lock.release()]
+  const close = async () => {
+    for (const closer of closers.reverse()) await closer()
+  }
+  try {
+    return await open()
+  } catch (error) {
+    await close()
+    throw error
+  }
+
+  async function open(): Promise<OpenedEngines> {
+    // What a server that was killed left behind; nobody else has the data folder now.
+    await rm(uploadsFolder(project), { recursive: true, force: true })
+    const file = path.join(dataDir, 'metadata.db')
+    const sql = await openSql({ file, platform })
+    closers.push(() => sql.close())
+    const policy = logPolicyOf(config.endpoints)
+    const files = disk ? faultyFiles(realFiles, disk) : realFiles
+    const log = await openLog({ ...config.log, folder: path.join(dataDir, 'log'), platform, policy, files })
+    closers.push(() => log.close())
+    await sql.migrate('registry', registryMigrations)
+    await sql.migrate('serving-cache', cacheMigrations)
+    const decisions = await createDecisions({
+      sql,
+      platform,
+      kinds: [...registryChangeKinds, cacheSwitchKind, ...breakerChangeKinds, ...chaosChangeKinds],
+    })
+    const digests = new Map((await readVersions(sql)).map((row) => [versionKey(row.ref), row.digest]))
+    const readState = async (): Promise<RegistryState> => ({
+      digests,
+      aliases: await readAliases(sql),
+      pointers: await readPointers(sql),
+      cacheSwitches: await readCacheSwitches(sql),
+    })
+    let state = await readState()
+    const followers = new Set<(decision: Decision) => void | Promise<void>>()
+    const sightings = new Map<string, Promise<unknown>>()
+
+    decisions.watch(({ id, timeMs, change, by }) =>
+      log.append({
+        kind: 'decision',
+        id,
+        timeMs,
+        change: change.kind,
+        subject: change.subject,
+        by: `${by.kind}:${by.name}`,
+      }),
+    )
+
+    /** Aliases, pointers and switches change only by decisions, and rarely: they are read again as a whole. */
+    async function takeEffect(decision: Decision): Promise<Decision> {
+      const { kind, subject, detail } = decision.change
+      if (kind === 'version.seen') digests.set(subject, detail['digest'] as Digest)
+      else state = await readState()
+      await Promise.all([...followers].map((change) => change(decision)))
+      return decision
+    }
+
+    /** What drills say about themselves is written all the same. */
+    function checkDisk(kind = ''): void {
+      if (disk && isDiskFull(disk) && !kind.startsWith('chaos.')) throw StoreErrors.FULL({ file })
+    }
+
+    async function decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision> {
+      checkDisk(change.kind)
+      return takeEffect(await decisions.apply(change, evidence, by))
+    }
+
+    if (ownFaults) followers.add((decision) => followFaults(ownFaults, decision))
+    return {
+      log,
+      decisions,
+      peers: undefined,
+      registry: () => state,
+      decide,
+      async undo(id, by) {
+        checkDisk()
+        return takeEffect(await decisions.undo(id, by))
+      },
+      async sawVersion({ ref, digest, sizeBytes }, file) {
+        const subject = versionKey(ref)
+        await sightings.get(subject)?.catch(() => undefined)
+        if (digests.get(subject) === digest) return
+        const detail = { model: ref.model, version: ref.version, digest }
+        const sighting = decide({ kind: 'version.seen', subject, detail }, { file, sizeBytes }, SYSTEM)
+        sightings.set(subject, sighting)
+        await sighting.finally(() => sightings.delete(subject))
+      },
+      follow(change) {
+        followers.add(change)
+        return () => followers.delete(change)
+      },
+      close,
+    }
+  }
+}
