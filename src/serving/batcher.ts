@@ -167,7 +167,7 @@ export class Batcher implements Leaf {
     this.#maxQueueRows = batching.maxQueueRows
     this.#maxDelayMs = batching.maxDelayMs
     this.#waiting = new Waiting(batching.maxWaitMs ?? DEFAULT_MAX_WAIT_MS)
-    this.#holdAlarm = new Alarm(options.clock, () => this.#dispatchSoon())
+    this.#holdAlarm = new Alarm(options.clock, () => this.#onTurnEnd())
     this.#timeoutMs = manifest.timeoutMs
     this.#hasOneShape = signature.inputs.every(({ shape }) => shape.every((size, axis) => axis === 0 || size !== -1))
     this.#canJoin =
@@ -176,7 +176,8 @@ export class Batcher implements Leaf {
 
   /**
    * Rejects with TENSOR_ errors, SERVING_MODEL_UNREADY, SERVING_QUEUE_FULL, SERVING_DISPLACED, SERVING_OVERLOADED,
-   * SERVING_DEADLINE_EXCEEDED, SERVING_CANCELLED, SERVING_RUN_TIMEOUT, SERVING_RUN_FAILED, SERVING_OUTPUT_MISMATCH, or what the backend rejected with.
+   * SERVING_DEADLINE_EXCEEDED, SERVING_LENGTHS_DIFFER, SERVING_CANCELLED, SERVING_RUN_TIMEOUT, SERVING_RUN_FAILED,
+   * SERVING_OUTPUT_MISMATCH, or what the backend rejected with.
    */
   call(input: LeafInput, deadline: Deadline): Promise<LeafResult> {
     return new Promise((resolve, reject) => {
@@ -330,7 +331,7 @@ export class Batcher implements Leaf {
   }
 
   /** Rows that the backend is given for this many: the next size that is allowed. */
-  #sizeOf = (rows: number): number => {
+  readonly #sizeOf = (rows: number): number => {
     const allowed = this.#allowedSizes
     for (let i = 0; i < allowed.length; i++) if (allowed[i]! >= rows) return allowed[i]!
     return rows
@@ -407,10 +408,11 @@ export class Batcher implements Leaf {
       this.#leaveQueue(group, [], nowMs)
       return 'held'
     } else if (this.#preferredSizes.length > 0) cutToPreferred(members, rows, this.#preferredSizes)
-    if (this.#heldUntilMs !== NOT_HELD) reason ??= this.#endHold(nowMs)
+    const wasHeld = this.#heldUntilMs !== NOT_HELD
+    this.#heldUntilMs = NOT_HELD
     this.#leaveQueue(group, members, nowMs)
     if (members.length === 0) return undefined
-    reason ??= !group.isEmpty ? 'full' : this.#waiting.isEmpty ? 'idle' : 'shape'
+    reason ??= !group.isEmpty ? 'full' : wasHeld ? 'delay' : this.#waiting.isEmpty ? 'idle' : 'shape'
     return { members, reason, cost }
   }
 
@@ -420,10 +422,13 @@ export class Batcher implements Leaf {
     const order = this.#waiting
       .inOrder(group, nowMs, this.#canJoin ? rowsToWeigh(options.maxRows) : 1)
       .filter((member) => !this.#drops(member, nowMs))
-    const chosen = this.#canJoin ? chooseMembers(order, options) : order.filter((one) => !isHopeless(one, options))
-    // A slot that would stay idle tries the one with most time: if the cost model is wrong, this run corrects it.
-    if (chosen.length === 0 && order.length > 0 && this.#runs.length === 0)
-      chosen.push(order.reduce((most, other) => (other.deadline.atMs > most.deadline.atMs ? other : most)))
+    const chosen = this.#canJoin ? chooseMembers(order, options) : []
+    if (chosen.length === 0) {
+      const hopeful = order.find((member) => !isHopeless(member, options))
+      // A backend that would be idle runs one in any case: if the cost model is wrong, this run corrects it.
+      const last = this.#runs.length === 0 && order.length === this.#waiting.length ? order.at(-1) : undefined
+      if (hopeful !== undefined || last !== undefined) chosen.push((hopeful ?? last)!)
+    }
     for (const member of chosen) member.isTaken = true
     for (const member of order)
       if (!member.isTaken && isHopeless(member, options))
@@ -455,11 +460,6 @@ export class Batcher implements Leaf {
     this.#heldUntilMs = nowMs + ms
     this.#holdAlarm.by(this.#heldUntilMs)
     return true
-  }
-
-  #endHold(nowMs: number): DispatchReason | undefined {
-    this.#heldUntilMs = NOT_HELD
-    return isDue(this.#heldSinceMs + this.#maxDelayMs, nowMs) ? 'delay' : undefined
   }
 
   /** Takes out of the queue who is going to run and who has an answer; the next part of a large request takes a place at the end. */

@@ -24,6 +24,9 @@ const SAFETY_SPREADS = 0.5
 /** A member is beyond help when even a run of its own, this many spreads faster than predicted, would come too late. */
 const HOPE_SPREADS = 2
 
+/** A timer may come this much late. */
+const TIMER_SLACK_MS = 1
+
 /** Rows to look at for a choice. */
 export function rowsToWeigh(maxRows: number): number {
   return LOOK_AHEAD_RUNS * maxRows
@@ -160,7 +163,8 @@ export interface HoldOptions extends ChoiceOptions {
 export function holdMs(options: HoldOptions): number {
   const { rows, soonestMs, leftMs, maxDelayMs, nowMs, cost, sizeOf, maxRows, rowsPerMs } = options
   if (2 * cost.ms(sizeOf(rows)) <= leftMs) return 0
-  const most = Math.min(maxDelayMs, soonestMs - nowMs - safeMs(cost, sizeOf(maxRows)))
+  const mostRows = Math.min(maxRows, Math.ceil(rows + rowsPerMs * maxDelayMs))
+  const most = Math.min(maxDelayMs, soonestMs - nowMs - safeMs(cost, sizeOf(mostRows)) - TIMER_SLACK_MS)
   const waitMs = Math.min(most, (maxRows - rows) / Math.max(1e-9, rowsPerMs))
   const more = rowsPerMs * waitMs
   if (waitMs <= 0 || more < 0.5) return 0

@@ -10,7 +10,7 @@ import {
 
 /**
  * Why a run was started when it was. `idle`: a slot was free and nothing more waited. `full`: no more rows fit. `shape`: others waited,
- * but of another shape. `deadline`: a larger run would have made a call late. `delay`: it waited for company as long as it may.
+ * but of another shape. `deadline`: a larger run would have made a call late. `delay`: it waited for company as long as that paid.
  * `rerun`: it is part of a batch that failed.
  */
 export type DispatchReason = (typeof DISPATCH_REASONS)[number]

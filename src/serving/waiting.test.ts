@@ -84,6 +84,9 @@ describe('a lane', () => {
     expect(waiting.rowsBefore(1, Infinity, 1)).toBe(3)
     expect(waiting.rowsBefore(1, Infinity, 2)).toBe(7)
     expect(waiting.rowsBefore(1, Infinity, 5000)).toBe(5115)
+    waiting.push(0, 0, member(1, 1, 10), 0)
+    waiting.push(0, 0, member(50, 1, 10), 0)
+    expect(waiting.rowsBefore(1, clock.monotonicMs() + 10, 1)).toBe(1)
   })
 })
 

@@ -197,6 +197,13 @@ export class Waiting {
     return before
   }
 
+  /** Members, over all shapes and priorities. */
+  get length(): number {
+    let length = 0
+    for (const { lanes } of this.#groups.values()) for (const lane of lanes) length += lane.length
+    return length
+  }
+
   /** Rows of one priority, over all shapes. */
   rowsOf(priority: number): number {
     return this.#laneRows[priority]!
