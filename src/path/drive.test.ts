@@ -358,6 +358,8 @@ describe('a driven route', () => {
     void done.then(() => order.push('replied'))
     await world.play()
     expect(order).toEqual(['replied', 'copied'])
+    // The caller may go away now.
+    prediction.cancelled = true
     expect(copied).toMatchObject({ priority: 'low', cache: undefined, feedsLastKnown: false, cancelled: false })
     expect(prediction.calls).toHaveLength(1)
     expect(world.late()).toMatchObject([

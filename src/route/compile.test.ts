@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest'
 import { routeRunContract } from '../../test/contract/route-run.js'
 import { simulate } from '../../test/contract/route-simulation.js'
 import { arbitraryCase } from '../../test/contract/route-world.js'
-import { seededRandom } from '../core/index.js'
+import { HeadraceError, seededRandom } from '../core/index.js'
 import { compileRoute } from './compile.js'
-import { split, version } from './config.js'
-import type { RouteChoice } from './types.js'
+import { fallback, shadow, split, version } from './config.js'
+import type { RouteChoice, RouteHealth } from './types.js'
 
 const half = (name: string, a = version('a', 1), b = version('b', 1)) =>
   split({
@@ -48,6 +48,34 @@ describe('the route interpreter', () => {
       { numRuns: 1000 },
     )
     expect(selected).toBeGreaterThan(100)
+  })
+
+  it('takes an answer that comes at the very moment its time is over, and none that comes later', () => {
+    const end = (nowMs: number) => {
+      const run = compileRoute(fallback({ name: 'f', arms: [version('a', 1)] })).run()
+      run.start({ endpoint: 'e' as never, unit: undefined, draw: 0, deadlineMs: 10 })
+      return run.resume({ kind: 'result', call: 0, answer: new Map(), nowMs }).kind
+    }
+    expect([end(10), end(10.001)]).toEqual(['reply', 'cancel'])
+  })
+
+  it('asks no circuit and takes no retry for a copy', () => {
+    const asked: string[] = []
+    const health: RouteHealth = {
+      admits: ({ model }) => asked.push(model) < 0,
+      expectedMs: () => undefined,
+      takeRetry: () => asked.push('retry') < 0,
+      takeShadow: () => true,
+      endShadow: () => {},
+    }
+    const copy = fallback({ name: 'f', arms: [{ route: version('b', 1), retries: 1 }, version('c', 1)] })
+    const run = compileRoute(shadow({ name: 's', primary: version('a', 1), shadow: copy })).run()
+    run.start({ endpoint: 'e' as never, unit: undefined, draw: 0, health })
+    run.resume({ kind: 'result', call: 0, answer: new Map(), nowMs: 1 })
+    expect(run.resume({ kind: 'next', nowMs: 1 })).toMatchObject({ kind: 'call', role: 'shadow', isGuarded: false })
+    const passing = new HeadraceError('TEST_PASSING', 'passing', 504, true, 'warn', {})
+    expect(run.resume({ kind: 'failure', call: 1, error: passing, nowMs: 2 })).toMatchObject({ leaf: { model: 'c' } })
+    expect(asked).toEqual([])
   })
 
   it('compiles a one-leaf tree to a direct call', () => {
