@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { median } from '../bench/support/report.js'
 import { madeModels } from '../bench/support/servers.js'
 import { identityModel, slowModel } from '../test/support/onnx-models.js'
 import type { Proof } from './proof.js'
@@ -115,6 +116,7 @@ async function soak(
       'cancelled in the queue': grown(before, after, /^ml_inference_calls_total\{.*SERVING_CANCELLED/),
       'RSS at warm, MiB': mib(memory[0]?.[1] ?? 0),
       'RSS at end, MiB': mib(memory.at(-1)?.[1] ?? 0),
+      'RSS in fifths of the rest, MiB': fifths(memory.map(([, bytes]) => bytes)),
       'RSS slope, MiB per million requests': mib(risePerMillion),
       'alive after collection, growth MiB': mib(heldGrowth),
       'timers, idle before and after': `${idle.timers} ${end.timers}`,
@@ -156,6 +158,13 @@ function account({ answered, unseen }: MixedLoadResult, before: Metrics, after: 
     else check(code, grown(before, after, new RegExp(`^ml_errors_total\\{code="${code}"`)), seen)
   }
   return failures
+}
+
+/** The median of each fifth: a leak rises in all of them. */
+function fifths(values: readonly number[]): string {
+  const size = Math.ceil(values.length / 5)
+  const parts = Array.from({ length: 5 }, (_, part) => values.slice(part * size, (part + 1) * size))
+  return parts.map((part) => mib(median(part))).join(' ')
 }
 
 const mib = (bytes: number): number => Math.round((bytes / MiB) * 10) / 10

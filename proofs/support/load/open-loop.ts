@@ -112,7 +112,9 @@ class Channel {
   }
 
   #answered(status: number, head: string): void {
-    const tally = this.#tally!
+    const tally = this.#tally
+    // A connection that was opened ahead and not used gets 408, and is closed.
+    if (tally === undefined) return
     this.#tally = undefined
     const tookMs = performance.now() - this.#sentMs
     tally.byStatus[status] = (tally.byStatus[status] ?? 0) + 1
