@@ -92,7 +92,7 @@ describe('the wait of a free slot', () => {
 
   it.each([
     ['calls can wait for the run under way and their own', 0.1, 8, 1, 20, 20],
-    ['rows cost much and runs little', 4, 1, 0.2, 9, 9],
+    ['rows cost much and runs little', 2, 1, 0.5, 5.5, 30],
     ['hardly anybody comes', 0.1, 8, 0.01, 13, 13],
     ['who waits has no time left', 0.1, 8, 1, 13, 8.5],
   ])('is none when %s', (_, rowMs, fixedMs, rowsPerMs, leftMs, soonestMs) => {
