@@ -28,6 +28,7 @@ import { type Chaos, checkChaos, createChaos } from './chaos/chaos.js'
 import { skewable } from './chaos/clock.js'
 import { Faults } from './chaos/faults.js'
 import { openRedisProxy } from './chaos/redis-proxy.js'
+import { checkConstants } from './check-constants.js'
 import { createEndpoints, type Endpoints } from './endpoints.js'
 import type { AppLog, Engines, Peers } from './engines.js'
 import type { LoadedProject } from './load-project.js'
@@ -200,6 +201,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
       const fields = { model: ref.model, version: ref.version, state, reason }
       if (state === 'failed' || state === 'unready') logger.error(fields, 'model version is not serving')
       else logger.info(fields, 'model version changed state')
+      if (state === 'ready') checkConstants(endpoints.list(), ref.model, versions, logger)
       peers?.tellReady(isWarm())
     })
 

@@ -11,7 +11,7 @@ import { compileConstant, compileLastKnown, compileVersion } from './nodes/leave
 import { compileMatch } from './nodes/match.js'
 import { compileShadow } from './nodes/shadow.js'
 import { compileSplit } from './nodes/split.js'
-import type { RouteChoice, RouteContext, RouteNode, RouteRun, VersionLeaf } from './types.js'
+import type { Constant, RouteChoice, RouteContext, RouteNode, RouteRun, VersionLeaf } from './types.js'
 
 /** A checked tree, ready to run. */
 export interface CompiledRoute {
@@ -26,6 +26,7 @@ export interface CompiledRoute {
   readonly select: ((context: RouteContext, choices: RouteChoice[]) => VersionLeaf) | undefined
   /** Every version of the tree, in order. */
   readonly leaves: readonly VersionLeaf[]
+  readonly constants: readonly Constant[]
   /** By name of a cascade: the versions of each of its arms. */
   readonly cascades: ReadonlyMap<string, readonly (readonly VersionLeaf[])[]>
   run(): RouteRun
@@ -34,9 +35,11 @@ export interface CompiledRoute {
 /** Checks a tree and prepares it. Throws ROUTE_INVALID naming the place. */
 export function compileRoute(node: RouteNode): CompiledRoute {
   const leaves: VersionLeaf[] = []
+  const constants: Constant[] = []
   const cascades = new Map<string, VersionLeaf[][]>()
   const compiler: Compiler = {
     leaves,
+    constants,
     cascades,
     names: new Set(),
     compile: (inner, at) => compileNode(inner, at, compiler),
@@ -54,6 +57,7 @@ export function compileRoute(node: RouteNode): CompiledRoute {
     direct: node.kind === 'version' ? node : undefined,
     select: select && ((context, choices) => select(context, context.draw, choices)),
     leaves,
+    constants,
     cascades,
     run: () => new Run(root),
   }
@@ -66,7 +70,7 @@ function compileNode(node: RouteNode, place: Place, compiler: Compiler): Compile
     case 'last-known':
       return compileLastKnown(node, place)
     case 'constant':
-      return compileConstant(node, place)
+      return compileConstant(node, place, compiler)
     case 'split':
       return compileSplit(node, place, compiler)
     case 'match':

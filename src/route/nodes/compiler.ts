@@ -2,7 +2,7 @@
 import type { HeadraceError } from '../../core/index.js'
 import { RouteErrors } from '../errors.js'
 import type { CompiledNode } from '../machine.js'
-import type { RouteNode, VersionLeaf } from '../types.js'
+import type { Constant, RouteNode, VersionLeaf } from '../types.js'
 
 export interface Place {
   /** Where the node stands, for people: `route.canary.new`. */
@@ -17,6 +17,7 @@ export type Compile = (node: RouteNode, place: Place) => CompiledNode
 export interface Compiler {
   readonly compile: Compile
   readonly leaves: VersionLeaf[]
+  readonly constants: Constant[]
   /** By name of a cascade: the versions of each arm. */
   readonly cascades: Map<string, VersionLeaf[][]>
   readonly names: Set<string>

@@ -45,7 +45,8 @@ export function compileLastKnown(leaf: LastKnown, place: Place): CompiledNode {
   return new GivenNode(leaf)
 }
 
-export function compileConstant(leaf: Constant, place: Place): CompiledNode {
+export function compileConstant(leaf: Constant, place: Place, { constants }: Compiler): CompiledNode {
   if (Object.keys(leaf.outputs).length === 0) throw invalid(place, `the constant "${leaf.name}" has no outputs`)
+  constants.push(leaf)
   return new GivenNode(leaf)
 }
