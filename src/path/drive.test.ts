@@ -58,7 +58,7 @@ function served(model: string, { call, expectedMs, cost, signature = SIGNATURE }
     kind: 'onnx',
     digest: 'sha256:0',
     signature,
-    manifest: { features: undefined, outputs: { p: 'probabilities' }, cost } as never,
+    manifest: { features: undefined, outputs: { p: 'probabilities', label: 'value' }, cost } as never,
     labels: undefined,
     isolation: 'inline',
     leaf: {
@@ -283,7 +283,7 @@ describe('a driven route', () => {
   it('answers with the constant, for every row and in the datatypes of the outputs, when nobody else does', async () => {
     const route = fallback({
       name: 'safe',
-      arms: [version('m0', 1), lastKnown(), constant('default', { p: [0.5, 0.5], label: 7 })],
+      arms: [version('m0', 1), lastKnown(), constant('default', { probabilities: [0.5, 0.5], label: 7 })],
     })
     const world = setUp(route, { m0: model(() => Promise.reject(failed)) })
     const x: Tensor = { name: 'x', datatype: 'FP32', shape: [2, 1], data: new Float32Array(2) }

@@ -6,7 +6,6 @@ import type { PredictionLog, RecordedCall } from '../log/index.js'
 import {
   type CallStep,
   type Constant,
-  constantAnswer,
   type LastKnown,
   leafText,
   type ReplyStep,
@@ -17,6 +16,7 @@ import {
 } from '../route/index.js'
 import type { LeafResult, PredictionCache, ServedVersion } from '../serving/index.js'
 import type { TensorMap } from '../tensor/index.js'
+import { constantFor } from './constant-for.js'
 import { addCost, costOf } from './cost.js'
 import { DrivenCall } from './driven-call.js'
 import { referenceVersion, type Versions } from './endpoint.js'
@@ -24,8 +24,8 @@ import type { EndpointHealth } from './endpoint-health.js'
 import { CACHED, FALLBACK, flagList, STALE } from './flags.js'
 import type { Health } from './health.js'
 import { inputsFor, metaInputs } from './inputs-for.js'
+import { probabilitiesOf } from './outputs-of.js'
 import type { AfterReply, Prediction } from './prediction.js'
-import { probabilitiesOf } from './probabilities.js'
 import type { RouteMetrics } from './route-metrics.js'
 import { standIn } from './stand-ins.js'
 
@@ -230,7 +230,7 @@ export class Drive implements AfterReply {
       // Nothing but a version says which outputs callers expect.
       const like = this.#reference ?? referenceVersion(this.#prediction.endpoint, this.#services.versions)
       call.served = standIn(leaf.name, like)
-      call.answer = constantAnswer(leaf, like.signature, this.#prediction.rows)
+      call.answer = constantFor(leaf, like, this.#prediction.rows)
       this.#endAtOnce(call, undefined)
     } catch (error) {
       this.#endAtOnce(call, toHeadraceError(error))

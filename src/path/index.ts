@@ -3,6 +3,7 @@
 // A capability is a stage, a backend or a route node: nothing gets a private path.
 export { breakerChange, breakerChangeKinds } from './breaker-changes.js'
 export { type EndpointConfig, endpointSchema } from './config.js'
+export { constantFor } from './constant-for.js'
 export { type Endpoint, referenceVersion, type Versions } from './endpoint.js'
 export { PathErrors } from './errors.js'
 export type { BreakerChange } from './health.js'
