@@ -1,4 +1,4 @@
-// Our side: the Batcher of the server as a version gets it by default, on virtual time. It is never tuned to a trace.
+// Our side: the Batcher of the server as a version gets it by default, on virtual time. It is the same on every trace.
 import { type HeadraceError, type ModelName, testPlatform } from '../../src/core/index.js'
 import { Deadline } from '../../src/flow/index.js'
 import { Batcher } from '../../src/serving/batcher.js'
