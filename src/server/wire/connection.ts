@@ -272,6 +272,8 @@ export class WireConnection {
   /** The next request is for node:http, which gets the connection once the ones before are answered. */
   #leave(): void {
     this.#isLeaving = true
+    // From here on its time is for node:http to measure.
+    this.#messageSinceMs = NEVER
     if (this.#waiting === 0 && !this.#isBlocked) this.#handOver()
     else this.#pause()
   }

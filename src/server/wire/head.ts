@@ -103,7 +103,7 @@ export class HeadReader {
 
   #isLike({ before, after }: Head, bytes: Buffer, start: number): boolean {
     let at = start + before.length
-    if (at >= bytes.length || bytes.compare(before, 0, before.length, start, at) !== 0) return false
+    if (at >= bytes.length || !isAt(bytes, start, before)) return false
     const first = at
     let length = 0
     for (; at < bytes.length; at++) {
@@ -113,7 +113,7 @@ export class HeadReader {
     }
     if (!isPlainLength(bytes, first, at)) return false
     const end = at + after.length
-    if (end > bytes.length || bytes.compare(after, 0, after.length, at, end) !== 0) return false
+    if (end > bytes.length || !isAt(bytes, at, after)) return false
     this.contentLength = length
     this.end = end
     return true
@@ -194,6 +194,16 @@ export class HeadReader {
   #value(bytes: Buffer, slot: number, seen: number): string | undefined {
     return (seen & (1 << slot)) === 0 ? undefined : bytes.toString('latin1', this.#starts[slot]!, this.#ends[slot]!)
   }
+}
+
+/** From here on the native comparison is worth its call. */
+const MANY_BYTES = 64
+
+function isAt(bytes: Buffer, start: number, expected: Uint8Array): boolean {
+  const { length } = expected
+  if (length >= MANY_BYTES) return bytes.compare(expected, 0, length, start, start + length) === 0
+  for (let i = 0; i < length; i++) if (bytes[start + i] !== expected[i]) return false
+  return true
 }
 
 /** Digits only, without a sign or leading zeros. */

@@ -631,6 +631,20 @@ describe('the time limits', () => {
     })
   })
 
+  it('do not count for a request that waits to be handed over', async () => {
+    const clock = new ManualClock()
+    const { predict, exchanges } = held()
+    await withServer({ clock, predict }, async (server) => {
+      const caller = await Caller.open(server.port)
+      await caller.send(`${request('{}')}POST`, ' /other HTTP/1.1\r\nHost: localhost\r\n\r\n')
+      clock.advance(200_000)
+      exchanges[0]!.answer('late', 'id', [])
+      await caller.replies(2)
+      expect(statuses(caller.received)).toEqual([200, 404])
+      caller.socket.destroy()
+    })
+  })
+
   it('do not count while a prediction runs', async () => {
     const clock = new ManualClock()
     const { predict, exchanges } = held()
