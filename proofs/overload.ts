@@ -179,7 +179,8 @@ async function storm(
   if (all.withoutRetryAfter > 0) failures.push(`${all.withoutRetryAfter} answers 429 had no Retry-After`)
   if (quick < MIN_IN_TIME)
     failures.push(`${round(quick * 100, 2)} % of the refusals took under ${MAX_REFUSAL_MS} ms at the server`)
-  if (all.refusalP99Ms >= MAX_REFUSAL_MS)
+  // What the generator is late by itself, on a machine that it shares with the server and the model, is in its figures.
+  if (all.refusalP99Ms >= MAX_REFUSAL_MS + result.lagP99Ms)
     failures.push(`refusals took ${round(all.refusalP99Ms)} ms at the client (p99)`)
   if (growthBytes > MAX_GROWTH_BYTES) failures.push(`RSS grew by ${round(growthBytes / MiB)} MiB`)
   if (recoveryMs >= MAX_RECOVERY_MS)

@@ -171,7 +171,8 @@ function run({ port, streams, durationMs, seed }: OpenLoopOptions): Promise<Open
     const tick = () => {
       const nowMs = performance.now()
       while (dueMs <= nowMs && dueMs < startMs + durationMs) {
-        let channel = idle.pop()
+        // In turn: one that is left unused from the start is closed by the server after a while.
+        let channel = idle.shift()
         if (channel === undefined) {
           channel = new Channel(port, idle, onEnd)
           all.push(channel)
