@@ -1,12 +1,14 @@
 // One connection of the wire: reads plain predictions, answers them in their order, and leaves for node:http with the first
 // request that is anything else.
 import type { Socket } from 'node:net'
+import type { Clock } from '../../core/index.js'
 import { HttpErrors } from '../errors.js'
-import { LARGE_BODY_BYTES } from '../intake.js'
-import type { Client } from '../predict/client.js'
-import { WireExchange } from './exchange.js'
-import type { Head } from './head.js'
-import type { Wire } from './wire.js'
+import { type Intake, LARGE_BODY_BYTES } from '../intake.js'
+import type { Client, Clients } from '../predict/client.js'
+import type { PredictHandler } from '../predict/handler.js'
+import { type ExchangeConnection, WireExchange } from './exchange.js'
+import type { Head, HeadReader } from './head.js'
+import type { ReplyText } from './reply-text.js'
 
 /** Requests of one connection that are under way together; what comes after them waits in the socket. */
 const MAX_PIPELINED = 64
@@ -21,9 +23,40 @@ interface Arrival {
   readonly reject: (error: unknown) => void
 }
 
-export class WireConnection {
+export interface WireLimits {
+  readonly bodyLimitBytes: number
+  readonly headersTimeoutMs: number
+  readonly requestTimeoutMs: number
+  readonly keepAliveTimeoutMs: number
+}
+
+/** What the connections of a wire share. */
+export interface ConnectionServices {
+  readonly clock: Clock
+  readonly intake: Intake
+  readonly clients: Clients
+  readonly predict: PredictHandler
+  readonly limits: WireLimits
+  readonly reader: HeadReader
+  readonly text: ReplyText
+  /** Once true, replies say that their connection ends. */
+  readonly isClosing: boolean
+  /** Monotonic milliseconds, up to a second late. */
+  readonly coarseMs: number
+  /** What some client sent last: others often send the same. */
+  readonly likely: Head | undefined
+  /** Whether a request is answered here. */
+  takes(reader: HeadReader, likely: Head | undefined): boolean
+  /** Gives the socket to node:http. */
+  handOver(connection: WireConnection, socket: Socket): void
+  forget(connection: WireConnection): void
+  /** Answers what is no HTTP, or took too long, and ends the connection. */
+  refuseMalformed(code: string, socket: Socket): void
+}
+
+export class WireConnection implements ExchangeConnection {
   readonly client: Client
-  readonly #wire: Wire
+  readonly #wire: ConnectionServices
   readonly #socket: Socket
   /** Came with or after what is being read, and was not looked at. */
   #input: Buffer | undefined = undefined
@@ -54,7 +87,7 @@ export class WireConnection {
   /** Of large replies, taken from the intake. */
   #heldBytes = 0
 
-  constructor(wire: Wire, socket: Socket, nowMs: number) {
+  constructor(wire: ConnectionServices, socket: Socket, nowMs: number) {
     this.#wire = wire
     this.#socket = socket
     this.client = wire.clients.open()
@@ -91,7 +124,6 @@ export class WireConnection {
     }
   }
 
-  /** The rest of the body of the request that came last. Throws HTTP_BODIES_FULL. */
   readBody(): Promise<Uint8Array<ArrayBuffer>> {
     const sizeBytes = this.#missingBytes
     this.#wire.intake.take(sizeBytes)
@@ -100,7 +132,6 @@ export class WireConnection {
     })
   }
 
-  /** An exchange has its reply. */
   settle(exchange: WireExchange): void {
     if (exchange !== this.#first) return
     if (exchange.next === undefined) this.#flush()

@@ -2,10 +2,18 @@
 import type { HeadraceError } from '../../core/index.js'
 import type { Client } from '../predict/client.js'
 import type { Exchange, PredictHeader } from '../predict/exchange.js'
-import type { WireConnection } from './connection.js'
 import type { Head } from './head.js'
 
 const NO_FLAGS: readonly string[] = []
+
+/** What an exchange needs of its connection. */
+export interface ExchangeConnection {
+  readonly client: Client
+  /** The rest of the body of the request that came last. Throws HTTP_BODIES_FULL. */
+  readBody(): Promise<Uint8Array<ArrayBuffer>>
+  /** An exchange has its reply. */
+  settle(exchange: WireExchange): void
+}
 
 export class WireExchange implements Exchange {
   /** The request that the client sent after this one; replies keep that order. */
@@ -18,7 +26,7 @@ export class WireExchange implements Exchange {
   error: HeadraceError | undefined = undefined
 
   constructor(
-    private readonly connection: WireConnection,
+    private readonly connection: ExchangeConnection,
     readonly head: Head,
     /** Undefined while it is still arriving. */
     private readonly body: Uint8Array<ArrayBuffer> | undefined,

@@ -7,16 +7,9 @@ import type { Clock } from '../../core/index.js'
 import { type Intake, LARGE_BODY_BYTES } from '../intake.js'
 import type { Clients } from '../predict/client.js'
 import type { PredictHandler } from '../predict/handler.js'
-import { WireConnection } from './connection.js'
+import { type ConnectionServices, WireConnection, type WireLimits } from './connection.js'
 import { type Head, HeadReader } from './head.js'
 import { ReplyText } from './reply-text.js'
-
-export interface WireLimits {
-  readonly bodyLimitBytes: number
-  readonly headersTimeoutMs: number
-  readonly requestTimeoutMs: number
-  readonly keepAliveTimeoutMs: number
-}
 
 export interface WireOptions {
   readonly clock: Clock
@@ -44,7 +37,7 @@ export function attachWire(server: Server, options: WireOptions): Wire {
   return wire
 }
 
-export class Wire {
+export class Wire implements ConnectionServices {
   readonly clock: Clock
   readonly intake: Intake
   readonly clients: Clients
@@ -53,11 +46,8 @@ export class Wire {
   readonly refuseMalformed: (code: string, socket: Socket) => void
   readonly reader = new HeadReader()
   readonly text: ReplyText
-  /** Once true, replies say that their connection ends. */
   isClosing = false
-  /** Monotonic milliseconds, up to a second late. */
   coarseMs: number
-  /** What some client sent last: others often send the same. */
   likely: Head | undefined = undefined
   readonly #guard: WireOptions['guard']
   readonly #toNode: (socket: Socket) => void
@@ -86,7 +76,7 @@ export class Wire {
     this.#checkLater()
   }
 
-  /** Whether a request is answered here. A head that was taken before has passed the guard. */
+  /** A head that was taken before has passed the guard. */
   takes({ head, contentLength }: HeadReader, likely: Head | undefined): boolean {
     if (contentLength > this.#maxBodyBytes) return false
     if (head === likely) return true
