@@ -76,6 +76,7 @@ export class Health {
       name: 'ml_breaker_state',
       help: "A version's circuit: 0 closed, 1 half-open, 2 open. Only versions that a route has an alternative to.",
       labels: ['model', 'version'],
+      together: 'max',
     })
     this.#transitions = platform.metrics.counter({
       name: 'ml_breaker_transitions_total',

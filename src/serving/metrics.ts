@@ -84,21 +84,25 @@ export function createServingMetrics(metrics: Metrics): ServingMetrics {
     name: 'ml_batch_rows_limit',
     help: 'Rows that a run may have: maxBatchSize, or more under pressure.',
     labels: LABELS,
+    together: 'average',
   })
   const costRowMs = metrics.gauge({
     name: 'ml_cost_model_row_ms',
     help: 'Learned milliseconds per row of a run, for the shape that ran last.',
     labels: LABELS,
+    together: 'average',
   })
   const costRunMs = metrics.gauge({
     name: 'ml_cost_model_run_ms',
     help: 'Learned milliseconds per run, whatever its rows, for the shape that ran last.',
     labels: LABELS,
+    together: 'average',
   })
   const costError = metrics.gauge({
     name: 'ml_cost_model_error_ratio',
     help: 'Typical distance of a run time from its prediction, relative to it.',
     labels: LABELS,
+    together: 'average',
   })
   const families = [
     batchRows,

@@ -61,6 +61,7 @@ export function createSharedTierMetrics(metrics: Metrics, tier: string): SharedT
         name: 'ml_cache_shared_breaker',
         help: 'Circuit of the shared tier: 0 closed, 1 half-open, 2 open, which is to say bypassed.',
         labels: ['tier'],
+        together: 'max',
       })
       .with(tier),
   }
