@@ -4,7 +4,7 @@ import { seededRandom } from '../../src/core/index.js'
 import { mlpModel } from '../../test/support/onnx-models.js'
 import { cpuMs } from '../support/cpu.js'
 import { load } from '../support/load.js'
-import { describeMachine, type Figures, makeReport, publish } from '../support/report.js'
+import { describeMachine, type Figures, makeReport, median, publish } from '../support/report.js'
 import { madeModels, type Subject, startHeadrace, startScript } from '../support/servers.js'
 
 const { values } = parseArgs({
@@ -28,36 +28,70 @@ const subjects: Record<string, { start: () => Promise<Subject>; path: string }> 
   'headrace, batching off': { start: () => startHeadrace(unbatched), path: '/v2/models/mlp/infer' },
 }
 
-/** One fresh process through every concurrency, after a warm-up that is thrown away. */
-async function measure(start: () => Promise<Subject>, path: string): Promise<Figures> {
-  const subject = await start()
+interface Tally {
+  cpuMs: number
+  requests: number
+  seconds: number
+  readonly p50Ms: number[]
+  readonly p99Ms: number[]
+}
+
+/** Short, so that what else the machine does meets all subjects alike. */
+const SLICE_MS = 1000
+
+/**
+ * Fresh processes of all subjects, each warmed up, then measured in turns: a slice of one, a slice of the next, until each has had
+ * its time at a concurrency. Those that wait for their turn use no CPU.
+ */
+async function measureRound(): Promise<Record<string, Figures>> {
+  const running: { name: string; subject: Subject; url: string }[] = []
+  const figures: Record<string, Record<string, number>> = {}
   try {
-    const url = subject.url + path
-    const answer = await fetch(url, { method: 'POST', headers, body })
-    if (!answer.ok) throw new Error(`${url} answered ${answer.status}: ${await answer.text()}`)
-    await load({ url, connections: 32, body, headers, durationMs: Math.min(durationMs, 3000) })
-    const figures: Record<string, number> = {}
+    for (const [name, { start, path }] of Object.entries(subjects)) {
+      const subject = await start()
+      const url = subject.url + path
+      running.push({ name, subject, url })
+      figures[name] = {}
+      const answer = await fetch(url, { method: 'POST', headers, body })
+      if (!answer.ok) throw new Error(`${url} answered ${answer.status}: ${await answer.text()}`)
+      await load({ url, connections: 32, body, headers, durationMs: Math.min(durationMs, 3000) })
+    }
     for (const connections of CONCURRENCIES) {
-      const before = cpuMs(subject.pid)
-      const { requests, rate, p50Ms, p99Ms, errors } = await load({ url, connections, body, headers, durationMs })
-      if (errors > 0) throw new Error(`${errors} of ${requests} requests failed at ${url}`)
-      figures[`c${connections} cpuUsPerRequest`] = ((cpuMs(subject.pid) - before) * 1000) / requests
-      figures[`c${connections} ratePerSecond`] = rate
-      figures[`c${connections} p50Ms`] = p50Ms
-      figures[`c${connections} p99Ms`] = p99Ms
+      const tallies = running.map((): Tally => ({ cpuMs: 0, requests: 0, seconds: 0, p50Ms: [], p99Ms: [] }))
+      for (let spentMs = 0; spentMs < durationMs; spentMs += SLICE_MS) {
+        for (const [i, { subject, url }] of running.entries()) {
+          const tally = tallies[i]!
+          const before = cpuMs(subject.pid)
+          const slice = await load({ url, connections, body, headers, durationMs: Math.min(SLICE_MS, durationMs) })
+          if (slice.errors > 0) throw new Error(`${slice.errors} of ${slice.requests} requests failed at ${url}`)
+          tally.cpuMs += cpuMs(subject.pid) - before
+          tally.requests += slice.requests
+          tally.seconds += slice.requests / slice.rate
+          tally.p50Ms.push(slice.p50Ms)
+          tally.p99Ms.push(slice.p99Ms)
+        }
+      }
+      for (const [i, { name }] of running.entries()) {
+        const tally = tallies[i]!
+        const of = figures[name]!
+        of[`c${connections} cpuUsPerRequest`] = (tally.cpuMs * 1000) / tally.requests
+        of[`c${connections} ratePerSecond`] = tally.requests / tally.seconds
+        of[`c${connections} p50Ms`] = median(tally.p50Ms)
+        of[`c${connections} p99Ms`] = median(tally.p99Ms)
+      }
     }
     return figures
   } finally {
-    await subject.stop()
+    for (const { subject } of running) await subject.stop()
   }
 }
 
 const machine = describeMachine()
 const results: Record<string, Figures[]> = {}
 for (let round = 0; round < rounds; round++) {
-  for (const [name, { start, path }] of Object.entries(subjects)) {
+  for (const [name, figures] of Object.entries(await measureRound())) {
     results[name] ??= []
-    results[name].push(await measure(start, path))
+    results[name].push(figures)
   }
 }
 await Promise.all([batched, unbatched].map((folder) => rm(folder, { recursive: true })))
