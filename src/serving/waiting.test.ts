@@ -23,7 +23,9 @@ function takeRun(waiting: Waiting, nowMs: number, maxRows: number): Member[] {
   if (group === undefined) return []
   const taken: Member[] = []
   let rows = 0
-  for (const one of waiting.inOrder(group, nowMs, maxRows)) {
+  const count = waiting.order(group, nowMs, maxRows)
+  for (let i = 0; i < count; i++) {
+    const one = waiting.ordered(i)
     if (rows > 0 && rows + one.rows > maxRows) break
     one.isTaken = true
     taken.push(one)

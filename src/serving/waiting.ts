@@ -33,22 +33,24 @@ function sizeOf(rows: number): number {
  * member belongs at the end, and a walk in order of deadlines, which every decision needs, is a loop.
  */
 export class Lane {
-  #members: Member[] = []
+  /** Longer than what it holds: an array that is emptied by its length gives its memory back, and asks for it again at the next member. */
+  readonly #members: (Member | undefined)[] = []
   #front = 0
+  #end = 0
   /** Rows of members of 1, 2 to 3, 4 to 7, … rows. */
   readonly #rowsBySize: number[] = new Array(SIZES).fill(0)
   rows = 0
 
   get length(): number {
-    return this.#members.length - this.#front
+    return this.#end - this.#front
   }
 
   get head(): Member | undefined {
-    return this.length === 0 ? undefined : this.#members[this.#front]
+    return this.#end === this.#front ? undefined : this.#members[this.#front]
   }
 
   get last(): Member | undefined {
-    return this.length === 0 ? undefined : this.#members[this.#members.length - 1]
+    return this.#end === this.#front ? undefined : this.#members[this.#end - 1]
   }
 
   at(index: number): Member {
@@ -58,8 +60,8 @@ export class Lane {
   push(member: Member): void {
     const members = this.#members
     this.#count(member.rows, 1)
-    let at = members.length
-    members.push(member)
+    let at = this.#end++
+    members[at] = member
     if (at === this.#front || members[at - 1]!.dueMs <= member.dueMs) return
     // Behind everyone who is due no later.
     let low = this.#front
@@ -83,7 +85,7 @@ export class Lane {
       for (let size = 0; size < SIZES && size <= largest; size++) before += this.#rowsBySize[size]!
       return before
     }
-    for (let i = this.#front; i < this.#members.length && this.#members[i]!.dueMs <= dueMs; i++)
+    for (let i = this.#front; i < this.#end && this.#members[i]!.dueMs <= dueMs; i++)
       if (sizeOf(this.#members[i]!.rows) <= largest) before += this.#members[i]!.rows
     return before
   }
@@ -94,7 +96,8 @@ export class Lane {
   }
 
   pop(): Member {
-    const member = this.#members.pop()!
+    const member = this.#members[this.#end - 1]!
+    this.#truncate(this.#end - 1)
     this.#count(member.rows, -1)
     return member
   }
@@ -102,14 +105,13 @@ export class Lane {
   /** Takes out every member for which `leaves` says so. */
   removeWhere(leaves: (member: Member) => boolean): void {
     const members = this.#members
-    let kept = 0
-    for (let i = this.#front; i < members.length; i++) {
+    let kept = this.#front
+    for (let i = this.#front; i < this.#end; i++) {
       const member = members[i]!
       if (leaves(member)) this.#count(member.rows, -1)
       else members[kept++] = member
     }
-    members.length = kept
-    this.#front = 0
+    this.#truncate(kept)
   }
 
   /** Takes out those among the first `within` who were marked as taken or have an answer. Returns their rows. */
@@ -125,16 +127,21 @@ export class Lane {
       } else members[--to] = member
     }
     // Places in front of the queue keep nobody alive.
-    for (let i = this.#front; i < to; i++) members[i] = undefined as unknown as Member
+    for (let i = this.#front; i < to; i++) members[i] = undefined
     this.#front = to
-    if (to === members.length) {
-      members.length = 0
+    if (to === this.#end) this.#front = this.#end = 0
+    else if (to >= 32 && to * 2 >= this.#end) {
+      members.copyWithin(0, to, this.#end)
       this.#front = 0
-    } else if (to >= 32 && to * 2 >= members.length) {
-      members.splice(0, to)
-      this.#front = 0
+      this.#truncate(this.#end - to)
     }
     return rows
+  }
+
+  #truncate(end: number): void {
+    for (let i = end; i < this.#end; i++) this.#members[i] = undefined
+    this.#end = end
+    if (this.#front === end) this.#front = this.#end = 0
   }
 }
 
@@ -175,7 +182,9 @@ export class Waiting {
   /** Rows that ran of each priority, divided by its weight. */
   readonly #served: number[] = [0, 0, 0]
   readonly #laneRows: number[] = [0, 0, 0]
-  readonly #order: Member[] = []
+  /** Kept as long as it ever was, like a lane's members. */
+  readonly #order: (Member | undefined)[] = []
+  #ordered = 0
   readonly #taken: number[] = [0, 0, 0]
   #isAgedTurn = false
   #arrivals = 0
@@ -265,12 +274,13 @@ export class Waiting {
   }
 
   /**
-   * A group's members in the order they are to run, up to the first `maxRows` rows and the member that reaches them. The array is
-   * good until the next call.
+   * A group's members in the order they are to run, up to the first `maxRows` rows and the member that reaches them. Says how many
+   * there are; `ordered` gives each of them, until the next call or `removeTaken`.
    */
-  inOrder(group: Group, nowMs: number, maxRows: number): readonly Member[] {
+  order(group: Group, nowMs: number, maxRows: number): number {
+    this.#forgetOrder()
     const order = this.#order
-    order.length = 0
+    let count = 0
     const { lanes } = group
     const at = this.#taken
     at[0] = at[1] = at[2] = 0
@@ -281,11 +291,12 @@ export class Waiting {
       let i = 0
       for (; i < lane.length && rows < maxRows; i++) {
         const member = lane.at(i)
-        order.push(member)
+        order[count++] = member
         rows += member.rows
       }
       at[only] = i
-      return order
+      this.#ordered = count
+      return count
     }
     while (this.#isAgedTurn && rows < maxRows) {
       let best = -1
@@ -296,7 +307,7 @@ export class Waiting {
       }
       if (best === -1) break
       const member = lanes[best]!.at(at[best]!++)
-      order.push(member)
+      order[count++] = member
       rows += member.rows
     }
     let high = this.#served[0]!
@@ -312,13 +323,24 @@ export class Waiting {
       else if (hasLow) i = 2
       else break
       const member = lanes[i]!.at(at[i]!++)
-      order.push(member)
+      order[count++] = member
       rows += member.rows
       if (i === 0) high += member.rows / WEIGHTS[0]!
       else if (i === 1) normal += member.rows / WEIGHTS[1]!
       else low += member.rows / WEIGHTS[2]!
     }
-    return order
+    this.#ordered = count
+    return count
+  }
+
+  ordered(index: number): Member {
+    return this.#order[index]!
+  }
+
+  /** Whoever has left keeps no memory here. */
+  #forgetOrder(): void {
+    for (let i = 0; i < this.#ordered; i++) this.#order[i] = undefined
+    this.#ordered = 0
   }
 
   /** Takes out of the group last ordered who was marked as taken or has an answer by now. Returns their rows. */
@@ -331,8 +353,7 @@ export class Waiting {
       this.#laneRows[i]! -= rows
       taken += rows
     }
-    // Whoever has left keeps no memory here.
-    this.#order.length = 0
+    this.#forgetOrder()
     this.#forgetIfEmpty(group)
     return taken
   }
@@ -358,7 +379,7 @@ export class Waiting {
 
   /** Takes out every member for which `leaves` says so. */
   removeWhere(leaves: (member: Member) => boolean): void {
-    this.#order.length = 0
+    this.#forgetOrder()
     for (const group of this.#groups.values()) {
       for (let i = 0; i < PRIORITIES; i++) {
         const lane = group.lanes[i]!
