@@ -14,7 +14,10 @@ export function addDecisions(program: Command, faces: Faces): void {
     .command('list')
     .option('--limit <number>', 'how many', wholeNumber, 50)
     .option('--subject <subject>', 'only this model, alias or endpoint')
-    .option('--kind <kind>', 'version.seen, alias.set or endpoint.point')
+    .option(
+      '--kind <kind>',
+      'version.seen, alias.set, endpoint.point, cache.switch, breaker.open, breaker.close, chaos.inject or chaos.heal',
+    )
     .description('decisions, newest first')
     .addHelpText('after', '\nExample:\n  headrace decisions list --kind alias.set\n')
     .action(async (own: { limit: number; subject?: string; kind?: string }, command: Command) => {
