@@ -140,7 +140,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
     const requests = createPath({
       platform,
       versions,
-      lastKnown: (policy, input, maxAgeMs) => cache.lastKnown(policy, input, maxAgeMs),
+      answers: cache,
       log,
       maxInFlight: config.server.maxInFlight,
       dropCancelled: pool.dropCancelled,

@@ -1,6 +1,6 @@
 // A constant has to fit outputs that only a loaded version knows: it is checked when one is ready, not when a caller needs it.
 import { type HeadraceError, type Logger, type ModelName, toHeadraceError } from '../core/index.js'
-import { constantFor, type Endpoint, referenceVersion, type Versions } from '../path/index.js'
+import { answeringVersion, constantFor, type Endpoint, type Versions } from '../path/index.js'
 
 /** Logs each endpoint that uses `model` and has a constant that does not fit. */
 export function checkConstants(
@@ -20,7 +20,7 @@ export function checkConstants(
 /** Or what else went wrong: the version that says what fits may be gone again. */
 function firstMisfit(endpoint: Endpoint, versions: Versions): HeadraceError | undefined {
   try {
-    const served = referenceVersion(endpoint, versions)
+    const served = answeringVersion(endpoint, versions)
     for (const constant of endpoint.route.constants) constantFor(constant, served, 0)
     return undefined
   } catch (error) {

@@ -1,6 +1,6 @@
 // What people and generators see of models and endpoints: plain data, no live objects.
 import { type HeadraceError, toHeadraceError, versionKey } from '../core/index.js'
-import { referenceVersion } from '../path/index.js'
+import { answeringVersion, referenceVersion } from '../path/index.js'
 import type { CachePolicy, ServedVersion, VersionState } from '../serving/index.js'
 import { describeRows, type FeatureSpec, type OutputSpec, type RowSchema, type Signature } from '../tensor/index.js'
 import type { App } from './app.js'
@@ -116,25 +116,26 @@ function versionView(
 export function endpointViews(app: App): EndpointView[] {
   return app.endpoints.list().map((endpoint) => {
     let served: ServedVersion | undefined
+    let answering: ServedVersion | undefined
     let failure: HeadraceError | undefined
     try {
       served = referenceVersion(endpoint, app.versions)
+      answering = answeringVersion(endpoint, app.versions)
     } catch (error) {
       failure = toHeadraceError(error)
     }
-    const schema = served && rowSchema(served)
     return {
       name: endpoint.name,
       origin: app.endpoints.origin(endpoint.name),
-      ready: served !== undefined,
+      ready: answering !== undefined,
       reason: failure?.message ?? null,
       model: served?.ref.model ?? null,
       version: served?.ref.version ?? null,
       description: served?.manifest.description || null,
-      signature: served?.signature ?? null,
-      features: schema?.features ?? [],
-      outputs: schema?.outputs ?? [],
-      labels: served?.labels ?? null,
+      signature: served && answering ? { ...served.signature, outputs: answering.signature.outputs } : null,
+      features: served ? rowSchema(served).features : [],
+      outputs: answering ? rowSchema(answering).outputs : [],
+      labels: answering?.labels ?? null,
       deadlineMs: endpoint.deadlineMs,
       cache: endpoint.cache ? cacheView(endpoint.cache, app) : null,
     }

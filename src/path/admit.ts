@@ -4,7 +4,7 @@ import type { Clock } from '../core/index.js'
 import { Deadline } from '../flow/index.js'
 import type { LeafInput, Priority } from '../serving/index.js'
 import { validateInputs, validateOutputNames } from '../tensor/index.js'
-import { referenceVersion, type Versions } from './endpoint.js'
+import { answeringVersion, referenceVersion, type Versions } from './endpoint.js'
 import { PathErrors } from './errors.js'
 import type { Prediction } from './prediction.js'
 import type { Stage } from './stage.js'
@@ -45,9 +45,10 @@ export function admitStage({ clock, versions, isDraining, inFlight, maxInFlight 
           retryAfterMs: RETRY_AFTER_MS,
         })
       const { endpoint } = prediction
-      const { signature } = prediction.pinned ?? referenceVersion(endpoint, versions)
+      const { pinned, outputs } = prediction
+      const { signature } = pinned ?? referenceVersion(endpoint, versions)
       prediction.rows = validateInputs(prediction.tensors, signature)
-      validateOutputNames(prediction.outputs, signature)
+      if (outputs) validateOutputNames(outputs, (pinned ?? answeringVersion(endpoint, versions)).signature)
       const limitMs = Math.min(prediction.timeoutMs ?? endpoint.deadlineMs, endpoint.deadlineMs)
       // The time already spent reading and parsing counts.
       prediction.deadline = Deadline.at(clock, prediction.arrivedMs + limitMs)

@@ -3,8 +3,20 @@ import type { RecordedCall } from '../log/index.js'
 import type { ServedVersion } from '../serving/index.js'
 import type { Prediction } from './prediction.js'
 
-/** Failures of a run that took place; any other failure came before a run. */
-const RAN: ReadonlySet<string> = new Set(['ok', 'SERVING_RUN_FAILED', 'SERVING_RUN_TIMEOUT', 'SERVING_OUTPUT_MISMATCH'])
+/** Failures of a run that took place, by whoever noticed; any other failure came before a run. */
+const RAN: ReadonlySet<string> = new Set([
+  'ok',
+  'SERVING_RUN_FAILED',
+  'SERVING_RUN_TIMEOUT',
+  'SERVING_OUTPUT_MISMATCH',
+  'ONNX_VALUES_REFUSED',
+  'ONNX_RUN_FAILED',
+  'ONNX_THREAD_DIED',
+  'SCRIPT_RUN_FAILED',
+  'SCRIPT_OUTPUT_INVALID',
+  'SCRIPT_RUN_TIMEOUT',
+  'SCRIPT_THREAD_ENDED',
+])
 
 /** Undefined when the version states no cost. */
 export function costOf(

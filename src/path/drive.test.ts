@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import type { Happened } from '../../test/contract/route-oracle.js'
 import { routeRunContract } from '../../test/contract/route-run.js'
 import { answerOf, Behaviours, type Case, failureOf, LAST_KNOWN, MODELS } from '../../test/contract/route-world.js'
@@ -20,10 +20,17 @@ import {
   split,
   version,
 } from '../route/index.js'
-import type { CachePolicy, LeafInput, LeafResult, ServedVersion } from '../serving/index.js'
+import type {
+  CachePolicy,
+  LastKnownAnswer,
+  LeafInput,
+  LeafResult,
+  PredictionCache,
+  ServedVersion,
+} from '../serving/index.js'
 import type { Signature, Tensor, TensorMap } from '../tensor/index.js'
 import { DrivenCall } from './driven-call.js'
-import type { Endpoint } from './endpoint.js'
+import type { Endpoint, Versions } from './endpoint.js'
 import type { BreakerChange } from './health.js'
 import { createPath, type PathOptions } from './path.js'
 import { Prediction, type PredictionRequest } from './prediction.js'
@@ -92,18 +99,19 @@ function setUp(
     whenDurable: async () => {},
     subscribe: () => () => {},
   }
-  const versions = new Map(Object.entries(models).map(([name, model]) => [name, served(name, model)]))
+  const loaded = new Map(Object.entries(models).map(([name, model]) => [name, served(name, model)]))
+  const versions: Versions = {
+    resolve({ model }) {
+      const found = loaded.get(model)
+      if (found) return found
+      throw new HeadraceError('SERVING_MODEL_NOT_FOUND', 'not found', 404, false, 'info', {})
+    },
+  }
   const deferred: (() => void)[] = []
   const path = createPath({
     platform,
     log,
-    versions: {
-      resolve({ model }) {
-        const found = versions.get(model)
-        if (found) return found
-        throw new HeadraceError('SERVING_MODEL_NOT_FOUND', 'not found', 404, false, 'info', {})
-      },
-    },
+    versions,
     defer: (callback) => deferred.push(callback),
     ...options,
   })
@@ -158,7 +166,7 @@ function setUp(
   }
   const predictions = () => records.filter((record): record is PredictionRecord => record.kind === 'prediction')
   const late = () => records.filter((record): record is LateCallRecord => record.kind === 'call')
-  return { clock, platform, path, predict, start, play, flush, predictions, late, deferred }
+  return { clock, platform, path, versions, predict, start, play, flush, predictions, late, deferred }
 }
 
 describe('a driven route', () => {
@@ -206,10 +214,13 @@ describe('a driven route', () => {
       deadlineMs: given.deadlineMs,
       hasCache: true,
       draw: given.draw,
-      lastKnown: () =>
-        given.hasLastKnown
-          ? { outputs: LAST_KNOWN, ageMs: 1, version: { model: 'm0' as ModelName, version: 1 } }
-          : undefined,
+      answers: {
+        lastKnown: () =>
+          given.hasLastKnown
+            ? { outputs: LAST_KNOWN, ageMs: 1, version: { model: 'm0' as ModelName, version: 1 } }
+            : undefined,
+        remember: () => {},
+      },
     })
     clock = world.clock
     const { start } = world
@@ -310,9 +321,12 @@ describe('a driven route', () => {
       { m0: model(() => Promise.reject(failed)) },
       {
         hasCache: true,
-        lastKnown: (...given) => {
-          asked.push(given[0], given[2])
-          return known
+        answers: {
+          lastKnown: (...given) => {
+            asked.push(given[0], given[2])
+            return known
+          },
+          remember: () => {},
         },
       },
     )
@@ -321,6 +335,130 @@ describe('a driven route', () => {
     expect(prediction.answer).toBe(GOOD)
     expect(asked).toEqual([CACHE, 60_000])
     expect(world.predictions()[0]!.calls.at(-1)).toMatchObject({ status: 'ok', cached: 'stale', version: 1 })
+  })
+
+  describe('an answer that no call could keep for the next time', () => {
+    let kept: LastKnownAnswer | undefined
+    const answers: PredictionCache = {
+      lastKnown: () => kept,
+      remember: (_, __, outputs, by) => {
+        kept = { outputs, ageMs: 0, version: by }
+      },
+    }
+    let isWell = true
+    const call: Call = async () => (isWell ? answerOf('m0', 0.9) : Promise.reject(failed))
+    const fails = model(async () => Promise.reject(failed))
+    const sum = (second: RouteNode) =>
+      ensemble({
+        name: 'both',
+        combine: 'average',
+        arms: [
+          { name: 'a', route: version('m0', 1) },
+          { name: 'b', route: second },
+        ],
+      })
+    const options = { hasCache: true, answers }
+    beforeEach(() => {
+      kept = undefined
+      isWell = true
+    })
+
+    it('is remembered when an ensemble combined it, and given as the last known one by that name', async () => {
+      const route = fallback({ name: 'safe', arms: [sum(version('m1', 1)), lastKnown()] })
+      const world = setUp(route, { m0: model(call), m1: model(call) }, options)
+      const combined = await world.predict()
+      expect(kept).toMatchObject({ outputs: combined.answer, version: { model: 'both', version: 0 } })
+      isWell = false
+      kept = { ...kept!, outputs: GOOD }
+      const stale = await world.predict()
+      expect(stale).toMatchObject({ flags: ['stale', 'fallback'], served: { key: 'both', ref: { version: 0 } } })
+      expect(kept.outputs).toBe(GOOD)
+    })
+
+    it('is remembered as the request asked for it, when a cascade had to see more outputs', async () => {
+      const arms = [{ route: version('m0', 1), confidence: 0.8 }, { route: version('m1', 1) }]
+      const route = fallback({ name: 'safe', arms: [cascade({ name: 'sure', arms }), lastKnown()] })
+      await setUp(route, { m0: model(call), m1: model(call) }, options).predict({ outputs: ['p'] })
+      expect([...kept!.outputs.keys()]).toEqual(['p'])
+      expect(kept!.version).toEqual({ model: 'm0', version: 1 })
+    })
+
+    it('is remembered when it was made of fewer inputs, and not where no leaf would give it again', async () => {
+      const two = { ...SIGNATURE, inputs: [...SIGNATURE.inputs, { ...SIGNATURE.inputs[0]!, name: 'x2' }] }
+      const models = { m0: model(async () => Promise.reject(failed), { signature: two }), m1: model(call) }
+      const tensors = new Map([
+        ['x', X],
+        ['x2', { ...X, name: 'x2' }],
+      ])
+      const arms = [version('m0', 1), version('m1', 1)]
+      await setUp(fallback({ name: 'safe', arms }), models, options).predict({ tensors })
+      expect(kept).toBeUndefined()
+      await setUp(fallback({ name: 'safe', arms: [...arms, lastKnown()] }), models, options).predict({ tensors })
+      expect(kept?.version).toEqual({ model: 'm1', version: 1 })
+    })
+
+    it('is stale when one of its parts is, and cached only when all are', async () => {
+      const flagsOf = async (second: RouteNode, ...cached: ('hit' | undefined)[]) => {
+        const [m0, m1] = cached.map((hit) =>
+          model(async () => ({ outputs: GOOD, queueMs: 0, computeMs: 0, batchRows: 1, cached: hit })),
+        )
+        const route = fallback({ name: 'safe', arms: [sum(second), lastKnown()] })
+        return (await setUp(route, { m0: m0!, m1: m1!, m2: fails }, options).predict()).flags
+      }
+      expect(await flagsOf(version('m1', 1), 'hit', 'hit')).toEqual(['cached'])
+      expect(await flagsOf(version('m1', 1), 'hit', undefined)).toEqual([])
+      kept = { outputs: GOOD, ageMs: 5, version: { model: 'm2' as ModelName, version: 1 } }
+      const orBefore = fallback({ name: 'm2-or-before', arms: [version('m2', 1), lastKnown()] })
+      expect(await flagsOf(orBefore, 'hit', 'hit')).toEqual(['stale', 'fallback'])
+      expect(kept.version.model).toBe('m2')
+    })
+  })
+
+  it('feeds no answer of a version that the caller named to the last known ones', async () => {
+    const inputs: LeafInput[] = []
+    const world = setUp(version('m0', 1), {
+      m0: model(async (input) => {
+        inputs.push(input)
+        return GOOD
+      }),
+    })
+    await world.predict()
+    await world.predict({ pinned: world.versions.resolve(version('m0', 1)) })
+    expect(inputs.map(({ feedsLastKnown }) => feedsLastKnown)).toEqual([true, false])
+  })
+
+  it("lets callers name the outputs of a stack's meta-model, not those of the arms", async () => {
+    const score: Signature = { ...META, outputs: [{ name: 'score', datatype: 'FP64', shape: [-1, 1] }] }
+    const route = ensemble({
+      name: 'stacked',
+      combine: 'stack',
+      arms: [
+        { name: 'a', route: version('m0', 1) },
+        { name: 'b', route: version('m1', 1) },
+      ],
+      meta: version('meta', 1),
+    })
+    const scored = new Map([
+      ['score', { name: 'score', datatype: 'FP64' as const, shape: [1, 1], data: new Float64Array([0.4]) }],
+    ])
+    const world = setUp(route, {
+      m0: model(async () => GOOD),
+      m1: model(async () => GOOD),
+      meta: model(async () => scored, { signature: score }),
+    })
+    expect((await world.predict({ outputs: ['score'] })).answer).toBe(scored)
+    expect((await world.predict({ outputs: ['p'] })).error?.code).toBe('TENSOR_OUTPUT_UNKNOWN')
+  })
+
+  it.each([
+    ['ONNX_RUN_FAILED', 500, 5],
+    ['SCRIPT_RUN_TIMEOUT', 504, 5],
+    ['SERVING_DEADLINE_EXCEEDED', 504, 0],
+  ])('counts what a call cost that failed with %s (%d): %d', async (code, status, cost) => {
+    const error = new HeadraceError(code, 'failed', status, false, 'warn', {})
+    const world = setUp(version('m0', 1), { m0: model(async () => Promise.reject(error), { cost: 5 }) })
+    await world.predict()
+    expect(world.predictions()[0]!.cost).toBe(cost)
   })
 
   it("answers with the caller's mistake at once, without asking another arm", async () => {
@@ -441,7 +579,10 @@ describe('a driven route', () => {
     expect(changes).toEqual(['m0 open'])
     expect(calls).toBe(5)
     const skipped = await world.predict()
-    expect(skipped.calls.map(({ leaf }) => leaf)).toEqual(['m1/1'])
+    expect(skipped.calls.map(({ leaf, role, status }) => [leaf, role, status])).toEqual([
+      ['m0/1', 'primary', 'ROUTE_CIRCUIT_OPEN'],
+      ['m1/1', 'attempt', 'ok'],
+    ])
     // Much later, many at once: one of them is the probe.
     isWell = true
     await new Promise<void>((resolve) => {

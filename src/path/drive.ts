@@ -8,6 +8,7 @@ import {
   type Constant,
   type LastKnown,
   leafText,
+  type RefusedStep,
   type ReplyStep,
   RouteErrors,
   type RouteRun,
@@ -19,7 +20,7 @@ import type { TensorMap } from '../tensor/index.js'
 import { constantFor } from './constant-for.js'
 import { addCost, costOf } from './cost.js'
 import { DrivenCall } from './driven-call.js'
-import { referenceVersion, type Versions } from './endpoint.js'
+import { answeringVersion, referenceVersion, type Versions } from './endpoint.js'
 import type { EndpointHealth } from './endpoint-health.js'
 import { CACHED, FALLBACK, flagList, STALE } from './flags.js'
 import type { Health } from './health.js'
@@ -38,7 +39,7 @@ export interface DriveServices {
   readonly versions: Versions
   readonly health: Health
   readonly metrics: RouteMetrics
-  readonly lastKnown: PredictionCache['lastKnown'] | undefined
+  readonly answers: PredictionCache | undefined
   /** A call was dropped that may still be queued. */
   readonly onDropped: () => void
   /** What is under way beside the requests in flight: draining waits for it. */
@@ -131,6 +132,9 @@ export class Drive implements AfterReply {
         if (this.#hasReplied && !this.#prediction.isRecorded) return this.#hold(step)
         this.#begin(step)
         return this.#next()
+      case 'refused':
+        this.#recordRefused(step)
+        return this.#next()
       case 'cancel':
         this.#drop(this.#calls[step.call]!)
         return this.#next()
@@ -193,6 +197,7 @@ export class Drive implements AfterReply {
       call.tensors = step.inputsFrom
         ? metaInputs(leaf, served, step.inputsFrom)
         : inputsFor(served, this.#reference, this.#prediction.tensors)
+      if (call.tensors !== this.#prediction.tensors) call.feedsLastKnown = false
       calling = served.leaf.call(call, this.#deadlineOf(step))
     } catch (error) {
       this.#endAtOnce(call, toHeadraceError(error))
@@ -207,8 +212,8 @@ export class Drive implements AfterReply {
 
   #giveLastKnown(call: DrivenCall, { maxAgeMs }: LastKnown): void {
     const { endpoint } = this.#prediction
-    const { lastKnown, versions } = this.#services
-    const known = endpoint.cache && lastKnown?.(endpoint.cache, this.#prediction, maxAgeMs)
+    const { answers, versions } = this.#services
+    const known = endpoint.cache && answers?.lastKnown(endpoint.cache, this.#prediction, maxAgeMs)
     if (known === undefined) {
       this.#endAtOnce(call, RouteErrors.NO_LAST_KNOWN({ endpoint: endpoint.name }))
       return
@@ -217,8 +222,9 @@ export class Drive implements AfterReply {
     try {
       call.served = versions.resolve({ kind: 'version', model, version })
     } catch {
-      // The version that gave it may be gone: the answer is still the one it gave.
-      call.served = this.#reference && standIn(`${model}/${version}`, this.#reference)
+      // A combination, or a version that is gone: the answer is still the one it gave.
+      const name = version === 0 ? model : `${model}/${version}`
+      call.served = this.#reference && standIn(name, this.#reference)
     }
     call.answer = known.outputs
     call.cached = 'stale'
@@ -228,7 +234,7 @@ export class Drive implements AfterReply {
   #giveConstant(call: DrivenCall, leaf: Constant): void {
     try {
       // Nothing but a version says which outputs callers expect.
-      const like = this.#reference ?? referenceVersion(this.#prediction.endpoint, this.#services.versions)
+      const like = answeringVersion(this.#prediction.endpoint, this.#services.versions)
       call.served = standIn(leaf.name, like)
       call.answer = constantFor(leaf, like, this.#prediction.rows)
       this.#endAtOnce(call, undefined)
@@ -328,6 +334,23 @@ export class Drive implements AfterReply {
     this.#recordLate(recorded, call.answer)
   }
 
+  /** So that the record says why an arm was passed over. */
+  #recordRefused({ leaf, role, error }: RefusedStep): void {
+    // There is a circuit, so the version is there.
+    const { ref, key } = this.#services.versions.resolve(leaf)
+    this.#prediction.record({
+      leaf: key,
+      model: ref.model,
+      version: ref.version,
+      role,
+      status: error.code,
+      latencyMs: 0,
+      queueMs: 0,
+      batchRows: 0,
+      cached: undefined,
+    })
+  }
+
   /** The inputs are with the prediction. */
   #recordLate(call: RecordedCall, answer: TensorMap | undefined): void {
     const { clock, ids, log } = this.#services
@@ -358,12 +381,31 @@ export class Drive implements AfterReply {
     prediction.answerCall = isCombined ? -1 : call.recordedAt
     prediction.queueMs = call.queueMs
     prediction.computeMs = call.computeMs
-    prediction.flags = flagList(
-      (call.cached === undefined ? 0 : call.cached === 'stale' ? STALE : CACHED) | (step.isFallback ? FALLBACK : 0),
-    )
+    const cached = isCombined ? this.#cachedParts() : cachedFlag(call)
+    prediction.flags = flagList(cached | (step.isFallback ? FALLBACK : 0))
+    const isVersions = isCombined || call.step.leaf.kind === 'version'
+    if (isVersions && endpoint.route.hasLastKnown && !call.feedsLastKnown && cached !== STALE) this.#remember()
     metrics.choices(endpoint.name, this.#run.choices)
     if (step.fallback) metrics.fallback(endpoint.name, step.fallback)
     else if (endpoint.route.cascades.size > 0) this.#countSaved()
+  }
+
+  /** A combination is as old as its oldest part, and cached when all of them are. */
+  #cachedParts(): number {
+    let flags = CACHED
+    for (const call of this.#calls) {
+      if (call.answer === undefined) continue
+      const flag = cachedFlag(call)
+      if (flag === STALE) return STALE
+      if (flag === 0) flags = 0
+    }
+    return flags
+  }
+
+  /** A reply that no call could keep for the next time, since what it was asked was not the request itself. */
+  #remember(): void {
+    const { endpoint, served, answer } = this.#prediction
+    if (endpoint.cache) this.#services.answers?.remember(endpoint.cache, this.#prediction, answer!, served!.ref)
   }
 
   /** Of each cascade that came to an end early: its dearest arm that did not run. */
@@ -443,6 +485,10 @@ function reference({ endpoint }: Prediction, versions: Versions): ServedVersion 
 function only(answer: TensorMap, names: readonly string[] | undefined): TensorMap {
   if (names === undefined || names.length === answer.size) return answer
   return new Map([...answer].filter(([name]) => names.includes(name)))
+}
+
+function cachedFlag({ cached }: DrivenCall): number {
+  return cached === undefined ? 0 : cached === 'stale' ? STALE : CACHED
 }
 
 function costOfLeaf(leaf: VersionLeaf, versions: Versions): number {

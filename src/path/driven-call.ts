@@ -14,7 +14,8 @@ export class DrivenCall implements LeafInput {
   readonly tenant: string
   readonly rawInputs: Uint8Array | string | undefined
   readonly protocol: string
-  readonly feedsLastKnown: boolean
+  /** The answer is the reply to the very request: no part of one, and no output more or less was asked for. */
+  feedsLastKnown: boolean
 
   served: ServedVersion | undefined = undefined
   answer: TensorMap | undefined = undefined
@@ -44,7 +45,7 @@ export class DrivenCall implements LeafInput {
     this.tenant = prediction.tenant
     this.rawInputs = prediction.rawInputs
     this.protocol = prediction.protocol
-    this.feedsLastKnown = !isShadow && !step.isPart
+    this.feedsLastKnown = !isShadow && !step.isPart && !step.wantsAllOutputs
   }
 
   /** A copy outlives the caller's connection. */

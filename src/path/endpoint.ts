@@ -26,8 +26,16 @@ export interface Versions {
  * The version whose signature and feature names callers of an endpoint write to: the first of its route that is there, so that a
  * version that does not load takes nobody's fallback away. Throws what the first one throws when none is.
  */
-export function referenceVersion(endpoint: Endpoint, versions: Versions): ServedVersion {
-  const { leaves } = endpoint.route
+export function referenceVersion({ route }: Endpoint, versions: Versions): ServedVersion {
+  return firstThere(route.leaves, versions)
+}
+
+/** The version whose outputs callers of an endpoint get: the same one, but for shadows and what a meta-model is given. */
+export function answeringVersion({ route }: Endpoint, versions: Versions): ServedVersion {
+  return firstThere(route.answering, versions)
+}
+
+function firstThere(leaves: readonly VersionLeaf[], versions: Versions): ServedVersion {
   if (leaves.length === 1) return versions.resolve(leaves[0]!)
   for (let i = 0; i < leaves.length - 1; i++) {
     try {

@@ -19,7 +19,7 @@ export interface PathOptions {
   /** Most predictions in flight at once; default 4096. */
   readonly maxInFlight?: number
   /** The answers kept for a route's `last-known` leaves; without it they have none. */
-  readonly lastKnown?: PredictionCache['lastKnown'] | undefined
+  readonly answers?: PredictionCache | undefined
   /** Drops queued calls whose input says `cancelled`; called at most every few milliseconds. */
   readonly dropCancelled?: (() => void) | undefined
   /** Told after a version's circuit has changed. It must not throw. */

@@ -61,6 +61,8 @@ export class Prediction implements LeafInput {
   readonly metadata: Readonly<Record<string, unknown>> | undefined
   /** The endpoint's. */
   readonly cache: CachePolicy | undefined
+  /** What a caller's own version answered is not what the endpoint's route would fall back to. */
+  readonly feedsLastKnown: boolean
   readonly arrivedMs: number
   readonly shaper: Shaper
   readonly wire: unknown
@@ -113,6 +115,7 @@ export class Prediction implements LeafInput {
     this.priority = request.priority ?? request.endpoint.priority ?? 'normal'
     this.metadata = request.metadata
     this.cache = request.endpoint.cache
+    this.feedsLastKnown = request.pinned === undefined
     this.arrivedMs = request.arrivedMs
     this.shaper = request.shaper
     this.wire = request.wire

@@ -19,7 +19,7 @@ export interface RouteStageOptions {
   readonly versions: Versions
   readonly log: PredictionLog
   readonly metrics: RouteMetrics
-  readonly lastKnown?: PredictionCache['lastKnown'] | undefined
+  readonly answers?: PredictionCache | undefined
   /** Drops queued calls whose input says `cancelled`. */
   readonly dropCancelled?: (() => void) | undefined
   readonly onBreaker?: ((change: BreakerChange) => void) | undefined
@@ -45,7 +45,7 @@ export function routeStage(options: RouteStageOptions): RouteStage {
     versions,
     health,
     metrics,
-    lastKnown: options.lastKnown,
+    answers: options.answers,
     onDropped: gathered(clock, options.dropCancelled),
     detached: { count: 0, onNone: undefined },
   }

@@ -26,7 +26,11 @@ export interface CompiledRoute {
   readonly select: ((context: RouteContext, choices: RouteChoice[]) => VersionLeaf) | undefined
   /** Every version of the tree, in order. */
   readonly leaves: readonly VersionLeaf[]
+  /** Of these, those whose outputs callers get: not a shadow's, nor those that a meta-model is given. */
+  readonly answering: readonly VersionLeaf[]
   readonly constants: readonly Constant[]
+  /** Some leaf gives the last known answer. */
+  readonly hasLastKnown: boolean
   /** By name of a cascade: the versions of each of its arms. */
   readonly cascades: ReadonlyMap<string, readonly (readonly VersionLeaf[])[]>
   run(): RouteRun
@@ -35,18 +39,21 @@ export interface CompiledRoute {
 /** Checks a tree and prepares it. Throws ROUTE_INVALID naming the place. */
 export function compileRoute(node: RouteNode): CompiledRoute {
   const leaves: VersionLeaf[] = []
+  const answering: VersionLeaf[] = []
   const constants: Constant[] = []
   const cascades = new Map<string, VersionLeaf[][]>()
   const compiler: Compiler = {
     leaves,
+    answering,
     constants,
     cascades,
     names: new Set(),
+    hasLastKnown: false,
     compile: (inner, at) => compileNode(inner, at, compiler),
   }
-  const place: Place = { where: 'route', isInShadow: false }
+  const place: Place = { where: 'route', isInShadow: false, isAnswering: true }
   const root = compileNode(node, place, compiler)
-  if (leaves.length === 0)
+  if (answering.length === 0)
     throw RouteErrors.INVALID({
       where: place.where,
       problem: 'it has no version, so nothing says what requests look like',
@@ -57,7 +64,9 @@ export function compileRoute(node: RouteNode): CompiledRoute {
     direct: node.kind === 'version' ? node : undefined,
     select: select && ((context, choices) => select(context, context.draw, choices)),
     leaves,
+    answering,
     constants,
+    hasLastKnown: compiler.hasLastKnown,
     cascades,
     run: () => new Run(root),
   }
@@ -68,7 +77,7 @@ function compileNode(node: RouteNode, place: Place, compiler: Compiler): Compile
     case 'version':
       return compileVersion(node, place, compiler)
     case 'last-known':
-      return compileLastKnown(node, place)
+      return compileLastKnown(node, place, compiler)
     case 'constant':
       return compileConstant(node, place, compiler)
     case 'split':

@@ -36,6 +36,7 @@ export type {
   LastKnown,
   Match,
   MatchWhen,
+  RefusedStep,
   ReplyStep,
   RouteChoice,
   RouteContext,

@@ -216,8 +216,11 @@ export class Run implements RouteRun, Parent {
     const isGuarded = scope.isGuarded && scope.role !== 'shadow' && leaf.kind === 'version'
     if (leaf.kind === 'version') {
       if (this.nowMs >= scope.deadlineMs) return this.#post(frame, expired(leaf, scope.deadlineMs))
-      if (isGuarded && !this.health.admits(leaf))
-        return this.#post(frame, RouteErrors.CIRCUIT_OPEN({ leaf: leafText(leaf), retryAfterMs: 1000 }))
+      if (isGuarded && !this.health.admits(leaf)) {
+        const error = RouteErrors.CIRCUIT_OPEN({ leaf: leafText(leaf), retryAfterMs: 1000 })
+        this.#steps.push({ kind: 'refused', leaf, role: scope.role, error })
+        return this.#post(frame, error)
+      }
     }
     this.#calls.push(frame)
     this.#steps.push({

@@ -184,6 +184,7 @@ export type CallRole = 'primary' | 'attempt' | 'hedge' | 'shadow'
 export type Step =
   /** Run a leaf; answer with `resume({ kind: 'result' | 'failure', call })`. */
   | CallStep
+  | RefusedStep
   /** The answer of `call` is not needed any more: drop it if it is still queued. No event comes back for it. */
   | { readonly kind: 'cancel'; readonly call: number }
   /** Nothing to do until a call ends or `untilMs` (milliseconds after start) passes. */
@@ -192,6 +193,14 @@ export type Step =
   | { readonly kind: 'fail'; readonly error: HeadraceError }
   /** The reply is out and nothing more will be asked for; calls still running finish on their own and record themselves. */
   | { readonly kind: 'detach' }
+
+/** A version was passed over because its circuit is open: nothing to do but to write it down. */
+export interface RefusedStep {
+  readonly kind: 'refused'
+  readonly leaf: VersionLeaf
+  readonly role: CallRole
+  readonly error: HeadraceError
+}
 
 export interface CallStep {
   readonly kind: 'call'
@@ -237,7 +246,7 @@ export type CallEvent =
   | { readonly kind: 'failure'; readonly call: number; readonly error: HeadraceError; readonly nowMs: number }
   /** The time a `wait` named has come. */
   | { readonly kind: 'time'; readonly nowMs: number }
-  /** The step was carried out and the driver asks what else to do now (after `call`, `cancel`, `reply` and `fail`). */
+  /** The step was carried out and the driver asks what else to do now (after `call`, `refused`, `cancel`, `reply` and `fail`). */
   | { readonly kind: 'next'; readonly nowMs: number }
 
 /** One request's walk through the tree. `nowMs` is milliseconds after start. */

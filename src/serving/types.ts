@@ -94,6 +94,8 @@ export interface LastKnownAnswer {
 export interface PredictionCache {
   /** Undefined when there is none so young: at most `maxAgeMs` and at most the policy's `staleMs`. */
   lastKnown(policy: CachePolicy, input: LeafInput, maxAgeMs?: number): LastKnownAnswer | undefined
+  /** Keeps the answer to a request that no single call gave as it is: one that was combined, or that fewer inputs went into. */
+  remember(policy: CachePolicy, input: LeafInput, outputs: TensorMap, version: VersionRef): void
 }
 
 export interface LeafResult {

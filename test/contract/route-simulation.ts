@@ -31,11 +31,15 @@ export function simulate(given: Case, { lagMs = () => 0 }: SimulationOptions = {
   const calledAt: string[] = []
   const shadowCalls: string[] = []
   const admitted: string[] = []
+  /** Circuits that said no, and of which the driver was told. */
+  const declined: string[] = []
+  const refused: string[] = []
 
   const health = {
     admits: ({ model }: { model: string }) => {
       const isAdmitted = !given.open.includes(model)
       if (isAdmitted) admitted.push(model)
+      else declined.push(model)
       return isAdmitted
     },
     expectedMs: ({ model }: { model: string }) => given.expected[model],
@@ -114,6 +118,12 @@ export function simulate(given: Case, { lagMs = () => 0 }: SimulationOptions = {
         begin(step)
         step = run.resume({ kind: 'next', nowMs })
         break
+      case 'refused':
+        expect(given.open, 'only an open circuit refuses').toContain(step.leaf.model)
+        expect(step.role, 'copies ask no circuit').not.toBe('shadow')
+        refused.push(step.leaf.model)
+        step = run.resume({ kind: 'next', nowMs })
+        break
       case 'cancel': {
         const { call } = step
         // One whose end the driver was late to tell may be over already.
@@ -165,6 +175,7 @@ export function simulate(given: Case, { lagMs = () => 0 }: SimulationOptions = {
   expect(choicesOf(run), 'what was chosen is complete with the reply').toEqual(choicesAtEnd)
   expect(shadowsHeld, 'places for copies are given back').toBe(0)
   expect(admitted, 'what a circuit admits goes out').toEqual([])
+  expect(refused, 'the driver hears of each refusal once, in order').toEqual(declined)
   if (end!.end !== 'reply') expect(shadowsTaken).toBe(0)
   expect(run.resume({ kind: 'next', nowMs }).kind, 'nothing comes after the detach').toBe('detach')
   expect(

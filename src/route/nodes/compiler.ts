@@ -8,6 +8,8 @@ export interface Place {
   /** Where the node stands, for people: `route.canary.new`. */
   readonly where: string
   readonly isInShadow: boolean
+  /** What answers here may be the reply, alone or combined: not so in a shadow, nor where a meta-model is given the answers. */
+  readonly isAnswering: boolean
 }
 
 /** Compiles a subtree. */
@@ -17,10 +19,13 @@ export type Compile = (node: RouteNode, place: Place) => CompiledNode
 export interface Compiler {
   readonly compile: Compile
   readonly leaves: VersionLeaf[]
+  /** Of these, those that give answers. */
+  readonly answering: VersionLeaf[]
   readonly constants: Constant[]
   /** By name of a cascade: the versions of each arm. */
   readonly cascades: Map<string, VersionLeaf[][]>
   readonly names: Set<string>
+  hasLastKnown: boolean
 }
 
 export function invalid(place: Place, problem: string): HeadraceError {

@@ -188,7 +188,8 @@ export function compileEnsemble(node: Ensemble, outer: Place, compiler: Compiler
       throw invalid(place, 'combine "weighted" needs a weight from 0 for each arm')
     if (!node.arms.some(({ weight }) => weight! > 0)) throw invalid(place, 'no arm has a weight above 0')
   }
-  const arms = node.arms.map(({ name, route }) => compiler.compile(route, armPlace(place, name)))
+  const isAnswering = place.isAnswering && !isStack
+  const arms = node.arms.map(({ name, route }) => compiler.compile(route, { ...armPlace(place, name), isAnswering }))
   if (node.meta) compiler.compile(node.meta, armPlace(place, 'meta'))
   return new EnsembleNode(node, arms)
 }

@@ -35,13 +35,15 @@ class GivenNode implements CompiledNode {
   }
 }
 
-export function compileVersion(leaf: VersionLeaf, _: Place, { leaves }: Compiler): CompiledNode {
+export function compileVersion(leaf: VersionLeaf, place: Place, { leaves, answering }: Compiler): CompiledNode {
   leaves.push(leaf)
+  if (place.isAnswering) answering.push(leaf)
   return new VersionNode(leaf)
 }
 
-export function compileLastKnown(leaf: LastKnown, place: Place): CompiledNode {
+export function compileLastKnown(leaf: LastKnown, place: Place, compiler: Compiler): CompiledNode {
   if (leaf.maxAgeMs !== undefined && !(leaf.maxAgeMs > 0)) throw invalid(place, 'maxAgeMs is not above 0')
+  compiler.hasLastKnown = true
   return new GivenNode(leaf)
 }
 

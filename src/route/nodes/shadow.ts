@@ -92,6 +92,6 @@ export function compileShadow(node: Shadow, outer: Place, compiler: Compiler): C
   return new ShadowNode(
     node,
     compiler.compile(node.primary, armPlace(place, 'primary')),
-    compiler.compile(node.shadow, { ...armPlace(place, 'shadow'), isInShadow: true }),
+    compiler.compile(node.shadow, { ...armPlace(place, 'shadow'), isInShadow: true, isAnswering: false }),
   )
 }

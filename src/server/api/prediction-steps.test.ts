@@ -57,6 +57,13 @@ describe('the steps of a prediction', () => {
     expect(text).toContain('The call named its version, so the route was not asked.')
   })
 
+  it('say which version was passed over because its circuit was open', () => {
+    const refused = { ...CALL, status: 'ROUTE_CIRCUIT_OPEN', latencyMs: 0 }
+    expect(steps({ calls: [refused, { ...CALL, version: 1, role: 'attempt' }] })[1]).toBe(
+      'Primary call of version 2 of fraud was not made: the circuit of that version was open.',
+    )
+  })
+
   it('say in which order arms were tried, which call answered, what it cost and that it was a fallback', () => {
     const text = steps({
       route: [{ node: 'safe', arm: '1', probability: 1 }],

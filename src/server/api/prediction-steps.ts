@@ -58,6 +58,7 @@ function answeringCall({ answeredBy, calls, error }: StoredPrediction): number {
 function callStep({ leaf, model, version, role, status, latencyMs, queueMs, batchRows, cached }: RecordedCall): string {
   const name =
     model === '' || version === 0 ? `${role} call of ${leaf}` : `${role} call of version ${version} of ${model}`
+  if (status === 'ROUTE_CIRCUIT_OPEN') return `${name} was not made: the circuit of that version was open.`
   if (status !== 'ok') return `${name} failed with ${status} after ${ms(latencyMs)}.`
   if (cached !== undefined) return `${name} was answered ${CACHED_STEPS[cached]} in ${ms(latencyMs)}.`
   if (model === '') return `${name} was answered at once.`

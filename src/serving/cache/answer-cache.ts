@@ -1,5 +1,6 @@
 // The cache of a server, as those who build and ask it see it. Each version's leaf is put behind it with `front`.
-import type { EndpointName } from '../../core/index.js'
+import type { EndpointName, VersionRef } from '../../core/index.js'
+import type { TensorMap } from '../../tensor/index.js'
 import type {
   CachePolicy,
   LastKnownAnswer,
@@ -11,6 +12,8 @@ import type {
 } from '../types.js'
 import { CacheCore } from './cache-core.js'
 import { CachedLeaf } from './cached-leaf.js'
+import { keepAnswer, keptBytes } from './kept-answer.js'
+import { Remembered } from './last-known.js'
 
 export class AnswerCache extends CacheCore implements PredictionCache, LeafCache {
   front(inner: PooledLeaf, identity: VersionIdentity): PooledLeaf {
@@ -23,6 +26,17 @@ export class AnswerCache extends CacheCore implements PredictionCache, LeafCache
     const nowMs = this.platform.clock.monotonicMs()
     const found = this.remembered.get(policy.endpoint, key, Math.min(maxAgeMs, policy.staleMs), nowMs)
     return found && { outputs: found.outputs, ageMs: nowMs - found.computedMs, version: found.version }
+  }
+
+  remember(policy: CachePolicy, input: LeafInput, outputs: TensorMap, version: VersionRef): void {
+    if (policy.staleMs === 0 || !this.isOn(policy.endpoint)) return
+    const key = this.keyOf(policy, input)
+    if (key === undefined) return
+    const sizeBytes = keptBytes(outputs, key)
+    if (sizeBytes > this.remembered.maxBytes) return
+    const nowMs = this.platform.clock.monotonicMs()
+    this.remembered.put(new Remembered(policy.endpoint, key, sizeBytes, keepAnswer(outputs), version, nowMs))
+    this.showBytes()
   }
 
   /** Whether an endpoint's requests are looked up. */

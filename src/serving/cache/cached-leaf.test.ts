@@ -348,6 +348,30 @@ describe('the last known answer', () => {
     expect(cache.policy.entries).toBe(1)
   })
 
+  it('is one that was kept for something else, once a caller was given it from the cache', async () => {
+    const { clock, cache, answered } = setUp({ runMs: 0 })
+    await answered([1], { feedsLastKnown: false })
+    clock.advance(1000)
+    expect((await answered([1])).cached).toBe('hit')
+    clock.advance(1000)
+    expect(cache.lastKnown(POLICY, { ...doublerInput([[1]]), tenant: 't' })?.ageMs).toBe(2000)
+  })
+
+  it('can be told, and has an age like any other', () => {
+    const { clock, cache } = setUp()
+    const input = { ...doublerInput([[1]]), tenant: 't' }
+    const outputs = new Map(input.tensors)
+    const both = { model: 'both' as ModelName, version: 0 }
+    cache.remember({ ...POLICY, staleMs: 0 }, input, outputs, both)
+    expect(cache.lastKnown(POLICY, input)).toBeUndefined()
+    cache.remember(POLICY, input, outputs, both)
+    clock.advance(7)
+    expect(cache.lastKnown(POLICY, input)).toMatchObject({ ageMs: 7, version: both })
+    cache.switch(POLICY.endpoint, false)
+    cache.remember(POLICY, input, outputs, both)
+    expect(cache.lastKnown(POLICY, input)).toBeUndefined()
+  })
+
   it('is the newest, and keeps within its budget', async () => {
     const { clock, cache, answered } = setUp({ staleMaxBytes: 20_000, runMs: 0 })
     for (let i = 0; i < 100; i++) await answered([i])

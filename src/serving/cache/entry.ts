@@ -15,12 +15,15 @@ export class Entry extends CacheNode {
     readonly key: string,
     hash: number,
     sizeBytes: number,
-    outputs: TensorMap,
+    readonly outputs: TensorMap,
+    /** Monotonic milliseconds. */
+    readonly computedMs: number,
     /** Monotonic milliseconds. */
     readonly expiresMs: number,
     /** How long it took to compute. */
     readonly costMs: number,
-    readonly remembered: Remembered | undefined,
+    /** As the last known answer; undefined as long as it was no reply to anybody. */
+    public remembered: Remembered | undefined,
   ) {
     super(hash, sizeBytes)
     this.answer = Promise.resolve({ outputs, queueMs: 0, computeMs: 0, batchRows: 0, cached: 'hit' })

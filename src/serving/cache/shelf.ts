@@ -73,6 +73,8 @@ export class Shelf {
   #hit(entry: Entry, input: LeafInput, nowMs: number): Promise<LeafResult> {
     this.#cache.policy.touch(entry)
     if (entry.remembered !== undefined) this.#cache.remembered.touch(entry.remembered)
+    else if (input.feedsLastKnown !== false && this.#policy.staleMs > 0)
+      entry.remembered = this.#remember(entry.key, entry.sizeBytes, entry.outputs, entry.computedMs)
     if (this.#isRenewalDue(entry, nowMs) && !this.flights.has(entry.key)) {
       this.#endpoint.renewed()
       const deadline = Deadline.in(this.#clock, this.#identity.manifest.timeoutMs)
@@ -127,25 +129,28 @@ export class Shelf {
   #put({ key, hash, feedsLastKnown }: Flight, outputs: TensorMap, costMs: number, ageMs: number, leftMs: number): void {
     if (this.#isClosed || !this.#endpoint.isOn) return
     const { policy, remembered } = this.#cache
-    const { endpoint, staleMs } = this.#policy
     const sizeBytes = keptBytes(outputs, key)
-    const isRemembered = feedsLastKnown && staleMs > 0 && sizeBytes <= remembered.maxBytes
+    const isRemembered = feedsLastKnown && this.#policy.staleMs > 0 && sizeBytes <= remembered.maxBytes
     if (sizeBytes > policy.maxBytes && !isRemembered) return
     const kept = keepAnswer(outputs)
     const nowMs = this.#clock.monotonicMs()
-    let memory: Remembered | undefined
-    if (isRemembered) {
-      memory = new Remembered(endpoint, key, sizeBytes, kept, this.#identity.version, nowMs - ageMs)
-      remembered.put(memory)
-    }
+    const computedMs = nowMs - ageMs
+    const memory = isRemembered ? this.#remember(key, sizeBytes, kept, computedMs) : undefined
     const old = this.#entries.get(key)
     if (old !== undefined) this.#drop(old)
     if (sizeBytes <= policy.maxBytes) {
-      const entry = new Entry(this.#entries, key, hash, sizeBytes, kept, nowMs + leftMs, costMs, memory)
+      const entry = new Entry(this.#entries, key, hash, sizeBytes, kept, computedMs, nowMs + leftMs, costMs, memory)
       this.#entries.set(key, entry)
       policy.add(entry)
     }
     this.#cache.showBytes()
+  }
+
+  #remember(key: string, sizeBytes: number, outputs: TensorMap, computedMs: number): Remembered {
+    const { endpoint } = this.#policy
+    const memory = new Remembered(endpoint, key, sizeBytes, outputs, this.#identity.version, computedMs)
+    this.#cache.remembered.put(memory)
+    return memory
   }
 
   #drop(entry: Entry): void {
