@@ -11,10 +11,10 @@ import { type OpenLoopResult, openLoop, type StreamResult } from './support/load
 import { grown, MiB, readMetrics, residentBytes } from './support/process.js'
 
 const INPUTS = 32
-/** About 50 ms for a batch of 32 on a 2.5 GHz core, growing with its rows: a rate that leaves the other core time to refuse. */
-const LAYERS = 80
+/** About 100 ms for a batch of 32 on a 2.5 GHz core, growing with its rows: a rate that leaves the other core time to refuse. */
+const LAYERS = 160
 const WIDTH = 1024
-const DEADLINE_MS = 500
+const DEADLINE_MS = 1000
 const OVERLOAD = 3
 const PATH = '/v2/models/heavy/infer'
 /** Closed loop, more than two full batches of 64. */
