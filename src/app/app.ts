@@ -16,8 +16,8 @@ import {
   type BackendFactory,
   createOnnxBackends,
   createPool,
+  createScriptBackends,
   defaultThreads,
-  loadScript,
   type Pool,
 } from '../serving/index.js'
 import { describeRows, rowsToTensors } from '../tensor/index.js'
@@ -87,6 +87,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
     threads: config.serving.threads ?? defaultThreads(config.server.processes),
     onFailure: (ref, error) => void onFailure(ref, error),
   })
+  const scripts = createScriptBackends()
   if (options.loads ?? true) onnx.prepare({ platform })
   const aliases = new Aliases()
   const endpoints = createEndpoints(config.endpoints, aliases)
@@ -116,7 +117,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
       cache,
       factories: new Map<string, BackendFactory>([
         ['onnx', breakable(onnx.load)],
-        ['script', breakable(loadScript)],
+        ['script', breakable(scripts.load)],
       ]),
       warmupInputs: ({ manifest }, signature) =>
         manifest.warmup.map(({ inputs }) =>
@@ -133,7 +134,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
         faults,
         engines,
         pool,
-        killThread: onnx.kill,
+        killThread: (model, version) => onnx.kill(model, version) || scripts.kill(model, version),
         hasRedis: config.store.redisUrl !== undefined,
       })
     const versions = createVersions(pool, aliases)

@@ -104,6 +104,7 @@ describe('readManifest', () => {
     [{ batching: { maxDelayMs: -1 } }, '"batching.maxDelayMs" is -1'],
     [{ instances: 0 }, '"instances" is 0; a whole number of instances, at least 1'],
     [{ instances: 65 }, '"instances" is 65; at most 64 instances'],
+    [{ instances: 2, isolation: 'inline' }, '"instances" is 2; with "isolation": "inline" there is one'],
     [{ batching: { maxBatchSizeUnderPressure: 8 } }, 'at least maxBatchSize is needed, which is 32'],
     [{ batching: { allowedBatchSizes: [64] } }, 'a size of at most maxBatchSize is needed, which is 32'],
     [{ batching: { allowedBatchSizes: [8, 4] } }, 'each size must be larger than the one before'],

@@ -95,7 +95,7 @@ const warmupRow = z.strictObject(
   objectOf('an object such as {"inputs": {"amount": 12.5}}'),
 )
 
-const manifest = z.strictObject(
+const manifestKeys = z.strictObject(
   {
     description: z.string({ error: 'text is needed' }).default(''),
     features: names('feature names', '["age", "income"]').optional(),
@@ -123,6 +123,15 @@ const manifest = z.strictObject(
   },
   objectOf('an object'),
 )
+
+const manifest = manifestKeys.superRefine(({ instances, isolation }, context) => {
+  if (instances > 1 && isolation === 'inline')
+    context.addIssue({
+      code: 'custom',
+      path: ['instances'],
+      message: 'with "isolation": "inline" there is one, on the main thread; leave one of the two out',
+    })
+})
 
 /** The manifest of a version that comes without a model.json. */
 export const defaultManifest: ModelManifest = complete(manifest.parse({}))
@@ -179,7 +188,7 @@ function knownKeys(path: readonly PropertyKey[]): string[] {
 
 function shapeAt([first, second, third]: readonly PropertyKey[]): object {
   if (first === 'warmup') return warmupRow.shape
-  if (first !== 'batching') return manifest.shape
+  if (first !== 'batching') return manifestKeys.shape
   if (second !== 'padding') return batchingKeys.shape
   return third === 'inputs' ? paddedInput.shape : padding.shape
 }

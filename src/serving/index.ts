@@ -21,6 +21,7 @@ export type { OnnxBackend, WarmUpReport } from './onnx/backend.js'
 export { createOnnxBackends, type OnnxBackends, type OnnxBackendsOptions } from './onnx/create-onnx-backends.js'
 export { OnnxErrors } from './onnx/errors.js'
 export { createPool } from './pool.js'
+export { createScriptBackends, type ScriptBackends } from './script/create-script-backends.js'
 export {
   defineScript,
   type Script,
@@ -33,7 +34,6 @@ export {
   type ScriptTensors,
 } from './script/define-script.js'
 export { ScriptErrors } from './script/errors.js'
-export { loadScript } from './script/load-script.js'
 export type {
   Backend,
   BackendFactory,

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { ModelName } from '../../src/core/index.js'
 import { call } from '../support/http.js'
 import { identityModel } from '../support/onnx-models.js'
 import { startTestServer, type TestServer } from '../support/start-server.js'
@@ -103,6 +104,26 @@ describe('chaos mode', () => {
     expect(changes).toContain('loading')
     expect((await predict()).status).toBe(200)
     expect((await status()).faults).toEqual([])
+  })
+
+  it('ends the thread of a script under way, which another one takes the place of', async () => {
+    mkdirSync(join(server.modelsFolder, 'rule/1'), { recursive: true })
+    const script = `import { defineScript } from 'headrace'
+      export default defineScript({ inputs: { x: 'FP32' }, outputs: { y: 'FP32' },
+        row: ({ x }) => (x === 13 ? new Promise(() => {}) : { y: x }) })`
+    writeFileSync(join(server.modelsFolder, 'rule/1/model.mjs'), script)
+    await vi.waitFor(() => expect(server.app.pool.latest('rule' as ModelName)).toBeDefined(), 10_000)
+    const ask = (x: number) =>
+      call(`${server.url}/v2/models/rule/infer`, 'POST', {
+        inputs: [{ name: 'x', datatype: 'FP32', shape: [1], data: [x] }],
+      })
+    // Tried again should the kill overtake the call.
+    await vi.waitFor(async () => {
+      const hangs = ask(13)
+      expect((await inject('kill/thread', { model: 'rule' })).status).toBe(200)
+      expect((await hangs).json.code).toBe('SCRIPT_THREAD_ENDED')
+    }, 10_000)
+    expect((await ask(7)).status).toBe(200)
   })
 
   it('fills the disk: answers go on, decisions fail, and the log catches up when there is room', async () => {

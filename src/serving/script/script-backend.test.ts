@@ -7,13 +7,15 @@ import { type HeadraceError, systemClock, testPlatform } from '../../core/index.
 import { Deadline } from '../../flow/index.js'
 import type { DataOf, DataType, Tensor, VersionArtifact } from '../../tensor/index.js'
 import type { Backend } from '../types.js'
-import { loadScript } from './load-script.js'
+import { createScriptBackends } from './create-script-backends.js'
 
 const platform = { ...testPlatform(), clock: systemClock }
 const context = { deadline: Deadline.none(systemClock), outputs: undefined }
 
+const scripts = createScriptBackends()
+
 async function load(artifact: VersionArtifact): Promise<Backend> {
-  const backend = await loadScript(artifact, { platform })
+  const backend = await scripts.load(artifact, { platform })
   onTestFinished(() => backend.close())
   return backend
 }
@@ -38,7 +40,7 @@ async function refusal(promise: Promise<unknown>): Promise<HeadraceError> {
 
 describe('a script', () => {
   backendContract(async () => {
-    const backend = await loadScript(
+    const backend = await scripts.load(
       scriptArtifact(`
         import { defineScript } from 'headrace'
         export default defineScript({
@@ -146,6 +148,22 @@ describe('a script', () => {
     expect([...(await backend.run(numbers(7), context)).get('y')!.data]).toEqual([7])
   })
 
+  it('whose thread is killed fails the run under way and no later one', async () => {
+    expect(scripts.kill('rule', undefined)).toBe(false)
+    const backend = await script(
+      `{ inputs: { x: 'FP32' }, outputs: { y: 'FP32' }, row: ({ x }) => x === 13 ? new Promise(() => {}) : { y: x } }`,
+    )
+    const hangs = refusal(backend.run(numbers(13), context))
+    // By then it has been sent to the thread.
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(scripts.kill('rule', 2)).toBe(false)
+    expect(scripts.kill('rule', 1)).toBe(true)
+    expect(await hangs).toMatchObject({ code: 'SCRIPT_THREAD_ENDED', status: 503 })
+    expect([...(await backend.run(numbers(7), context)).get('y')!.data]).toEqual([7])
+    await backend.close()
+    expect(scripts.kill('rule', 1)).toBe(false)
+  })
+
   it('says what it threw and in which line', async () => {
     const backend = await script(`{ inputs: { x: 'FP32' }, outputs: { y: 'FP32' },
       row({ x }: { x: number }) {
@@ -186,5 +204,10 @@ describe('loading a script', () => {
   it('refuses to run where an endless loop would stop the server', async () => {
     const error = await refusal(load(scriptArtifact(`export default {}`, { isolation: 'inline' })))
     expect(error.message).toContain('an endless loop there would stop the server')
+  })
+
+  it('refuses instances, of which a script has one', async () => {
+    const error = await refusal(load(scriptArtifact(`export default {}`, { instances: 4 })))
+    expect(error.message).toContain('"instances": 4, but a script has one thread')
   })
 })

@@ -24,6 +24,7 @@ export interface ScriptBackendOptions {
   readonly clock: Clock
   /** The manifest's limit for a run. */
   readonly timeoutMs: number
+  readonly onClosed: () => void
 }
 
 export class ScriptBackend implements Backend {
@@ -70,6 +71,11 @@ export class ScriptBackend implements Backend {
     }
   }
 
+  /** Ends the thread as if it had failed: a run under way fails, and the next one starts another. */
+  kill(): void {
+    void this.#thread.end(fail('THREAD_ENDED', { reason: 'it was ended from outside' }))
+  }
+
   memoryBytes(): number {
     return THREAD_BYTES + this.#options.code.length
   }
@@ -87,6 +93,7 @@ export class ScriptBackend implements Backend {
       })
     }
     await this.#thread.end(fail('CLOSED', {}))
+    this.#options.onClosed()
   }
 
   async #runRaw(inputs: RawTensor[], outputs: readonly number[] | undefined): Promise<readonly RawTensor[]> {
