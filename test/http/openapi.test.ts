@@ -142,12 +142,15 @@ describe('what the server answers', () => {
     for (const [fault, body] of [
       ['redis', { mode: 'drop' }],
       ['kill/worker', {}],
-      ['kill/thread', { model: 'fraud' }],
     ] as const) {
-      // There is no Redis here, one process, and a model that needs no thread.
+      // There is no Redis here, and one process.
       expect((await call(`${server.url}${path}/${fault}`, 'POST', body)).json.code).toBe('CHAOS_NOT_POSSIBLE')
       asked.add(`POST ${path}/${fault}`)
     }
+    // A quick model has a thread of its own on a slow machine only.
+    const killed = await call(`${server.url}${path}/kill/thread`, 'POST', { model: 'fraud' })
+    expect([200, 409]).toContain(killed.status)
+    asked.add(`POST ${path}/kill/thread`)
     const { json } = await ask('GET', path, path)
     await ask('DELETE', `${path}/faults/${json.faults[0].id}`, `${path}/faults/{id}`)
     await ask('DELETE', `${path}/faults`, `${path}/faults`)
