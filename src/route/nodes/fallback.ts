@@ -1,33 +1,19 @@
-// Fallback: arms in order until one answers. An arm whose circuits are open fails at once, so it costs nothing.
-import type { HeadraceError } from '../../core/index.js'
-import {
-  type Answer,
-  type CompiledNode,
-  isCallersFault,
-  type Parent,
-  type Run,
-  type Running,
-  type Scope,
-} from '../machine.js'
-import type { Fallback, RouteChoice } from '../types.js'
+// Fallback: arms in order until one answers.
+import type { CompiledNode, Parent, Run, Running, Scope } from '../machine.js'
+import type { Fallback } from '../types.js'
 import { armPlace, type Compiler, enterName, invalid, needArms, type Place } from './compiler.js'
-import { armDeadlineMs, type TimedArm } from './time-share.js'
-
-interface Arm extends TimedArm {
-  readonly retries: number
-  readonly choice: RouteChoice
-}
+import { InTurn, type InTurnArm } from './in-turn.js'
 
 class FallbackNode implements CompiledNode {
   readonly isInstant: boolean
   readonly select = undefined
 
-  constructor(readonly arms: readonly Arm[]) {
+  constructor(readonly arms: readonly InTurnArm[]) {
     this.isInstant = arms.every(({ node }) => node.isInstant)
   }
 
   enter(run: Run, parent: Parent, arm: number, scope: Scope): Running {
-    return new FallbackFrame(run, parent, arm, scope, this.arms)
+    return new InTurn(run, parent, arm, scope, this.arms)
   }
 
   expectedMs(run: Run): number | undefined {
@@ -35,87 +21,10 @@ class FallbackNode implements CompiledNode {
   }
 }
 
-class FallbackFrame implements Parent, Running {
-  #child: Running
-  #tries = 0
-  #error: HeadraceError | undefined
-  /** Tries of one arm share its time. */
-  #deadlineMs = 0
-
-  constructor(
-    private readonly run: Run,
-    private readonly parent: Parent,
-    private readonly arm: number,
-    private readonly scope: Scope,
-    private readonly arms: readonly Arm[],
-  ) {
-    this.#child = this.#start(0)
-  }
-
-  answered(index: number, answer: Answer): void {
-    this.parent.answered(this.arm, index === 0 ? answer : { ...answer, fallback: this.arms[index]!.choice })
-  }
-
-  failed(index: number, error: HeadraceError): void {
-    // What the first choice failed with says most; an open circuit only says that others failed before.
-    if (this.#error === undefined || this.#error.code === 'ROUTE_CIRCUIT_OPEN') this.#error = error
-    if (isCallersFault(error)) this.parent.failed(this.arm, error)
-    else if (this.#mayRetry(index, error)) {
-      this.#tries++
-      this.#child = this.#enter(index, 'attempt')
-    } else this.#startAfter(index)
-  }
-
-  cancel(): void {
-    this.#child.cancel()
-  }
-
-  #startAfter(index: number): void {
-    const { run, scope, arms } = this
-    for (let next = index + 1; next < arms.length; next++)
-      if (run.hasTimeFor(arms[next]!.node, scope.deadlineMs)) {
-        this.#child = this.#start(next)
-        return
-      }
-    this.parent.failed(this.arm, this.#error!)
-  }
-
-  #start(index: number): Running {
-    const { run, scope, arms } = this
-    this.#tries = 0
-    this.#deadlineMs = armDeadlineMs(run, scope.deadlineMs, arms, index)
-    run.choose(arms[index]!.choice)
-    return this.#enter(index, index === 0 ? scope.role : 'attempt')
-  }
-
-  #enter(index: number, role: Scope['role']): Running {
-    const { run, scope, arms } = this
-    return arms[index]!.node.enter(run, this, index, {
-      ...scope,
-      deadlineMs: this.#deadlineMs,
-      role: scope.role === 'shadow' ? 'shadow' : role,
-      // Refusing the last arm would help nobody.
-      isGuarded: index < arms.length - 1 || scope.isGuarded,
-    })
-  }
-
-  /** An error that names a time to come back passes by later, not now: the next arm is better than that. */
-  #mayRetry(index: number, error: HeadraceError): boolean {
-    const { run, arms, scope } = this
-    return (
-      error.retry &&
-      this.#tries < arms[index]!.retries &&
-      error.params['retryAfterMs'] === undefined &&
-      run.nowMs < this.#deadlineMs &&
-      run.takeRetry(scope.role)
-    )
-  }
-}
-
 export function compileFallback(node: Fallback, outer: Place, compiler: Compiler): CompiledNode {
   const place = enterName(compiler, node, outer)
   needArms(node.arms, place)
-  const arms = node.arms.map(({ route, timeoutMs, retries = 0 }, i): Arm => {
+  const arms = node.arms.map(({ route, timeoutMs, retries = 0 }, i): InTurnArm => {
     const at = armPlace(place, i)
     if (timeoutMs !== undefined && !(timeoutMs > 0)) throw invalid(at, 'timeoutMs is not above 0')
     if (!Number.isInteger(retries) || retries < 0) throw invalid(at, 'retries is not a whole number from 0')
