@@ -121,6 +121,9 @@ export class NextBatch {
       rows += member.rows
       if (member.deadline.atMs < soonestMs) soonestMs = member.deadline.atMs
     }
+    // Those it was held for have left otherwise.
+    if (this.#heldUntilMs !== NOT_HELD && members.every(({ arrivedMs }) => arrivedMs > this.#heldSinceMs))
+      this.#heldUntilMs = NOT_HELD
     let reason: DispatchReason | undefined
     if (cost.isTrusted && soonestMs < nowMs + safeMs(cost, this.#joining.sizeOf(rows))) {
       const full = members.length

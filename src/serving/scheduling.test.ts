@@ -371,6 +371,27 @@ describe('a free slot', () => {
     }
   })
 
+  it('that nobody is left to wait for starts the next wait anew', async () => {
+    const random = seededRandom(3)
+    const world = new World({ ...tight, batching: { maxDelayMs: 3 } })
+    await world.learn()
+    let isHeld = false
+    for (let i = 0; i < 4000 && !isHeld; i++) {
+      await world.pass(0.5)
+      if (random.next() < 0.2) world.call(15)
+      await world.settle()
+      isHeld = world.backend.pending.length === 0 && world.calls.some(({ answers }) => answers === 0)
+    }
+    expect(isHeld).toBe(true)
+    for (const { input } of world.calls) input.cancelled = true
+    world.batcher.dropCancelled()
+    await world.pass(100)
+    const delayed = await world.dispatched('delay')
+    world.call(15)
+    await world.settle()
+    expect(await world.dispatched('delay')).toBe(delayed)
+  })
+
   it('lets more calls be in time by it', async () => {
     const inTime = async (maxDelayMs: number, seed: number) => {
       const random = seededRandom(seed)
