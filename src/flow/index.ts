@@ -4,4 +4,3 @@
 export { Breaker, type BreakerOptions, type BreakerState } from './breaker.js'
 export { Deadline } from './deadline.js'
 export { RetryBudget, type RetryBudgetOptions } from './retry-budget.js'
-export { SingleFlight } from './single-flight.js'

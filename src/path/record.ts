@@ -30,11 +30,6 @@ export function recordStage({ clock, log, metrics, routes }: RecordOptions): Sta
   }
 }
 
-/** What the caller is told about the answer: `pinned`, `cached`, `stale`, `fallback`. */
-export function flagsOf(prediction: Prediction): readonly string[] {
-  return prediction.flags
-}
-
 function toRecord(prediction: Prediction, timeMs: number, cost: number | null): PredictionRecord {
   const { served, answer } = prediction
   const features = (served ?? prediction.pinned)?.manifest.features

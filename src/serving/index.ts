@@ -5,7 +5,7 @@ export { AnswerCache } from './cache/answer-cache.js'
 export type { AnswerCacheOptions } from './cache/cache-core.js'
 export { cachePolicy, endpointCacheSchema } from './cache/config.js'
 export type { SwitchOffRule, UselessCache } from './cache/endpoint-cache.js'
-export { type CacheHub, type CacheHubOptions, createCacheHub, type HubReply, hubTier } from './cache/hub.js'
+export { type CacheHub, type CacheHubOptions, createCacheHub, type HubReply } from './cache/hub.js'
 export { createKeyValueTier, type KeyValueTierOptions } from './cache/key-value-tier.js'
 export { chainTiers, type SharedAnswer, type SharedTier } from './cache/shared-tier.js'
 export {

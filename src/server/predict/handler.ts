@@ -1,7 +1,7 @@
 // The hot path's face: body to tensors, one call to the path, reply. Small bodies are parsed here, large ones in the worker.
 import { rowSchema } from '../../app/index.js'
 import { toHeadraceError } from '../../core/index.js'
-import { flagsOf, Prediction } from '../../path/index.js'
+import { Prediction } from '../../path/index.js'
 import { isJsonType } from '../content-type.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
@@ -56,7 +56,7 @@ export function createPredictHandler(context: ServerContext): PredictHandler {
       exchange.client.enter(prediction)
       await app.path.predict(prediction)
       exchange.client.leave(prediction)
-      const flags = flagsOf(prediction)
+      const { flags } = prediction
       if (prediction.error) exchange.refuse(prediction.error, prediction.id, flags)
       else exchange.answer(prediction.reply!, prediction.id, flags)
     } catch (error) {

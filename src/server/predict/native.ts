@@ -1,7 +1,7 @@
 // A native call: each row of its list is its own prediction with its own unit, routed by itself and batched with the others.
 import { rowSchema } from '../../app/index.js'
 import type { HeadraceError } from '../../core/index.js'
-import { flagsOf, Prediction } from '../../path/index.js'
+import { Prediction } from '../../path/index.js'
 import { sliceRows, type Tensor, type TensorMap, tensorsToNamedOutputs } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
 import { encodeNativeResponse, encodeNativeRow, type NativeRequest } from '../native/index.js'
@@ -40,7 +40,7 @@ export async function predictNative(
     for (const prediction of predictions.slice(start)) exchange.client.leave(prediction)
   }
   const first = predictions[0]!
-  const flags = flagsOf(first)
+  const { flags } = first
   if (predictions.every((prediction) => prediction.error))
     return { body: undefined, error: first.error, id: first.id, flags }
   const timings = {
@@ -102,6 +102,6 @@ function shapeRow(prediction: Prediction): void {
     model: served.ref.model,
     version: served.ref.version,
     outputs: tensorsToNamedOutputs(prediction.answer!, 0, rowSchema(served)),
-    flags: flagsOf(prediction),
+    flags: prediction.flags,
   })
 }

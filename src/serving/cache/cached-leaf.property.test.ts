@@ -3,6 +3,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { doublerInput, FakeBackend, fakeManifest, settled } from '../../../test/support/fake-backend.js'
+import { hubTier } from '../../../test/support/hub-tier.js'
 import { type EndpointName, ManualClock, type ModelName, silentLogger, testPlatform } from '../../core/index.js'
 import { Deadline } from '../../flow/index.js'
 import type { Tensor, TensorMap } from '../../tensor/index.js'
@@ -10,7 +11,7 @@ import { createLeaf } from '../leaf.js'
 import { createServingMetrics } from '../metrics.js'
 import type { CachePolicy, LeafInput, LeafResult } from '../types.js'
 import { AnswerCache } from './answer-cache.js'
-import { createCacheHub, hubTier } from './hub.js'
+import { createCacheHub } from './hub.js'
 
 const TTL_MS = 1000
 const POLICY: CachePolicy = {

@@ -1,7 +1,6 @@
 // The second tier of `--processes N`: one process keeps the answers of all, and who computes what. It knows nothing of how the
 // others reach it; each is an owner, a number.
 import type { Clock, Timer } from '../../core/index.js'
-import type { SharedAnswer, SharedTier } from './shared-tier.js'
 
 export type HubReply =
   | { readonly kind: 'hit'; readonly bytes: Uint8Array }
@@ -178,23 +177,5 @@ export function createCacheHub({ clock, maxBytes = 64 * 1024 * 1024, leaseMs = 3
       kept.clear()
       keptBytes = 0
     },
-  }
-}
-
-/** A hub in the same process, as one owner sees it. */
-export function hubTier(hub: CacheHub, owner: number): SharedTier {
-  return {
-    lookup: (key, waitMs) =>
-      new Promise<SharedAnswer>((resolve) =>
-        hub.lookup(owner, key, waitMs, (reply) =>
-          resolve(
-            reply.kind === 'hit'
-              ? reply
-              : { kind: 'lead', publish: (bytes, ttlMs) => hub.publish(reply.lease, bytes, ttlMs) },
-          ),
-        ),
-      ),
-    store: (key, bytes, ttlMs) => hub.store(key, bytes, ttlMs),
-    close: async () => hub.leaderGone(owner),
   }
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { computeDouble, doublerInput, FakeBackend, fakeManifest, settled } from '../../../test/support/fake-backend.js'
+import { hubTier } from '../../../test/support/hub-tier.js'
 import { redisMissing, startRedis, type TestRedis } from '../../../test/support/redis.js'
 import {
   type EndpointName,
@@ -19,7 +20,7 @@ import { createServingMetrics } from '../metrics.js'
 import type { CachePolicy } from '../types.js'
 import { AnswerCache } from './answer-cache.js'
 import { decodeAnswer, encodeAnswer } from './encode-answer.js'
-import { createCacheHub, type HubReply, hubTier } from './hub.js'
+import { createCacheHub, type HubReply } from './hub.js'
 import { createKeyValueTier } from './key-value-tier.js'
 import { chainTiers, type SharedTier } from './shared-tier.js'
 
