@@ -45,6 +45,7 @@ describe('without a server', LONG, () => {
       'machine',
       'ONNX Runtime',
       'configuration',
+      'processes',
       'data folder',
       'disk',
       'port',

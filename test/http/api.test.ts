@@ -45,8 +45,8 @@ describe('the status', () => {
   it('says what the server is and how it is doing', async () => {
     const { status, json } = await get('/api/v1/status')
     expect(status).toBe(200)
-    expect(json).toMatchObject({ ready: true, models: 3, url: server.url, pid: process.pid })
-    expect(json.endpoints).toBeGreaterThanOrEqual(3)
+    expect(json).toMatchObject({ ready: true, models: 5, url: server.url, pid: process.pid })
+    expect(json.endpoints).toBeGreaterThanOrEqual(5)
     expect(Date.parse(json.startedAt)).toBeLessThanOrEqual(Date.now())
     expect(json.uptimeSeconds).toBeGreaterThanOrEqual(0)
     expect(json.log.durableThrough).toBeGreaterThanOrEqual(0)

@@ -36,7 +36,8 @@ let server: TestServer
 let document: Document
 
 beforeAll(async () => {
-  server = await startTestServer({ folder, config: { chaos: { enabled: true } } })
+  const cached = { route: { kind: 'version', model: 'purchase-intent', version: 1 }, cache: {} }
+  server = await startTestServer({ folder, config: { chaos: { enabled: true }, endpoints: { cached } } })
   document = (await call(`${server.url}/api/docs/json`, 'GET')).json
 })
 afterAll(async () => {
@@ -220,6 +221,7 @@ describe('what the server answers', () => {
       model: 'fraud',
       version: 1,
     })
+    await ask('POST', '/api/v1/endpoints/cached/cache', '/api/v1/endpoints/{name}/cache', { enabled: false })
     await ask('GET', '/api/v1/decisions?limit=10', '/api/v1/decisions')
     await ask('GET', `/api/v1/decisions/${decision.id}`, '/api/v1/decisions/{id}')
     await ask('POST', `/api/v1/decisions/${decision.id}/undo`, '/api/v1/decisions/{id}/undo')
