@@ -3,7 +3,7 @@ import { allocate, concatenateRows, elementCount, sliceRows, type Tensor, type T
 import type { Member } from './member.js'
 
 /**
- * A member alone gives its own tensors, uncopied. `fillRows` rows are added that nobody asked for: the last row again, or zeros
+ * One call's inputs are given as they are, uncopied. `fillRows` rows are added that nobody asked for: the last row again, or zeros
  * (empty strings).
  */
 export function joinInputs(inputs: readonly TensorMap[], fillRows: number, repeatsRows: boolean): TensorMap {

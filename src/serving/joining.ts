@@ -85,6 +85,7 @@ export class Joining {
   /** What the backend is given. */
   inputsOf({ members, rows, size, length }: Run): TensorMap {
     const padding = this.#padding
+    if (padding === undefined && members.length === 1 && size === rows) return members[0]!.tensors
     const inputs: TensorMap[] = new Array(members.length)
     for (let i = 0; i < members.length; i++) {
       const { tensors } = members[i]!

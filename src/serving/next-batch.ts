@@ -159,7 +159,7 @@ export class NextBatch {
     for (const member of chosen) member.isTaken = true
     for (const member of order)
       if (!member.isTaken && isHopeless(member, options)) {
-        const error = this.#errors.overloaded(cost.ms(member.rows), member.deadline.atMs - nowMs)
+        const error = this.#errors.overloaded(cost.ms(options.sizeOf(member.rows)), member.deadline.atMs - nowMs)
         this.#endings.fail(member, error, nowMs)
       }
     return chosen
