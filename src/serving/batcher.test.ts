@@ -514,6 +514,24 @@ describe('a run that hangs', () => {
     expect(readiness).toEqual([])
   })
 
+  it('in the only instance left keeps the version unready until another one is there again', async () => {
+    const { clock, backend, readiness, call, turn, finish } = setUp({ timeoutMs: 100, concurrency: 2 })
+    call(one(1))
+    await turn()
+    backend.concurrency = 1
+    clock.advance(100)
+    expect(readiness.length).toBe(1)
+    clock.advance(300)
+    expect(readiness.length).toBe(1)
+    backend.concurrency = 2
+    clock.advance(100)
+    expect(readiness).toEqual([readiness[0], undefined])
+    const served = call(one(2))
+    await turn()
+    await finish()
+    expect(values(served.result?.outputs, 'double')).toEqual([4])
+  })
+
   it('answers the rest of a failed batch when the re-run of its first half hangs', async () => {
     const { clock, backend, call, turn } = setUp({ timeoutMs: 100 })
     const outcomes = [call(one(1)), call(one(2))]

@@ -287,9 +287,7 @@ export class Batcher implements Leaf {
 
   #release(run: Run): void {
     this.#runs.release(run)
-    if (!run.isAbandoned || this.#unreadyReason === undefined) return
-    this.#unreadyReason = undefined
-    this.#onReadiness(undefined)
+    if (run.isAbandoned && !this.#runs.allHang) this.#becomeReady()
   }
 
   #continue(): void {
@@ -315,7 +313,12 @@ export class Batcher implements Leaf {
       if (isDue(limitMs, nowMs)) this.#abandon(run, nowMs)
       else if (limitMs < nextMs) nextMs = limitMs
     }
-    if (this.#runs.allHang && this.#unreadyReason === undefined) this.#becomeUnready(nowMs)
+    if (!this.#runs.allHang) this.#becomeReady()
+    else {
+      if (this.#unreadyReason === undefined) this.#becomeUnready(nowMs)
+      // An instance that was lost and is there again does not say so.
+      if (!this.#isClosed) nextMs = Math.min(nextMs, nowMs + this.#timeoutMs)
+    }
     this.#alarm.by(nextMs)
     this.#settleIdle()
   }
@@ -342,6 +345,12 @@ export class Batcher implements Leaf {
       return true
     })
     this.#onReadiness(reason)
+  }
+
+  #becomeReady(): void {
+    if (this.#unreadyReason === undefined) return
+    this.#unreadyReason = undefined
+    this.#onReadiness(undefined)
   }
 
   #isIdle(): boolean {

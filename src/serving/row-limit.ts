@@ -27,11 +27,6 @@ export class RowLimit {
     this.rows = this.#usual
   }
 
-  /** Rows of the largest run there can ever be. */
-  get most(): number {
-    return this.#most
-  }
-
   /** A run is put together while this many rows wait. Returns whether the limit changed. */
   onRun(waitingRows: number): boolean {
     if (this.#most === this.#usual) return false

@@ -48,7 +48,7 @@ export interface FakeBackendOptions {
 
 export class FakeBackend implements Backend {
   readonly signature: Signature
-  readonly concurrency: number
+  concurrency: number
   readonly isolation: 'inline' | 'thread'
   readonly labels: readonly string[] | undefined
   /** Every run so far, oldest first. */
