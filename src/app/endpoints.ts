@@ -2,7 +2,7 @@
 import type { EndpointName, ModelName } from '../core/index.js'
 import type { LogPolicy } from '../log/index.js'
 import { type Endpoint, type EndpointConfig, endpointSchema, PathErrors } from '../path/index.js'
-import { compileRoute, type RouteNode, type VersionLeaf } from '../route/index.js'
+import { compileRoute, RouteErrors, type RouteNode, type VersionLeaf } from '../route/index.js'
 import { cachePolicy } from '../serving/index.js'
 import { type Aliases, implicitRoute } from './versions.js'
 
@@ -31,9 +31,15 @@ export function createEndpoints(declared: Readonly<Record<string, EndpointConfig
 
   function build(name: string, route: RouteNode): Endpoint {
     const { deadlineMs, log, priority, cache } = declared[name] ?? defaults
+    const compiled = compileRoute(route)
+    if (compiled.hasLastKnown && (cache === undefined || cache.staleMs === 0))
+      throw RouteErrors.INVALID({
+        where: `endpoints.${name}`,
+        problem: "lastKnown() has nothing to give: set the endpoint's cache, with a staleMs above 0",
+      })
     return {
       name: name as EndpointName,
-      route: compileRoute(route),
+      route: compiled,
       deadlineMs,
       ack: log.ack,
       priority,
