@@ -68,7 +68,7 @@ export function reportError(thrown: unknown, options: { readonly json?: boolean;
   return exitStatus(error)
 }
 
-const USAGE_CODES = ['CLI_USAGE', 'CLI_FILE_UNREADABLE', 'ACCESS_INSECURE_BIND']
+const USAGE_CODES = ['CLI_USAGE', 'CLI_FILE_UNREADABLE', 'ACCESS_INSECURE_BIND', 'ROUTE_INVALID']
 
 function exitStatus({ code, status }: HeadraceError): number {
   if (code.startsWith('CONFIG_') || USAGE_CODES.includes(code)) return EXIT.usage

@@ -1,10 +1,12 @@
 // How the command line speaks: help, wrong usage, exit statuses.
 import { spawn } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { describe, expect, it } from 'vitest'
 import { createProgram } from '../../src/cli/main.js'
+import { tempFolder } from '../support/temp-folder.js'
 import { headrace, LONG, ROOT } from './support.js'
 
 const program = createProgram({ startServer: () => Promise.reject(new Error('not here')) })
@@ -51,6 +53,21 @@ describe('the command line', LONG, () => {
       code: 'CLI_USAGE',
       error: `Missing required argument 'endpoint'. See "headrace predict --help".`,
     })
+  })
+
+  it('answers a route that cannot work with status 2, as any wrong configuration', async () => {
+    const arms = [{ route: { kind: 'version', model: 'fraud', version: 1 } }, { route: { kind: 'last-known' } }]
+    const route = { kind: 'fallback', name: 'safe', arms }
+    const folder = tempFolder()
+    writeFileSync(
+      join(folder, 'headrace.config.ts'),
+      `export default ${JSON.stringify({ endpoints: { fraud: { route } } })}`,
+    )
+    const { status, stderr } = await headrace(folder, 'serve', '--port', '0')
+    expect(stderr).toContain(
+      'ROUTE_INVALID: The route is not usable at endpoints.fraud: lastKnown() has nothing to give',
+    )
+    expect(status).toBe(2)
   })
 
   it('is silent when the reader of its output stops early', async () => {
