@@ -6,6 +6,7 @@ import type { CostModel, CostModels } from './cost-model.js'
 import type { Endings } from './endings.js'
 import type { Joining } from './joining.js'
 import type { Load } from './load.js'
+import type { Margin } from './margin.js'
 import type { Member } from './member.js'
 import type { Queue } from './queue.js'
 import type { RowLimit } from './row-limit.js'
@@ -25,6 +26,7 @@ export interface AdmissionOptions {
   readonly costs: CostModels
   readonly load: Load
   readonly limit: RowLimit
+  readonly margin: Margin
   readonly errors: VersionErrors
 }
 
@@ -36,7 +38,10 @@ export class Admission {
   readonly #costs: CostModels
   readonly #load: Load
   readonly #limit: RowLimit
+  readonly #margin: Margin
   readonly #errors: VersionErrors
+  /** Whether the call that was checked last was let in behind full runs, by a forecast. */
+  wasForecast = false
 
   constructor(options: AdmissionOptions) {
     this.#queue = options.queue
@@ -46,6 +51,7 @@ export class Admission {
     this.#costs = options.costs
     this.#load = options.load
     this.#limit = options.limit
+    this.#margin = options.margin
     this.#errors = options.errors
   }
 
@@ -57,6 +63,7 @@ export class Admission {
     const leftMs = deadline.atMs - nowMs
     if (isDue(deadline.atMs, nowMs)) throw this.#errors.deadlineExceeded(0, 'queued')
     this.#load.arrived(rows, leftMs)
+    this.wasForecast = false
     if (!this.#runs.isNoneUnderWay && leftMs !== Number.POSITIVE_INFINITY)
       this.#checkTime(input.tensors, rows, lane, leftMs, nowMs)
     const overRows = this.#queue.rowsTooMany(rows)
@@ -112,6 +119,7 @@ export class Admission {
     if (fullRuns === 0) return waitMs + cost.ms(sizeOf(Math.ceil(last)))
     // Who comes meanwhile joins its run and makes it longer, and what each run takes longer adds up.
     if (canJoin) last = Math.min(maxRows, last + this.#load.rowsPerMs(nowMs) * waitMs)
-    return waitMs + cost.ms(sizeOf(Math.ceil(last))) + SURE_SPREADS * cost.spread * fullMs
+    this.wasForecast = true
+    return this.#margin.factor(lane) * waitMs + cost.ms(sizeOf(Math.ceil(last))) + SURE_SPREADS * cost.spread * fullMs
   }
 }

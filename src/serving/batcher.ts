@@ -19,6 +19,7 @@ import { Endings } from './endings.js'
 import { unionOutputs } from './joined.js'
 import { Joining } from './joining.js'
 import { Load } from './load.js'
+import { Margin } from './margin.js'
 import { Member, Whole } from './member.js'
 import type { VersionMetrics } from './metrics.js'
 import { type Batch, NextBatch } from './next-batch.js'
@@ -99,13 +100,14 @@ export class Batcher implements Leaf {
     const runs = new Runs(backend)
     const { maxQueueRows, maxWaitMs = DEFAULT_MAX_WAIT_MS } = batching
     const queue = new Queue(maxWaitMs, maxQueueRows, joining, metrics.waitingRows)
-    const endings = new Endings(queue, joining, errors, metrics)
+    const margin = new Margin()
+    const endings = new Endings(queue, joining, errors, metrics, margin)
     this.#errors = errors
     this.#joining = joining
     this.#runs = runs
     this.#queue = queue
     this.#endings = endings
-    this.#admission = new Admission({ queue, runs, joining, endings, costs, load, limit, errors })
+    this.#admission = new Admission({ queue, runs, joining, endings, costs, load, limit, margin, errors })
     this.#next = new NextBatch({
       queue,
       runs,
@@ -135,7 +137,9 @@ export class Batcher implements Leaf {
         const refusal = this.#isClosed ? 'it has been unloaded' : this.#unreadyReason
         const rows = this.#admission.check(input, deadline, lane, refusal, nowMs)
         const tensors = this.#joining.complete(input.tensors)
-        this.#admit(new Member(input, tensors, rows, deadline, lane, nowMs, resolve, reject, undefined), nowMs)
+        const member = new Member(input, tensors, rows, deadline, lane, nowMs, resolve, reject, undefined)
+        member.isExpectedInTime = this.#admission.wasForecast
+        this.#admit(member, nowMs)
       } catch (error) {
         this.#metrics.ended((error as HeadraceError).code).inc()
         reject(error)

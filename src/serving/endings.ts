@@ -3,6 +3,7 @@
 import type { Counter, HeadraceError } from '../core/index.js'
 import { isDue } from './alarm.js'
 import type { Joining } from './joining.js'
+import type { Margin } from './margin.js'
 import type { Member } from './member.js'
 import type { VersionMetrics } from './metrics.js'
 import type { Queue } from './queue.js'
@@ -17,6 +18,7 @@ export class Endings {
     private readonly joining: Joining,
     private readonly errors: VersionErrors,
     private readonly metrics: VersionMetrics,
+    private readonly margin: Margin,
   ) {
     this.#succeeded = metrics.ended('ok')
   }
@@ -30,6 +32,7 @@ export class Endings {
     if (whole === undefined) {
       this.metrics.latencySeconds.observe((nowMs - member.arrivedMs) / 1000)
       this.#succeeded.inc()
+      if (member.isExpectedInTime) this.margin.kept(member.priority)
       return
     }
     if (!whole.isComplete) return
@@ -74,8 +77,14 @@ export class Endings {
   }
 
   #failIfDue(member: Member, nowMs: number, phase: 'queued' | 'running'): void {
-    if (isDue(member.deadline.atMs, nowMs))
-      this.fail(member, this.errors.deadlineExceeded(nowMs - member.arrivedMs, phase), nowMs)
+    if (!isDue(member.deadline.atMs, nowMs)) return
+    this.late(member, this.errors.deadlineExceeded(nowMs - member.arrivedMs, phase), nowMs)
+  }
+
+  /** Its time is up, or will be before it can be answered. */
+  late(member: Member, error: HeadraceError, nowMs: number): void {
+    if ((member.whole?.member ?? member).isExpectedInTime) this.margin.missed(member.priority)
+    this.fail(member, error, nowMs)
   }
 
   /** At most 2n - 1 runs for n members of a failed batch, each of which ends with its own answer. */

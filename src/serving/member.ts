@@ -13,6 +13,8 @@ export class Member {
   /** It is about to leave its lane. */
   isTaken = false
   isAnswered = false
+  /** It was let in behind full runs because it was expected in time. */
+  isExpectedInTime = false
   /** The batch of several that failed with this member in it, until it is known who was guilty. */
   inquest: Inquest | undefined = undefined
 

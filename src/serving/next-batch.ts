@@ -160,7 +160,7 @@ export class NextBatch {
     for (const member of order)
       if (!member.isTaken && isHopeless(member, options)) {
         const error = this.#errors.overloaded(cost.ms(options.sizeOf(member.rows)), member.deadline.atMs - nowMs)
-        this.#endings.fail(member, error, nowMs)
+        this.#endings.late(member, error, nowMs)
       }
     return chosen
   }

@@ -253,6 +253,23 @@ describe('who is turned away', () => {
     expect(good.length).toBeGreaterThan(0.9 * (64 / 17.8) * 800)
     world.expectRightAnswers()
   })
+
+  it('keeps its word where one run in eight takes three times as long, once it has seen some', async () => {
+    const random = seededRandom(7)
+    const world = new World({ rowMs: 0.2, runMs: 5, noise: () => (random.next() < 1 / 8 ? 3 : 1) })
+    await world.learn()
+    for (let i = 0; i < 8_000; i++) {
+      for (let n = 0; n < 6; n++) if (random.next() < 0.9) world.call(200)
+      await world.pass(0.5)
+    }
+    await world.finish()
+    const late = world.calls.slice(-20_000)
+    const admitted = late.filter(
+      ({ error, answeredMs, arrivedMs }) => error === undefined || answeredMs > arrivedMs + 5,
+    )
+    const good = late.filter(({ result }) => result !== undefined)
+    expect(good.length / admitted.length).toBeGreaterThanOrEqual(0.99)
+  })
 })
 
 describe('who runs', () => {
