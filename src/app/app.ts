@@ -24,9 +24,8 @@ import { describeRows, rowsToTensors } from '../tensor/index.js'
 import { createAnswerCache, followSwitches } from './answer-cache.js'
 import { createBreakerJournal } from './breaker-journal.js'
 import { faultyBackends } from './chaos/backends.js'
-import { type Chaos, checkChaos, createChaos } from './chaos/chaos.js'
+import { type Chaos, checkChaos, createChaos, createFaults } from './chaos/chaos.js'
 import { skewable } from './chaos/clock.js'
-import { Faults } from './chaos/faults.js'
 import { openRedisProxy } from './chaos/redis-proxy.js'
 import { checkConstants } from './check-constants.js'
 import { createEndpoints, type Endpoints } from './endpoints.js'
@@ -78,7 +77,7 @@ export interface AppOptions {
 export async function createApp(project: LoadedProject, given: Platform, options: AppOptions = {}): Promise<App> {
   const { config } = project
   checkChaos(config)
-  const faults = config.chaos.enabled ? new Faults(given.clock, given.logger) : undefined
+  const faults = options.engines ? options.engines.faults : createFaults(config, given)
   const platform = faults ? skewable(given, faults) : given
   const { logger } = platform
   // A thread that died took its sessions along: those versions load again, once there is a pool.

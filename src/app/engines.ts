@@ -6,6 +6,7 @@ import type { FileLog } from '../log/index.js'
 import type { Pointer } from '../registry/index.js'
 import type { CacheSwitches, SharedTier } from '../serving/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
+import type { Faults } from './chaos/faults.js'
 
 /** What the metadata store says about models and endpoints, as it is now. */
 export interface RegistryState {
@@ -34,6 +35,8 @@ export interface Engines {
   follow(change: (decision: Decision) => void | Promise<void>): Stop
   /** The server's other processes; undefined when this one is alone. */
   readonly peers: Peers | undefined
+  /** What is broken on purpose, as decisions say; undefined when the server takes no faults. */
+  readonly faults: Faults | undefined
   /** Answers that the processes of this server share; undefined when there is one. Closed by the cache. */
   readonly tier?: SharedTier | undefined
   close(): Promise<void>

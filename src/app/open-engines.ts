@@ -11,7 +11,7 @@ import { lockFolder, openSql, StoreErrors } from '../store/index.js'
 import { followFaults } from './chaos/chaos.js'
 import { chaosChangeKinds } from './chaos/decisions.js'
 import { faultyFiles, isDiskFull } from './chaos/disk.js'
-import { Faults } from './chaos/faults.js'
+import type { Faults } from './chaos/faults.js'
 import { logPolicyOf } from './endpoints.js'
 import type { Engines, RegistryState } from './engines.js'
 import type { LoadedProject } from './load-project.js'
@@ -29,14 +29,9 @@ export interface OpenedEngines extends Engines {
   readonly log: FileLog
 }
 
-/**
- * Takes the data folder for this process and opens what is in it. Throws STORE_FOLDER_LOCKED. `faults` are those of an app in the
- * same process, which follows the decisions about them.
- */
+/** Takes the data folder for this process and opens what is in it. Throws STORE_FOLDER_LOCKED. */
 export async function openEngines(project: LoadedProject, platform: Platform, faults?: Faults): Promise<OpenedEngines> {
   const { config, dataDir } = project
-  const ownFaults = config.chaos.enabled && !faults ? new Faults(platform.clock, platform.logger) : undefined
-  const disk = faults ?? ownFaults
   const lock = await lockFolder(dataDir)
   const closers: (() => Promise<void>)[] = [() => lock.release()]
   const close = async () => {
@@ -56,7 +51,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     const sql = await openSql({ file, platform })
     closers.push(() => sql.close())
     const policy = logPolicyOf(config.endpoints)
-    const files = disk ? faultyFiles(realFiles, disk) : realFiles
+    const files = faults ? faultyFiles(realFiles, faults) : realFiles
     const log = await openLog({ ...config.log, folder: path.join(dataDir, 'log'), platform, policy, files })
     closers.push(() => log.close())
     await sql.migrate('registry', registryMigrations)
@@ -99,7 +94,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
 
     /** What drills say about themselves is written all the same. */
     function checkDisk(kind = ''): void {
-      if (disk && isDiskFull(disk) && !kind.startsWith('chaos.')) throw StoreErrors.FULL({ file })
+      if (faults && isDiskFull(faults) && !kind.startsWith('chaos.')) throw StoreErrors.FULL({ file })
     }
 
     async function decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision> {
@@ -107,11 +102,12 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       return takeEffect(await decisions.apply(change, evidence, by))
     }
 
-    if (ownFaults) followers.add((decision) => followFaults(ownFaults, decision))
+    if (faults) followers.add((decision) => followFaults(faults, decision))
     return {
       log,
       decisions,
       peers: undefined,
+      faults,
       registry: () => state,
       decide,
       async undo(id, by) {

@@ -1,5 +1,5 @@
 // `headrace chaos`: breaks a running server on purpose, for as long as is said, and says what is broken.
-import { type Command, InvalidArgumentError } from 'commander'
+import { Argument, type Command, InvalidArgumentError } from 'commander'
 import type { FaultView } from '../app/index.js'
 import { type Api, type Faces, type GlobalOptions, withApi } from './context.js'
 import { CliErrors } from './errors.js'
@@ -59,7 +59,7 @@ export function addChaos(program: Command, faces: Faces): void {
 
   verb('error', 'make runs of a model fail', 'error fraud/2 --rate 0.5 --for 60')
     .argument('<model[/version]>', 'a model, or one of its versions', versionOf)
-    .option('--rate <share>', 'share of the runs that fail, 0 to 1 (default: 1)', Number)
+    .option('--rate <share>', 'share of the runs that fail, 0 to 1 (default: 1)', share)
     .action((target: Target, own: Lasting & { rate?: number }, command: Command) =>
       inject(command, 'error', { ...target, ...(own.rate === undefined ? {} : { rate: own.rate }), ...lasting(own) }),
     )
@@ -78,7 +78,7 @@ export function addChaos(program: Command, faces: Faces): void {
     )
 
   verb('redis', 'drop the connections to Redis, or slow them', 'redis slow --ms 500')
-    .argument('<drop|slow>')
+    .addArgument(new Argument('<drop|slow>').choices(['drop', 'slow']))
     .option('--ms <number>', 'by how many milliseconds slow (default: 1000)', wholeNumber)
     .action((mode: string, own: Lasting & { ms?: number }, command: Command) =>
       inject(command, 'redis', { mode, ...(own.ms === undefined ? {} : { ms: own.ms }), ...lasting(own) }),
@@ -140,6 +140,12 @@ function versionOf(text: string): Target {
 function seconds(text: string): number {
   const value = Number(text)
   if (!(value > 0)) throw new InvalidArgumentError('Give seconds, more than 0.')
+  return value
+}
+
+function share(text: string): number {
+  const value = Number(text)
+  if (!(value > 0 && value <= 1)) throw new InvalidArgumentError('Give a share, more than 0 and at most 1.')
   return value
 }
 

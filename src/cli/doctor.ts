@@ -61,7 +61,7 @@ async function examine(faces: Faces, options: GlobalOptions): Promise<Finding[]>
   }
   const running = await findServer(project.dataDir)
   const { host, port, grpcPort, processes } = project.config.server
-  findings.push(processesFit(processes))
+  findings.push(processesFit(running?.processes ?? processes))
   findings.push(await dataFolder(project.dataDir), await diskSpace(project.dataDir))
   if (running) findings.push({ check: 'server', state: 'ok', found: serverFound(running) })
   else findings.push(await portFree('port', host, port), await portFree('gRPC port', host, grpcPort))

@@ -1,6 +1,7 @@
 // `headrace serve --processes`: many processes that are one server to its callers, and what is left of it when some of them die.
+import { once } from 'node:events'
 import { existsSync, readFileSync } from 'node:fs'
-import { Agent, createServer } from 'node:http'
+import { Agent, createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -158,6 +159,63 @@ describe.skipIf(needsProc)('headrace serve --processes', LONG, () => {
     ).toBe(1)
     expect((await runs()) - before).toBe(1)
     expect(await metric(url, 'ml_request_seconds_count{endpoint="intent"}')).toBe(1000)
+  })
+
+  it('has a fault in every worker, also in one that is started meanwhile, and heals it in all', async () => {
+    const { url, workers } = await startGroup(['purchase-intent'], undefined, '--chaos')
+    const chaos = `${url}/api/v1/chaos`
+    const fault = { model: 'purchase-intent', ms: 1, durationMs: 60_000 }
+    const { id } = JSON.parse((await ask(`${chaos}/delay`, { method: 'POST', json: fault })).body) as { id: string }
+    const [killed] = workers()
+    await ask(`${chaos}/kill/worker`, { method: 'POST', json: {} })
+    await until(async () => (await metric(url, 'headrace_worker_restarts_total')) === 1)
+    await until(async () => (await metric(url, 'headrace_processes')) === 2)
+    expect(killed).toBeDefined()
+    const faults = async () =>
+      (await times(4, () => ask(chaos))).map(({ body }) => {
+        const { faults } = JSON.parse(body) as { faults: { id: string; startedAt: string; endsAt: string }[] }
+        return faults.map((each) => [each.id, Date.parse(each.endsAt) - Date.parse(each.startedAt)])
+      })
+    expect(await faults()).toEqual(Array(4).fill([[id, 60_000]]))
+    await ask(`${chaos}/faults/${id}`, { method: 'DELETE' })
+    expect(await faults()).toEqual(Array(4).fill([]))
+  })
+
+  it('ends a worker that does not take a decision over, before the decision is answered, and starts another', async () => {
+    const { url, workers } = await startGroup(['purchase-intent'])
+    const [first, second] = workers()
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    onTestFinished(() => agent.destroy())
+    const { worker } = JSON.parse((await ask(`${url}/api/v1/status`, { agent })).body) as { worker: number }
+    // Stopped, not ended: it keeps its connections and hears nothing. The agent's connection is with the other one.
+    const stopped = worker === 1 ? second! : first!
+    process.kill(stopped, 'SIGSTOP')
+    const alias = `${url}/api/v1/models/purchase-intent/aliases/champion`
+    const { status } = await ask(alias, { method: 'PUT', json: { version: 1 }, agent })
+    expect(status).toBe(200)
+    await until(() => !isAlive(stopped))
+    await until(async () => (await metric(url, 'headrace_processes')) === 2)
+    expect(workers()).toHaveLength(2)
+    expect((await ask(`${url}/readyz`)).status).toBe(200)
+  })
+
+  it('waits for what is in flight when it is stopped, and ends all at once by a second signal', async () => {
+    const { url, child, workers } = await startGroup(['purchase-intent'])
+    const pids = workers()
+    // A body that never comes is in flight for as long as the server has patience.
+    const headers = { Expect: '100-continue', 'Content-Type': 'application/json', 'Content-Length': 100 }
+    const outgoing = request(`${url}/api/v1/predict/purchase-intent`, { method: 'POST', headers, agent: false })
+    outgoing.flushHeaders()
+    await once(outgoing, 'continue')
+    const broken = once(outgoing, 'error')
+    const ended = once(child, 'exit')
+    child.kill('SIGTERM')
+    // One that comes within a second of the first is taken for the same.
+    const again = setInterval(() => child.kill('SIGTERM'), 200)
+    onTestFinished(() => clearInterval(again))
+    expect(await ended).toEqual([1, null])
+    expect(await broken).toMatchObject([{ code: 'ECONNRESET' }])
+    await until(() => !pids.some(isAlive))
   })
 
   it('leaves no worker behind when the primary is killed, and starts again', async () => {

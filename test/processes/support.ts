@@ -12,11 +12,11 @@ export interface Group extends CliServer {
 }
 
 /** `headrace serve --processes 2` over these models of the shop; killed after the test, workers and all. */
-export async function startGroup(models: readonly string[], config?: string): Promise<Group> {
+export async function startGroup(models: readonly string[], config?: string, ...args: string[]): Promise<Group> {
   const { folder, remove } = makeFolder(models)
   onTestFinished(remove)
   if (config !== undefined) writeFileSync(join(folder, 'headrace.config.mjs'), config)
-  const server = await startServe(folder, '--processes', '2', '--log-level', 'error')
+  const server = await startServe(folder, '--processes', '2', '--log-level', 'error', ...args)
   const workers = () => childrenOf(server.child.pid!)
   onTestFinished(() => {
     for (const pid of workers()) kill(pid)

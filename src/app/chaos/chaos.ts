@@ -1,14 +1,14 @@
 // Fault injection for tests and drills: what may be broken, for how long, and the record of it. Off unless the server was started
 // for it; then the parts that faults reach are wrapped, and nowhere else is anything known of them.
 import { isLoopback } from '../../access/index.js'
-import type { Clock, ModelName } from '../../core/index.js'
+import type { Clock, ModelName, Platform } from '../../core/index.js'
 import type { Actor, Decision } from '../../decisions/index.js'
 import type { Pool } from '../../serving/index.js'
 import type { Engines } from '../engines.js'
 import type { ProjectConfig } from '../project.js'
 import { ALL, describeFault, HEAL, healing, INJECT, injection, readInjection } from './decisions.js'
 import { ChaosErrors } from './errors.js'
-import type { ActiveFault, Fault, Faults } from './faults.js'
+import { type ActiveFault, type Fault, Faults } from './faults.js'
 
 export interface FaultView {
   readonly id: string
@@ -47,6 +47,11 @@ export function checkChaos({ server, chaos }: ProjectConfig): void {
   if (chaos.enabled && !isLoopback(server.host)) throw ChaosErrors.NOT_LOOPBACK({ host: server.host })
 }
 
+/** What the faults of this process are kept in; undefined for a server that takes none. */
+export function createFaults({ chaos }: ProjectConfig, { clock, logger }: Platform): Faults | undefined {
+  return chaos.enabled ? new Faults(clock, logger) : undefined
+}
+
 /** Starts and ends, in this process, the faults that decisions speak of. */
 export function followFaults(faults: Faults, { change, id }: Decision): void {
   if (change.kind === INJECT) {
@@ -62,7 +67,6 @@ export function createChaos({ clock, config, faults, engines, pool, killThread, 
   const { maxDurationMs } = config.chaos
 
   engines.follow((decision) => {
-    followFaults(faults, decision)
     if (decision.change.kind !== INJECT) return
     const { fault } = readInjection(decision.change)
     if (fault.kind !== 'kill' || fault.pid !== process.pid) return

@@ -48,8 +48,14 @@ export class Faults {
 
   start(id: string, fault: Fault, durationMs: number): void {
     const startedMs = this.clock.nowMs()
+    this.resume({ id, fault, startedMs, endsMs: startedMs + durationMs })
+  }
+
+  /** One that is active in another process has the same end here. */
+  resume({ id, fault, startedMs, endsMs }: ActiveFault): void {
+    const durationMs = Math.max(0, endsMs - this.clock.nowMs())
     const timer = this.clock.after(durationMs, () => this.end(id))
-    this.#active.set(id, { id, fault, startedMs, endsMs: startedMs + durationMs, timer })
+    this.#active.set(id, { id, fault, startedMs, endsMs, timer })
     this.logger.warn({ id, ...fault, durationMs }, 'chaos: a fault starts')
     this.#tell()
   }

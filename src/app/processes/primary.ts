@@ -9,6 +9,7 @@ import {
 } from '../../core/index.js'
 import type { Decision } from '../../decisions/index.js'
 import { type CacheHub, createCacheHub } from '../../serving/index.js'
+import { createFaults } from '../chaos/chaos.js'
 import type { LoadedProject } from '../load-project.js'
 import { type OpenedEngines, openEngines } from '../open-engines.js'
 import { Channel } from './channel.js'
@@ -63,7 +64,7 @@ interface Member {
  */
 export async function startPrimary(options: PrimaryOptions): Promise<RunningPrimary> {
   const project = await shareOf(options.project)
-  const engines = await openEngines(project, options.platform)
+  const engines = await openEngines(project, options.platform, createFaults(project.config, options.platform))
   const primary = new PrimaryProcess({ ...options, project }, engines)
   try {
     await primary.start()
@@ -183,7 +184,13 @@ class PrimaryProcess implements RunningPrimary {
         const member = memberOf()
         member.hasJoined = true
         const durableThrough = log.durableThrough()
-        member.channel.tell('joined', { areReady: this.isReady(), registry: engines.registry(), durableThrough })
+        const faults = engines.faults?.list() ?? []
+        member.channel.tell('joined', {
+          areReady: this.isReady(),
+          registry: engines.registry(),
+          durableThrough,
+          faults,
+        })
       },
       listening: (url) => {
         this.url = url

@@ -11,6 +11,7 @@ import type {
 } from '../../decisions/index.js'
 import type { LogBatch, LogPosition, TakenBatch } from '../../log/index.js'
 import type { HubReply } from '../../serving/index.js'
+import type { ActiveFault } from '../chaos/faults.js'
 import type { RegistryState, SeenVersion } from '../engines.js'
 import type { LoadedProject } from '../load-project.js'
 
@@ -29,6 +30,7 @@ export interface EnginesState {
   readonly areReady: boolean
   readonly registry: RegistryState
   readonly durableThrough: LogPosition
+  readonly faults: readonly ActiveFault[]
 }
 
 /** Methods of the primary. */

@@ -4,6 +4,7 @@ import type { Digest, Platform } from '../../core/index.js'
 import type { Decision } from '../../decisions/index.js'
 import { createLogRelay } from '../../log/index.js'
 import type { SharedTier } from '../../serving/index.js'
+import { createFaults, followFaults } from '../chaos/chaos.js'
 import { logPolicyOf } from '../endpoints.js'
 import type { Engines, RegistryState } from '../engines.js'
 import type { Channel } from './channel.js'
@@ -20,7 +21,9 @@ export async function openWorkerEngines(
   const digests = new Map<string, Digest>()
   let registry: RegistryState = { digests, aliases: [], pointers: new Map(), cacheSwitches: new Map() }
   let areReady = false
+  const faults = createFaults(config, platform)
   const followers = new Set<(decision: Decision) => void | Promise<void>>()
+  if (faults) followers.add((decision) => followFaults(faults, decision))
   const watchers = new Set<(decision: Decision) => void>()
   const log = createLogRelay({
     folder: path.join(dataDir, 'log'),
@@ -49,6 +52,7 @@ export async function openWorkerEngines(
       for (const [version, digest] of state.registry.digests) digests.set(version, digest)
       registry = { ...state.registry, digests }
       areReady = state.areReady
+      for (const fault of state.faults) faults?.resume(fault)
       log.committed(state.durableThrough)
     },
     async changed(decision, state) {
@@ -89,6 +93,7 @@ export async function openWorkerEngines(
       followers.add(change)
       return () => followers.delete(change)
     },
+    faults,
     tier: sharedCache(primary),
     peers: {
       pid: welcome.pid,

@@ -4,6 +4,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import type { Clock, Logger, Random, Timer } from '../../core/index.js'
 import type { Wire } from './channel.js'
+import { RestartPauses } from './restart-pauses.js'
 
 export interface WorkersOptions {
   readonly clock: Clock
@@ -28,15 +29,9 @@ export interface WorkerProcess {
   release(): void
 }
 
-/** A process that has lived so long did not end because it cannot start. */
-const HEALTHY_MS = 30_000
-const FIRST_PAUSE_MS = 250
-const LAST_PAUSE_MS = 30_000
-
 export class Workers {
   readonly #live = new Set<Worker>()
-  /** Early ends in a row, by place. */
-  readonly #failures = new Map<number, number>()
+  readonly #restarts: RestartPauses
   readonly #pauses = new Set<Timer>()
   /** The clock's timers do not keep a process alive, and between two workers of one place there may be nothing else. */
   readonly #keepAlive = setInterval(() => {}, 2 ** 30)
@@ -44,6 +39,7 @@ export class Workers {
   #ended: (() => void) | undefined
 
   constructor(private readonly options: WorkersOptions) {
+    this.#restarts = new RestartPauses(options.random)
     // Both must be set before the first fork, and neither is up to NODE_CLUSTER_SCHED_POLICY.
     cluster.schedulingPolicy = cluster.SCHED_RR
     cluster.setupPrimary({ exec: options.script, args: [...options.args], serialization: 'advanced' })
@@ -73,8 +69,7 @@ export class Workers {
       onEnd()
       if (this.#live.size === 0) this.#ended?.()
       if (isReleased || this.#isStopping) return
-      if (clock.monotonicMs() - startedMs > HEALTHY_MS) this.#failures.delete(number)
-      const pauseMs = this.#pauseMs(number)
+      const pauseMs = this.#restarts.pauseMs(number, clock.monotonicMs() - startedMs)
       logger.error(
         { worker: number, process: pid, code, signal, pauseMs },
         'a worker process ended; another takes its place',
@@ -106,15 +101,6 @@ export class Workers {
     })
     await ended
     timer.cancel()
-  }
-
-  /** None after a first end; then doubling, half of it by chance, so that places that fail together do not come back together. */
-  #pauseMs(number: number): number {
-    const failures = this.#failures.get(number) ?? 0
-    this.#failures.set(number, failures + 1)
-    if (failures === 0) return 0
-    const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LAST_PAUSE_MS)
-    return Math.round(pauseMs * (0.5 + this.options.random.next() / 2))
   }
 
   #after(ms: number, callback: () => void): void {
