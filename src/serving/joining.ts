@@ -94,7 +94,10 @@ export class Joining {
     return joinInputs(inputs, size - rows, this.#repeatsRows)
   }
 
-  /** Whether a run's outputs, of these names, can be cut; false when its model has just been found not to keep rows apart. Throws what is wrong with them. */
+  /**
+   * Whether a run's outputs can be cut by rows; when not, its members have to run again, each alone. Throws SERVING_OUTPUT_MISMATCH
+   * for outputs that nobody can be given.
+   */
   check(run: Run, outputs: TensorMap): boolean {
     const names = run.outputs ?? this.#outputNames
     const broken = brokenOutput(outputs, names)
