@@ -6,6 +6,7 @@ import {
   type MetricsSnapshot,
   type Platform,
   type SerializedError,
+  type Timer,
 } from '../../core/index.js'
 import type { Decision } from '../../decisions/index.js'
 import { type CacheHub, createCacheHub } from '../../serving/index.js'
@@ -56,6 +57,8 @@ interface Member {
   isReady: boolean
   /** The process that makes room for this one. */
   readonly replaces: Member | undefined
+  /** Until when it has to end, once it was asked to. */
+  limit: Timer | undefined
 }
 
 /**
@@ -137,7 +140,7 @@ class PrimaryProcess implements RunningPrimary {
     this.#isStopping = true
     this.#tellReadiness()
     for (const member of this.#all()) this.#stop(member)
-    await this.#workers.stop(2 * this.options.project.config.server.drainMs + CLOSE_SLACK_MS)
+    await this.#workers.stop()
     this.#cache.close()
     await this.engines.close()
   }
@@ -156,12 +159,14 @@ class PrimaryProcess implements RunningPrimary {
       isListening: false,
       isReady: false,
       replaces: this.#retiring.get(number),
+      limit: undefined,
     }
     this.#members.set(number, place.add(member))
     if (isReplacement) this.#metrics.restarted()
     if (this.#isStopping) process.kill()
     return () => {
       place.delete(member)
+      member.limit?.cancel()
       if (this.#retiring.get(number) === member) this.#retiring.delete(number)
       this.#metrics.forget(member)
       this.#cache.leaderGone(process.pid)
@@ -277,6 +282,12 @@ class PrimaryProcess implements RunningPrimary {
     member.isListening = false
     if (member.hasGreeted) member.channel.tell('stop')
     else member.process.kill()
+    const { clock, logger } = this.options.platform
+    member.limit ??= clock.after(2 * this.options.project.config.server.drainMs + CLOSE_SLACK_MS, () => {
+      const { number, pid } = member.process
+      logger.warn({ worker: number, process: pid }, 'a worker process did not end in time and is killed')
+      member.process.kill()
+    })
   }
 
   #saw(member: Member, snapshot: MetricsSnapshot): void {

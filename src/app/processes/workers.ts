@@ -84,23 +84,15 @@ export class Workers {
     })
   }
 
-  /** No more are started. Resolves when all have ended; those that are left after `limitMs` are killed. */
-  async stop(limitMs: number): Promise<void> {
+  /** No more are started. Resolves when all have ended. */
+  async stop(): Promise<void> {
     this.#isStopping = true
     clearInterval(this.#keepAlive)
     for (const pause of this.#pauses) pause.cancel()
     if (this.#live.size === 0) return
-    const ended = new Promise<void>((resolve) => {
+    await new Promise<void>((resolve) => {
       this.#ended = resolve
     })
-    const timer = this.options.clock.after(limitMs, () => {
-      for (const worker of this.#live) {
-        this.options.logger.warn({ process: worker.process.pid }, 'a worker process did not end in time and is killed')
-        worker.process.kill('SIGKILL')
-      }
-    })
-    await ended
-    timer.cancel()
   }
 
   #after(ms: number, callback: () => void): void {
