@@ -29,6 +29,10 @@ export class Aliases {
 
 export function createVersions(pool: Pool, aliases: Aliases): Versions {
   return {
+    lastSeen({ model, version }) {
+      const number = typeof version === 'object' ? aliases.get(model, version.alias) : version
+      return number === undefined ? undefined : pool.lastSeen(model, number)
+    },
     resolve({ model, version }) {
       if (typeof version !== 'object') return pool.resolve(model, version)
       const number = aliases.get(model, version.alias)

@@ -1,6 +1,7 @@
 // What people and generators see of models and endpoints: plain data, no live objects.
-import { type HeadraceError, toHeadraceError, versionKey } from '../core/index.js'
-import { answeringVersion, referenceVersion } from '../path/index.js'
+import { toHeadraceError, versionKey } from '../core/index.js'
+import { firstThere, type Versions } from '../path/index.js'
+import type { VersionLeaf } from '../route/index.js'
 import type { CachePolicy, ServedVersion, VersionState } from '../serving/index.js'
 import { describeRows, type FeatureSpec, type OutputSpec, type RowSchema, type Signature } from '../tensor/index.js'
 import type { App } from './app.js'
@@ -113,22 +114,27 @@ function versionView(
   }
 }
 
+/** Of leaves none of which is there. */
+function whyNot(leaves: readonly VersionLeaf[], versions: Versions): string {
+  try {
+    versions.resolve(leaves[0]!)
+    // It came back since.
+    return 'it is being loaded'
+  } catch (error) {
+    return toHeadraceError(error).message
+  }
+}
+
 export function endpointViews(app: App): EndpointView[] {
   return app.endpoints.list().map((endpoint) => {
-    let served: ServedVersion | undefined
-    let answering: ServedVersion | undefined
-    let failure: HeadraceError | undefined
-    try {
-      served = referenceVersion(endpoint, app.versions)
-      answering = answeringVersion(endpoint, app.versions)
-    } catch (error) {
-      failure = toHeadraceError(error)
-    }
+    const { route } = endpoint
+    const served = firstThere(route.leaves, app.versions)
+    const answering = served && firstThere(route.answering, app.versions)
     return {
       name: endpoint.name,
       origin: app.endpoints.origin(endpoint.name),
       ready: answering !== undefined,
-      reason: failure?.message ?? null,
+      reason: answering ? null : whyNot(served ? route.answering : route.leaves, app.versions),
       model: served?.ref.model ?? null,
       version: served?.ref.version ?? null,
       description: served?.manifest.description || null,

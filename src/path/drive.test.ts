@@ -84,7 +84,12 @@ function served(model: string, { call, expectedMs, cost, signature = SIGNATURE }
 function setUp(
   route: RouteNode,
   models: Readonly<Record<string, Model>>,
-  options: Partial<PathOptions> & { deadlineMs?: number; hasCache?: boolean; draw?: number } = {},
+  options: Partial<PathOptions> & {
+    deadlineMs?: number
+    hasCache?: boolean
+    draw?: number
+    seen?: Map<string, ServedVersion>
+  } = {},
 ) {
   const clock = new VirtualClock()
   const { draw } = options
@@ -106,6 +111,7 @@ function setUp(
       if (found) return found
       throw new HeadraceError('SERVING_MODEL_NOT_FOUND', 'not found', 404, false, 'info', {})
     },
+    lastSeen: ({ model }) => options.seen?.get(model),
   }
   const deferred: (() => void)[] = []
   const path = createPath({
@@ -311,6 +317,26 @@ describe('a driven route', () => {
       'the last known answer: ROUTE_NO_LAST_KNOWN',
       'constant "default": ok',
     ])
+  })
+
+  it('answers with the constant while every version is loaded again, by what is known of them', async () => {
+    const route = fallback({
+      name: 'safe',
+      arms: [version('m0', 1), constant('default', { probabilities: [0.5, 0.5], label: 7 })],
+    })
+    const seen = new Map([
+      [
+        'm0',
+        served(
+          'm0',
+          model(() => Promise.reject(failed)),
+        ),
+      ],
+    ])
+    const prediction = await setUp(route, {}, { seen }).predict()
+    expect(prediction.error).toBeUndefined()
+    expect(prediction.served!.ref).toEqual({ model: 'default', version: 0 })
+    expect((await setUp(route, {}).predict()).error!.code).toBe('SERVING_MODEL_NOT_FOUND')
   })
 
   it('gives the last known answer, flagged as stale', async () => {

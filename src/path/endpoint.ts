@@ -20,37 +20,40 @@ export interface Endpoint {
 export interface Versions {
   /** Throws SERVING_MODEL_NOT_FOUND, SERVING_VERSION_NOT_FOUND or SERVING_MODEL_UNREADY. */
   resolve(leaf: VersionLeaf): ServedVersion
+  /** The version that was there last, if any, for what it says of itself: it may be gone, and its leaf must not be called. */
+  lastSeen(leaf: VersionLeaf): ServedVersion | undefined
 }
 
 /**
  * The version whose signature and feature names callers of an endpoint write to: the first of its route that is there, so that a
- * version that does not load takes nobody's fallback away. Throws what the first one throws when none is.
+ * version that does not load takes nobody's fallback away. When none is, the one that was there last:
+ * a constant can still answer. Throws what the first one throws when none ever was.
  */
 export function referenceVersion({ route }: Endpoint, versions: Versions): ServedVersion {
-  return firstThere(route.leaves, versions)
+  return firstThere(route.leaves, versions) ?? lastSeen(route.leaves, versions)
 }
 
 /** The version whose outputs callers of an endpoint get: the same one, but for shadows and what a meta-model is given. */
 export function answeringVersion({ route }: Endpoint, versions: Versions): ServedVersion {
-  return firstThere(route.answering, versions)
+  return firstThere(route.answering, versions) ?? lastSeen(route.answering, versions)
 }
 
-function firstThere(leaves: readonly VersionLeaf[], versions: Versions): ServedVersion {
-  if (leaves.length === 1) return versions.resolve(leaves[0]!)
-  for (let i = 0; i < leaves.length - 1; i++) {
+/** The first of some leaves whose version is there now. */
+export function firstThere(leaves: readonly VersionLeaf[], versions: Versions): ServedVersion | undefined {
+  for (let i = 0; i < leaves.length; i++) {
     try {
       return versions.resolve(leaves[i]!)
     } catch {
       // The next one may be there.
     }
   }
-  return lastOrFirst(leaves, versions)
+  return undefined
 }
 
-function lastOrFirst(leaves: readonly VersionLeaf[], versions: Versions): ServedVersion {
-  try {
-    return versions.resolve(leaves[leaves.length - 1]!)
-  } catch {
-    return versions.resolve(leaves[0]!)
+function lastSeen(leaves: readonly VersionLeaf[], versions: Versions): ServedVersion {
+  for (let i = 0; i < leaves.length; i++) {
+    const seen = versions.lastSeen(leaves[i]!)
+    if (seen !== undefined) return seen
   }
+  return versions.resolve(leaves[0]!)
 }

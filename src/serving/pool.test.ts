@@ -329,6 +329,8 @@ describe('a version whose backend was lost', () => {
     const { ref } = await pool.load(fakeArtifact('fraud', 1))
     const restarting = pool.restart(ref, lost)
     expect((await refusal(() => pool.resolve(FRAUD, 1))).message).toContain('the thread died')
+    expect(pool.lastSeen(FRAUD, 1)?.ref).toEqual(ref)
+    expect(pool.lastSeen(FRAUD, 'latest')?.ref).toEqual(ref)
     await restarting
     expect(backends.map((backend) => backend.isClosed)).toEqual([true, false])
     expect(await predict(1, 4)).toBe(8)

@@ -244,6 +244,10 @@ export function createPool(options: PoolOptions): Pool {
         known: known.map(({ ref }) => ref.version),
       })
     },
+    lastSeen(model, version) {
+      const served = entries(model).flatMap((entry) => entry.served ?? [])
+      return version === 'latest' ? served.at(-1) : served.find(({ ref }) => ref.version === version)
+    },
     status(ref) {
       const entry = find(ref)
       return entry && statusOf(entry)

@@ -187,6 +187,11 @@ export interface Pool {
    * loaded, SERVING_MODEL_UNREADY.
    */
   resolve(model: ModelName, version: number | 'latest'): ServedVersion
+  /**
+   * What a version that is in the pool was when it was served last, for its signature and labels: while it is loaded again, and
+   * after that has failed. Its leaf must not be called.
+   */
+  lastSeen(model: ModelName, version: number | 'latest'): ServedVersion | undefined
   status(ref: VersionRef): VersionStatus | undefined
   /** By model, then number. */
   statuses(): VersionStatus[]

@@ -50,7 +50,7 @@ function served(labels: readonly string[] | undefined): ServedVersion {
 }
 
 const ENDPOINT = { name: 'e', route: compileRoute(version('m')), deadlineMs: 1, ack: 'none' } as unknown as Endpoint
-const resolving = (version: ServedVersion): Versions => ({ resolve: () => version })
+const resolving = (version: ServedVersion): Versions => ({ resolve: () => version, lastSeen: () => version })
 
 function schemas(labels: readonly string[] | undefined): { body: TSchema; reply: TSchema } {
   const [native] = liveRoutes([ENDPOINT], resolving(served(labels)))
@@ -131,6 +131,7 @@ describe('the key of what is live', () => {
       resolve() {
         throw new Error('not loaded')
       },
+      lastSeen: () => first,
     }
     expect(liveKey([ENDPOINT], failing)).not.toBe(key)
     expect(liveRoutes([ENDPOINT], failing)).toEqual([])

@@ -1,7 +1,7 @@
 // Each live endpoint as routes of its own for the OpenAPI document: its features by name, its tensors, and a row to try.
 import Type, { type TSchema } from 'typebox'
 import { rowSchema } from '../../app/index.js'
-import { type Endpoint, referenceVersion, type Versions } from '../../path/index.js'
+import { type Endpoint, firstThere, type Versions } from '../../path/index.js'
 import type { ServedVersion } from '../../serving/index.js'
 import {
   elementCount,
@@ -20,7 +20,7 @@ import { orNull } from './schemas.js'
 /** Two routes for each endpoint that answers now. */
 export function liveRoutes(endpoints: readonly Endpoint[], versions: Versions): DescribedRoute[] {
   return endpoints.flatMap((endpoint) => {
-    const served = servedNow(endpoint, versions)
+    const served = firstThere(endpoint.route.leaves, versions)
     return served ? [nativeRoute(endpoint.name, served), inferRoute(endpoint.name, served)] : []
   })
 }
@@ -29,19 +29,10 @@ export function liveRoutes(endpoints: readonly Endpoint[], versions: Versions): 
 export function liveKey(endpoints: readonly Endpoint[], versions: Versions): string {
   return endpoints
     .map((endpoint) => {
-      const served = servedNow(endpoint, versions)
+      const served = firstThere(endpoint.route.leaves, versions)
       return `${endpoint.name} ${served?.ref.model} ${served?.ref.version} ${served?.digest}`
     })
     .join('\n')
-}
-
-function servedNow(endpoint: Endpoint, versions: Versions): ServedVersion | undefined {
-  try {
-    return referenceVersion(endpoint, versions)
-  } catch {
-    // Not loaded, or not any more: the document has what answers now.
-    return undefined
-  }
 }
 
 function nativeRoute(name: string, served: ServedVersion): DescribedRoute {
