@@ -7,7 +7,7 @@ import { type Intake, LARGE_BODY_BYTES } from './intake.js'
 const OWN_BUFFER_BYTES = LARGE_BODY_BYTES
 
 /** Throws HTTP_BODY_TOO_LARGE when the declared length is over the limit; undefined when none is declared. */
-export function declaredLength(request: IncomingMessage, limitBytes: number): number | undefined {
+function declaredLength(request: IncomingMessage, limitBytes: number): number | undefined {
   const text = request.headers['content-length']
   if (text === undefined) return undefined
   const sizeBytes = Number(text)

@@ -160,6 +160,7 @@ describe('chaos mode', () => {
     ['of no version', 'hang', { model: 'echo', version: 9 }, 404, 'SERVING_VERSION_NOT_FOUND'],
     ['of Redis where there is none', 'redis', { mode: 'drop' }, 409, 'CHAOS_NOT_POSSIBLE'],
     ['of a worker where there is one process', 'kill/worker', {}, 409, 'CHAOS_NOT_POSSIBLE'],
+    ['of a clock that never goes back', 'clock-skew', { ms: -5, clock: 'monotonic' }, 409, 'CHAOS_NOT_POSSIBLE'],
     ['without what it needs', 'delay', { model: 'echo' }, 400, 'HTTP_BODY_INVALID'],
     ['that fails more than every run', 'error', { model: 'echo', rate: 2 }, 400, 'HTTP_BODY_INVALID'],
   ])('refuses a fault %s', async (_, path, fault, code, error) => {

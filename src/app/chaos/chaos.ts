@@ -79,6 +79,8 @@ export function createChaos({ clock, config, faults, engines, pool, killThread, 
     if ('model' in fault && fault.model !== null) pool.resolve(fault.model as ModelName, fault.version ?? 'latest')
     if (fault.kind === 'redis' && !hasRedis)
       throw ChaosErrors.NOT_POSSIBLE({ fault: 'redis', reason: 'the server uses no Redis (REDIS_URL)' })
+    if (fault.kind === 'clock-skew' && fault.clock === 'monotonic' && fault.ms < 0)
+      throw ChaosErrors.NOT_POSSIBLE({ fault: 'clock-skew', reason: 'the monotonic clock never goes back' })
     if (fault.kind !== 'kill') return
     if (fault.what === 'worker' && engines.peers === undefined)
       throw ChaosErrors.NOT_POSSIBLE({

@@ -3,7 +3,7 @@
 import { type Clock, createIds, type Platform, type Timer } from '../../core/index.js'
 import type { Faults } from './faults.js'
 
-export class SkewedClock implements Clock {
+class SkewedClock implements Clock {
   #wallMs = 0
   #monotonicMs = 0
   readonly #counted = new Set<string>()
