@@ -15,6 +15,7 @@ const INPUTS = 32
 const LAYERS = 160
 const WIDTH = 1024
 const DEADLINE_MS = 1000
+const FULL_SECONDS = 60
 const OVERLOAD = 3
 const PATH = '/v2/models/heavy/infer'
 /** Closed loop, more than two full batches of 64. */
@@ -42,7 +43,7 @@ function request(timeoutMs: number, priority?: 'high' | 'normal' | 'low'): Buffe
 export const proof: Proof = {
   claim:
     'At three times its capacity the server finishes at least 99 % of what it accepts within the deadline, refuses the rest in under 5 ms with 429 and Retry-After, does not grow, recovers within a second, and keeps high priority unharmed.',
-  fullCount: 60,
+  fullCount: FULL_SECONDS,
   unit: 'seconds',
   async run({ count: seconds, seed, progress }) {
     const models = await madeModels({
@@ -50,16 +51,20 @@ export const proof: Proof = {
     })
     const server = await startHeadrace(models)
     const failures: string[] = []
+    /** Broken promises about time: a share of the seconds, run beside other work, shows them without failing by them. */
+    const timed: string[] = []
     const figures: Record<string, number | string> = {}
     try {
-      const capacity = await measureCapacity(server, Math.min(12, Math.max(4, seconds / 5)), figures, failures)
-      await storm(server, capacity, seconds, seed, figures, failures)
+      const capacity = await measureCapacity(server, Math.min(12, Math.max(4, seconds / 5)), figures, timed)
+      await storm(server, capacity, seconds, seed, figures, failures, timed)
       progress(seconds)
-      await storm2(server, capacity, Math.max(3, seconds / 2), seed, figures, failures)
+      await storm2(server, capacity, Math.max(3, seconds / 2), seed, figures, timed)
     } finally {
       await server.stop()
       await rm(models, { recursive: true })
     }
+    if (seconds === FULL_SECONDS) failures.push(...timed)
+    else if (timed.length > 0) figures['not in time'] = timed.join('; ')
     return { failures, figures }
   },
 }
@@ -94,7 +99,7 @@ async function measureCapacity(
   { url }: Subject,
   seconds: number,
   figures: Record<string, number | string>,
-  failures: string[],
+  timed: string[],
 ): Promise<number> {
   const run = (durationMs: number) =>
     load({
@@ -121,7 +126,7 @@ async function measureCapacity(
   figures['rows a batch'] = round(best.batchRows)
   figures['batch, ms'] = round(best.batchMs)
   if (best.batchMs < MIN_BATCH_MS)
-    failures.push(`a batch takes ${round(best.batchMs)} ms; the claim is about ${MIN_BATCH_MS} ms and more`)
+    timed.push(`a batch takes ${round(best.batchMs)} ms; the claim is about ${MIN_BATCH_MS} ms and more`)
   return best.rate
 }
 
@@ -132,6 +137,7 @@ async function storm(
   seed: number,
   figures: Record<string, number | string>,
   failures: string[],
+  timed: string[],
 ): Promise<void> {
   const usualMs = await usualLatency(server)
   const before = await readMetrics(server.url)
@@ -174,18 +180,17 @@ async function storm(
   figures['refusals under 5 ms at the server, %'] = round(quick * 100, 3)
   for (const [status, count] of Object.entries(all.byStatus))
     if (status !== '200' && status !== '429') figures[`answers ${status}`] = count
-  if (share < MIN_IN_TIME) failures.push(`${round(share * 100, 2)} % of the accepted requests finished in time`)
+  if (share < MIN_IN_TIME) timed.push(`${round(share * 100, 2)} % of the accepted requests finished in time`)
   if (refused === 0) failures.push('nothing was refused: this was no overload')
   if (all.withoutRetryAfter > 0) failures.push(`${all.withoutRetryAfter} answers 429 had no Retry-After`)
   if (quick < MIN_IN_TIME)
-    failures.push(`${round(quick * 100, 2)} % of the refusals took under ${MAX_REFUSAL_MS} ms at the server`)
+    timed.push(`${round(quick * 100, 2)} % of the refusals took under ${MAX_REFUSAL_MS} ms at the server`)
   // What the generator is late by itself, on a machine that it shares with the server and the model, is in its figures.
   if (all.refusalP99Ms >= MAX_REFUSAL_MS + result.lagP99Ms)
-    failures.push(`refusals took ${round(all.refusalP99Ms)} ms at the client (p99)`)
+    timed.push(`refusals took ${round(all.refusalP99Ms)} ms at the client (p99)`)
   if (growthBytes > MAX_GROWTH_BYTES) failures.push(`RSS grew by ${round(growthBytes / MiB)} MiB`)
-  if (recoveryMs >= MAX_RECOVERY_MS)
-    failures.push(`the server was as before ${Math.round(recoveryMs)} ms after the storm`)
-  checkGenerator(result, all.sent, capacity * OVERLOAD * seconds, failures)
+  if (recoveryMs >= MAX_RECOVERY_MS) timed.push(`the server was as before ${Math.round(recoveryMs)} ms after the storm`)
+  checkGenerator(result, all.sent, capacity * OVERLOAD * seconds, timed)
 }
 
 async function storm2(
@@ -194,7 +199,7 @@ async function storm2(
   seconds: number,
   seed: number,
   figures: Record<string, number | string>,
-  failures: string[],
+  timed: string[],
 ): Promise<void> {
   const shares = { high: 0.5, normal: 1.25, low: 1.25 } as const
   const result = await openLoop({
@@ -219,14 +224,14 @@ async function storm2(
   const high = result.streams[0]!
   const share = high.inTime / high.sent
   if (share < MIN_IN_TIME)
-    failures.push(`${round(share * 100, 2)} % of high priority finished in time beside an overload of the others`)
+    timed.push(`${round(share * 100, 2)} % of high priority finished in time beside an overload of the others`)
 }
 
-function checkGenerator(result: OpenLoopResult, sent: number, planned: number, failures: string[]): void {
+function checkGenerator(result: OpenLoopResult, sent: number, planned: number, timed: string[]): void {
   if (Math.abs(sent / planned - 1) > 0.02)
-    failures.push(`the generator sent ${sent} of ${Math.round(planned)} planned requests`)
+    timed.push(`the generator sent ${sent} of ${Math.round(planned)} planned requests`)
   if (result.lagP99Ms > MAX_LAG_MS)
-    failures.push(`the generator was ${round(result.lagP99Ms)} ms late (p99): it measured itself`)
+    timed.push(`the generator was ${round(result.lagP99Ms)} ms late (p99): it measured itself`)
 }
 
 /** The slower of the usual answers when nothing else is going on. */
