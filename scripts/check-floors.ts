@@ -8,7 +8,7 @@ import { importsOf } from './imports.js'
 /** DESIGN.md, "The house". A folder of `src/` that is not here is an error. */
 export const FLOORS: readonly (readonly string[])[] = [
   ['core'],
-  ['tensor', 'flow', 'stats', 'store', 'client'],
+  ['tensor', 'flow', 'stats', 'store', 'client', 'oip', 'formats'],
   ['access', 'registry', 'features', 'serving', 'route', 'log', 'decisions'],
   ['path'],
   ['release', 'experiment', 'monitor', 'recommend', 'gateway', 'scoring', 'learn'],

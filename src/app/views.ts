@@ -2,7 +2,7 @@
 import { toHeadraceError, versionKey } from '../core/index.js'
 import { firstThere, type Versions } from '../path/index.js'
 import type { VersionLeaf } from '../route/index.js'
-import type { CachePolicy, ServedVersion, VersionState } from '../serving/index.js'
+import type { CachePolicy, RunsIn, ServedVersion, VersionState } from '../serving/index.js'
 import { describeRows, type FeatureSpec, type OutputSpec, type RowSchema, type Signature } from '../tensor/index.js'
 import type { App } from './app.js'
 import type { EndpointOrigin } from './endpoints.js'
@@ -16,7 +16,7 @@ export interface VersionView {
   /** Error code of a load that failed. */
   readonly code: string | null
   readonly digest: string | null
-  readonly isolation: 'inline' | 'thread' | null
+  readonly isolation: RunsIn | null
   readonly signature: Signature | null
   readonly labels: readonly string[] | null
   readonly description: string | null

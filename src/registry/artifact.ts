@@ -88,7 +88,8 @@ export async function findFiles(model: string, manifest?: string): Promise<Versi
 async function manifestBeside(model: string): Promise<string | undefined> {
   for (const name of [`${basename(model, extname(model))}.json`, 'model.json']) {
     const file = join(dirname(model), name)
-    if (await exists(file)) return file
+    // `remote.json` is the model itself.
+    if (file !== model && (await exists(file))) return file
   }
   return undefined
 }

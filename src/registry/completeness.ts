@@ -1,8 +1,8 @@
 // Whether a model's files are all there, as far as they themselves can tell.
-import { stat } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type ForeignFormat, foreignFormat } from './foreign-format.js'
-import { isScript } from './model-file.js'
+import { describedKind, isScript } from './model-file.js'
 import { readOnnxOutline } from './onnx-file.js'
 
 export type Completeness =
@@ -15,6 +15,7 @@ export type Completeness =
 
 /** Rejects with the file system's error when `model` itself cannot be read. */
 export async function completenessOf(model: string): Promise<Completeness> {
+  if (describedKind(model) !== undefined) return jsonCompleteness(model)
   const foreign = await foreignFormat(model)
   if (foreign) return { kind: 'foreign', found: foreign.found, remedy: foreign.remedy }
   // A script is one file; whether it can be run is found out where it is run.
@@ -38,4 +39,15 @@ export async function completenessOf(model: string): Promise<Completeness> {
     external.push(file)
   }
   return { kind: 'complete', external }
+}
+
+/** What the JSON must say is its backend's to judge; here it only has to be whole. */
+async function jsonCompleteness(model: string): Promise<Completeness> {
+  const text = await readFile(model, 'utf8')
+  try {
+    JSON.parse(text)
+    return { kind: 'complete', external: [] }
+  } catch (error) {
+    return { kind: 'broken', reason: `it is not valid JSON: ${error instanceof Error ? error.message : String(error)}` }
+  }
 }

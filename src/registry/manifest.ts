@@ -90,6 +90,24 @@ const batching = batchingKeys.superRefine((options, context) => {
     refuse('allowedBatchSizes', `a size of at most maxBatchSize is needed, which is ${maxBatchSize}`)
 })
 
+const providerName = z.enum(['cpu', 'cuda', 'tensorrt'], { error: 'one of "cpu", "cuda" and "tensorrt" is needed' })
+const providerOption = z.union([z.string(), z.number(), z.boolean()], {
+  error: 'text, a number, true or false is needed',
+})
+
+/** A name alone, or with options of its own. */
+const provider = z.union(
+  [
+    providerName.transform((name) => ({ name, options: {} })),
+    z.strictObject({ name: providerName, options: z.record(z.string(), providerOption).default({}) }),
+  ],
+  { error: 'a provider is needed, such as "cuda" or {"name": "cuda", "options": {"device_id": 0}}' },
+)
+
+const providers = z
+  .array(provider, { error: 'a list of providers is needed, such as ["cuda", "cpu"]' })
+  .min(1, { error: 'a list of providers is needed, such as ["cuda", "cpu"]' })
+
 const warmupRow = z.strictObject(
   { inputs: z.record(z.string(), featureValue, objectOf('an object of features by name')) },
   objectOf('an object such as {"inputs": {"amount": 12.5}}'),
@@ -110,8 +128,14 @@ const manifestKeys = z.strictObject(
     batching: batching.prefault({}),
     instances: wholeNumber(1, 'instances').max(64, { error: 'at most 64 instances are possible' }).default(1),
     isolation: z
-      .enum(['auto', 'inline', 'thread'], { error: 'one of "auto", "inline" and "thread" is needed' })
+      .enum(['auto', 'inline', 'thread', 'process'], {
+        error: 'one of "auto", "inline", "thread" and "process" is needed',
+      })
       .default('auto'),
+    group: z.string({ error: 'a name is needed' }).min(1, { error: 'a name cannot be empty' }).optional(),
+    load: z.enum(['preload', 'lazy'], { error: 'one of "preload" and "lazy" is needed' }).optional(),
+    pinned: z.boolean({ error: 'true or false is needed' }).optional(),
+    providers: providers.optional(),
     timeoutMs: wholeNumber(1, 'milliseconds').default(30_000),
     slowMs: z
       .number({ error: 'a number of milliseconds is needed' })
@@ -124,13 +148,15 @@ const manifestKeys = z.strictObject(
   objectOf('an object'),
 )
 
-const manifest = manifestKeys.superRefine(({ instances, isolation }, context) => {
+const manifest = manifestKeys.superRefine(({ instances, isolation, group }, context) => {
   if (instances > 1 && isolation === 'inline')
     context.addIssue({
       code: 'custom',
       path: ['instances'],
       message: 'with "isolation": "inline" there is one, on the main thread; leave one of the two out',
     })
+  if (group !== undefined && isolation !== 'process')
+    context.addIssue({ code: 'custom', path: ['group'], message: 'only with "isolation": "process"; leave it out' })
 })
 
 /** The manifest of a version that comes without a model.json. */

@@ -48,6 +48,7 @@ export type {
   PredictionCache,
   Priority,
   RunContext,
+  RunsIn,
   ServedVersion,
   VersionState,
   VersionStatus,

@@ -19,6 +19,12 @@ export interface RunContext {
   readonly ownsBatch?: boolean
 }
 
+/**
+ * Where runs happen. `inline` blocks the event loop for the length of a run, so only tiny models may be; `process`: a child process;
+ * `remote`: another server; `steps`: wherever the versions run that it is made of.
+ */
+export type RunsIn = 'inline' | 'thread' | 'process' | 'remote' | 'steps'
+
 /** Runs one version. It is called with validated tensors and never by two batches at once unless it says so. */
 export interface Backend {
   readonly signature: Signature
@@ -26,8 +32,7 @@ export interface Backend {
   readonly concurrency: number
   /** Class labels found in the artifact itself (a stripped ZipMap), if any. */
   readonly labels: readonly string[] | undefined
-  /** `inline` backends block the event loop for the length of a run, so only tiny models may be. */
-  readonly isolation: 'inline' | 'thread'
+  readonly isolation: RunsIn
   run(batch: TensorMap, run: RunContext): Promise<TensorMap>
   memoryBytes(): number
   close(): Promise<void>
@@ -140,8 +145,11 @@ export interface LeafCache {
   front(inner: PooledLeaf, identity: VersionIdentity): PooledLeaf
 }
 
-/** `unready`: loaded, but a run hangs; `unloaded` is only seen by watchers, as a version's last state. */
-export type VersionState = 'loading' | 'ready' | 'unready' | 'failed' | 'unloading' | 'unloaded'
+/**
+ * `resting`: known, and loaded when a request asks for it; `unready`: loaded, but a run hangs; `unloaded` is only seen by watchers, as
+ * a version's last state.
+ */
+export type VersionState = 'resting' | 'loading' | 'ready' | 'unready' | 'failed' | 'unloading' | 'unloaded'
 
 /** A version in the pool, as routes and protocols see it. */
 export interface ServedVersion {
@@ -149,13 +157,13 @@ export interface ServedVersion {
   /** `fraud/2`, kept because each record carries it. */
   readonly key: string
   readonly digest: string
-  /** Kind of its backend: `onnx` or `script`. */
+  /** Kind of its backend: `onnx`, `script`, `remote` or `pipeline`. */
   readonly kind: string
   readonly signature: Signature
   readonly manifest: ModelManifest
   /** From model.json, or else from the graph. */
   readonly labels: readonly string[] | undefined
-  readonly isolation: 'inline' | 'thread'
+  readonly isolation: RunsIn
   readonly leaf: Leaf
 }
 

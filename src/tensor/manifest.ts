@@ -3,7 +3,8 @@
 import type { Digest, VersionRef } from '../core/index.js'
 
 export type OutputMeaning = 'label' | 'probabilities' | 'value'
-export type Isolation = 'auto' | 'inline' | 'thread'
+/** `process`: in a child process, with the other versions of its `group`. */
+export type Isolation = 'auto' | 'inline' | 'thread' | 'process'
 
 export interface BatchingOptions {
   /** False runs every request alone. */
@@ -42,6 +43,12 @@ export interface PaddingRules {
   readonly outputs: Readonly<Record<string, number | null>>
 }
 
+/** One of ONNX Runtime's execution providers, with its own options. */
+export interface ExecutionProvider {
+  readonly name: 'cpu' | 'cuda' | 'tensorrt'
+  readonly options: Readonly<Record<string, string | number | boolean>>
+}
+
 /** A row of named features, as the native call takes it. */
 export type FeatureRow = Readonly<Record<string, string | number | boolean | null>>
 
@@ -58,6 +65,14 @@ export interface ModelManifest {
   /** Sessions of the version, each on a thread of its own when there are several; default 1. */
   readonly instances?: number | undefined
   readonly isolation: Isolation
+  /** Versions of one group share a child process; default the model's name. Only with `isolation: 'process'`. */
+  readonly group?: string | undefined
+  /** Whether it is loaded before it is asked for; undefined: as the configuration's `serving.pool.load` says. */
+  readonly load?: 'preload' | 'lazy' | undefined
+  /** Never unloaded to make room; default false. */
+  readonly pinned?: boolean | undefined
+  /** What ONNX Runtime computes with, in order of preference; undefined: the configuration's, which is the CPU by default. */
+  readonly providers?: readonly ExecutionProvider[] | undefined
   /** A run longer than this is abandoned; default 30,000. */
   readonly timeoutMs: number
   /** A call that takes longer than this counts against the version's circuit; undefined: no call does. */
@@ -72,7 +87,7 @@ export interface ModelManifest {
 /** A version's files on local disk, complete and with a known digest. */
 export interface VersionArtifact {
   readonly ref: VersionRef
-  /** Which backend runs it: `onnx` or `script`. */
+  /** Which backend runs it: `onnx`, `script`, `remote` or `pipeline`. */
   readonly backend: string
   /** SHA-256 of the model file; checked again by whoever loads it. */
   readonly digest: Digest

@@ -190,6 +190,7 @@ export function sendText(reply: FastifyReply, json: string): FastifyReply {
 }
 
 const STATES: Readonly<Record<VersionState, RepositoryState>> = {
+  resting: 'UNAVAILABLE',
   loading: 'LOADING',
   ready: 'READY',
   unready: 'UNAVAILABLE',
