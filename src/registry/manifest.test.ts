@@ -100,7 +100,7 @@ describe('readManifest', () => {
     [{ labels: [0, 1] }, 'class names are text in double quotes'],
     [{ features: [] }, 'a list of feature names is needed'],
     [{ outputs: { p: 'probability' } }, 'one of "label", "probabilities" and "value" is needed'],
-    [{ isolation: 'elsewhere' }, '"isolation" is "process"; one of "auto", "inline" and "thread"'],
+    [{ isolation: 'elsewhere' }, '"isolation" is "elsewhere"; one of "auto", "inline"'],
     [{ batching: { maxDelayMs: -1 } }, '"batching.maxDelayMs" is -1'],
     [{ instances: 0 }, '"instances" is 0; a whole number of instances, at least 1'],
     [{ instances: 65 }, '"instances" is 65; at most 64 instances'],
