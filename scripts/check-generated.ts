@@ -7,7 +7,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** npm scripts and the folders they write; nothing else is in those folders. */
-const GENERATORS = [{ script: 'generate:onnx', folder: 'src/serving/onnx/generated' }]
+const GENERATORS = [
+  { script: 'generate:onnx', folder: 'src/serving/onnx/generated' },
+  { script: 'generate:oip', folder: 'src/oip/generated' },
+]
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: Record<string, string> }
