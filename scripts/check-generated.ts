@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 
 /** npm scripts and the folders they write; nothing else is in those folders. */
 const GENERATORS = [
-  { script: 'generate:onnx', folder: 'src/serving/onnx/generated' },
+  { script: 'generate:onnx', folder: 'src/formats/generated' },
   { script: 'generate:oip', folder: 'src/oip/generated' },
 ]
 

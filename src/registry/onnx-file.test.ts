@@ -6,7 +6,7 @@ import { create } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
 import { buildModel, linearModel, mlpModel, node, value } from '../../test/support/onnx-models.js'
-import { TensorProto_DataLocation, TensorProtoSchema } from '../serving/onnx/generated/onnx_pb.js'
+import { TensorProto_DataLocation, TensorProtoSchema } from '../formats/index.js'
 import { readOnnxOutline } from './onnx-file.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'headrace-onnx-file-'))

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { buildModel, linearModel, node, value } from '../../test/support/onnx-models.js'
 import { tempFolder } from '../../test/support/temp-folder.js'
 import { testPlatform, versionKey } from '../core/index.js'
-import { TensorProto_DataLocation, TensorProtoSchema } from '../serving/onnx/generated/onnx_pb.js'
+import { TensorProto_DataLocation, TensorProtoSchema } from '../formats/index.js'
 import { createFolderSource } from './folder-source.js'
 import { pushVersion } from './push.js'
 

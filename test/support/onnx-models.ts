@@ -17,7 +17,7 @@ import {
   TypeProtoSchema,
   type ValueInfoProto,
   ValueInfoProtoSchema,
-} from '../../src/serving/onnx/generated/onnx_pb.js'
+} from '../../src/formats/index.js'
 import type { DataType } from '../../src/tensor/index.js'
 
 /** ONNX's number for each datatype (TensorProto.DataType). */

@@ -1,7 +1,6 @@
 // The Node binding of ONNX Runtime refuses bfloat16 inputs and outputs. They become float32 at the boundary of the graph,
 // with a Cast behind each input and before each output; every bfloat16 is exactly a float32, so nothing is rounded there.
 import { create, toBinary } from '@bufbuild/protobuf'
-import { ONNX_BFLOAT16, ONNX_FLOAT } from './datatypes.js'
 import {
   AttributeProtoSchema,
   AttributeProto_AttributeType as AttributeType,
@@ -9,7 +8,8 @@ import {
   type NodeProto,
   NodeProtoSchema,
   type ValueInfoProto,
-} from './generated/onnx_pb.js'
+} from '../../formats/index.js'
+import { ONNX_BFLOAT16, ONNX_FLOAT } from './datatypes.js'
 import type { GraphValue, GraphValues } from './read-graph.js'
 
 /**

@@ -2,8 +2,8 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import { describe, expect, it } from 'vitest'
 import * as models from '../../../test/support/onnx-models.js'
+import { ModelProtoSchema } from '../../formats/index.js'
 import type { OnnxFailure } from './failure.js'
-import { ModelProtoSchema } from './generated/onnx_pb.js'
 import { prepareModel } from './prepare-model.js'
 
 const { attribute, buildModel, initializer, node, value } = models

@@ -1,9 +1,9 @@
 // From a file's bytes to what a session is created from: the graph with nothing but tensors at its boundary that the Node
 // binding takes, and what it says about itself. Runs in a thread: decoding 100 MB takes 10 ms, encoding it again 400 ms.
 import { fromBinary, toBinary } from '@bufbuild/protobuf'
+import { type GraphProto, type ModelProto, ModelProtoSchema } from '../../formats/index.js'
 import { castBf16 } from './cast-bf16.js'
 import { fail, reasonOf } from './failure.js'
-import { type GraphProto, type ModelProto, ModelProtoSchema } from './generated/onnx_pb.js'
 import { externalFiles, type GraphValues, readGraph, whyNotBatched } from './read-graph.js'
 import { type StrippedZipMap, stripZipMap } from './strip-zipmap.js'
 

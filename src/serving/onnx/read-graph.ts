@@ -1,16 +1,17 @@
 // What a graph says about its own boundary: inputs, outputs, datatypes, shapes, and whether rows may be joined.
 // Exporters are careless with output shapes (LightGBM's says one row whatever the input), so the batch axis read here is a
 // claim that the first runs confirm: see probe.ts.
-import type { DataType } from '../../tensor/index.js'
-import { datatypeOf, elementTypeName } from './datatypes.js'
-import { fail } from './failure.js'
+
 import {
   TensorProto_DataLocation as DataLocation,
   type GraphProto,
   type TensorProto,
   type TypeProto,
   type ValueInfoProto,
-} from './generated/onnx_pb.js'
+} from '../../formats/index.js'
+import type { DataType } from '../../tensor/index.js'
+import { datatypeOf, elementTypeName } from './datatypes.js'
+import { fail } from './failure.js'
 
 export interface GraphValue {
   readonly name: string

@@ -1,14 +1,14 @@
 // scikit-learn's and LightGBM's exporters end a classifier with a ZipMap, which turns the matrix of probabilities into one
 // dictionary per row. Dictionaries cannot be batched or sent, so the matrix itself becomes the output, under the same name.
 import { create, fromBinary } from '@bufbuild/protobuf'
-import { ONNX_FLOAT } from './datatypes.js'
 import {
   AttributeProtoSchema,
   type ModelProto,
   type NodeProto,
   OperatorSetIdProtoSchema,
   TypeProtoSchema,
-} from './generated/onnx_pb.js'
+} from '../../formats/index.js'
+import { ONNX_FLOAT } from './datatypes.js'
 
 export interface StrippedZipMap {
   readonly output: string
