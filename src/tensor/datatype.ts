@@ -90,6 +90,11 @@ export function allocate<D extends DataType>(datatype: D, length: number): DataO
   return new ARRAYS[datatype as Exclude<DataType, 'BYTES'>](length) as DataOf[D]
 }
 
+/** The elements that `bytes` hold, on the same memory; they must be aligned to the datatype's size, and there are none of BYTES. */
+export function viewData(datatype: Exclude<DataType, 'BYTES'>, bytes: Uint8Array, length: number): TensorData {
+  return new ARRAYS[datatype](bytes.buffer as ArrayBuffer, bytes.byteOffset, length)
+}
+
 /** Up to this many bytes a parsed tensor takes its storage from Node's shared pool: an ArrayBuffer of its own costs 0.5 µs and more at collection. */
 const POOLED_BYTES = 1024
 

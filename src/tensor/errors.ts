@@ -132,6 +132,20 @@ export const TensorErrors = defineErrors('TENSOR', {
     message: (p: { input: string; limit: number }) =>
       `With input "${p.input}" the request holds more than ${p.limit} strings, the most that one may bring. Send several requests.`,
   },
+  BINARY_LENGTH: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { tensor: string; datatype: string; shape: readonly number[]; problem: string }) =>
+      `The binary data of tensor "${p.tensor}" does not fit its shape: ${p.datatype} ${shapeText(p.shape)} ${p.problem}. Send the elements little-endian and without padding, each of BYTES after its length as a uint32.`,
+  },
+  CONTENTS_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { tensor: string; datatype: string; problem: string }) =>
+      `The contents of tensor "${p.tensor}" cannot be used: ${p.datatype} ${p.problem}. Send its elements in the list of its datatype, or raw (raw_input_contents).`,
+  },
   OUTPUT_NOT_TEXT: {
     status: 400,
     retry: false,

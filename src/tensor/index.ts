@@ -1,7 +1,10 @@
 // Floor 1. Datatypes, tensors, signatures, and the codecs between tensors, rows of named features and JSON.
 // A tensor is a name, a datatype, a shape and row-major data; everything a model eats or returns is one.
 // What knows a protocol lives in the faces; what runs a model lives in serving.
+
 export { canConcatenate, concatenateRows, sliceRows } from './batch.js'
+export { binarySizeBytes, binaryTensor, readBinaryTensor, writeBinaryTensor } from './binary.js'
+export { BINARY_INLINE_BYTES, readBinaryTensorInTurns } from './binary-in-turns.js'
 export { copyData } from './copy.js'
 export {
   allocate,
@@ -13,6 +16,7 @@ export {
   isDataType,
   type TensorData,
 } from './datatype.js'
+export type { PipelineModel, PipelineStep, RemoteModel, TensorSource } from './described.js'
 export { MAX_DIMENSIONS, shapeText, TensorErrors } from './errors.js'
 export { bfloat16ToNumber, float16ToNumber, numberToBfloat16, numberToFloat16 } from './half.js'
 export { Byte, type JsonDialect, JsonReader, type JsonValue } from './json-reader.js'
@@ -47,4 +51,5 @@ export {
 export { type FeatureValue, RowBuilder, rowsToTensors } from './rows.js'
 export { elementCount, type Signature, type Tensor, type TensorMap, type TensorSpec } from './tensor.js'
 export { TextBuffer } from './text-buffer.js'
+export { readTypedContents, type TypedContents, typedContents } from './typed-contents.js'
 export { tensorMap, validateInputs, validateOutputNames } from './validate.js'

@@ -1,10 +1,10 @@
 // The data of a tensor from JSON, directed by its datatype: exact 64-bit integers, flat or nested lists, bounded memory.
 // Nothing is allocated from a declared shape before the text is seen to be long enough to hold that many elements.
 import { allocateUnset, type DataType, type TensorData } from './datatype.js'
-import { MAX_DIMENSIONS, TensorErrors } from './errors.js'
+import { TensorErrors } from './errors.js'
 import { numberToBfloat16, numberToFloat16 } from './half.js'
 import { Byte, isWhole, type JsonReader } from './json-reader.js'
-import { elementCount } from './tensor.js'
+import { checkedCount } from './shape.js'
 
 /** Strings in one request: each is an object of its own on the event loop's heap, some 200 bytes however short it is. */
 export const MAX_STRINGS = 131_072
@@ -61,21 +61,6 @@ export function inferShape(reader: JsonReader): number[] {
   inferAxis(reader, shape, 0)
   reader.position = start
   return shape
-}
-
-/** The number of elements, for a shape that can be one. */
-function checkedCount(name: string, shape: readonly number[]): number {
-  if (shape.length > MAX_DIMENSIONS)
-    throw TensorErrors.SHAPE_INVALID({ input: name, problem: `has ${shape.length} sizes` })
-  for (let i = 0; i < shape.length; i++) {
-    const size = shape[i]!
-    if (!Number.isSafeInteger(size) || size < 0)
-      throw TensorErrors.SHAPE_INVALID({ input: name, problem: `has the size ${size} on axis ${i}` })
-  }
-  const count = elementCount(shape)
-  if (!Number.isSafeInteger(count))
-    throw TensorErrors.SHAPE_INVALID({ input: name, problem: 'holds more elements than can be counted' })
-  return count
 }
 
 interface Target {
