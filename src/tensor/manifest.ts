@@ -1,6 +1,7 @@
 // What is known about a version beside its graph: how named features become tensors and what the outputs mean.
 // The registry reads it from model.json, serving and the protocols use it; they meet here because neither imports the other.
 import type { Digest, VersionRef } from '../core/index.js'
+import type { PipelineModel, RemoteModel } from './described.js'
 
 export type OutputMeaning = 'label' | 'probabilities' | 'value'
 /** `process`: in a child process, with the other versions of its `group`. */
@@ -94,4 +95,8 @@ export interface VersionArtifact {
   readonly file: string
   readonly sizeBytes: number
   readonly manifest: ModelManifest
+  /** What `remote.json` says; undefined for every other backend. */
+  readonly remote?: RemoteModel | undefined
+  /** What `pipeline.json` says; undefined for every other backend. */
+  readonly pipeline?: PipelineModel | undefined
 }
