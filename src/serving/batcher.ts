@@ -26,6 +26,7 @@ import { type Batch, NextBatch } from './next-batch.js'
 import { Queue } from './queue.js'
 import { RowLimit } from './row-limit.js'
 import { type Run, Runs } from './runs.js'
+import { nothingPending } from './statistics.js'
 import { TurnEnd } from './turn-end.js'
 import type { Backend, Leaf, LeafInput, LeafResult } from './types.js'
 import { VersionErrors } from './version-errors.js'
@@ -107,6 +108,7 @@ export class Batcher implements Leaf {
     this.#runs = runs
     this.#queue = queue
     this.#endings = endings
+    metrics.statistics.pending = this.#pending
     this.#admission = new Admission({ queue, runs, joining, endings, costs, load, limit, margin, errors })
     this.#next = new NextBatch({
       queue,
@@ -141,7 +143,9 @@ export class Batcher implements Leaf {
         member.isExpectedInTime = this.#admission.wasForecast
         this.#admit(member, nowMs)
       } catch (error) {
-        this.#metrics.ended((error as HeadraceError).code).inc()
+        const { code } = error as HeadraceError
+        this.#metrics.ended(code).inc()
+        this.#metrics.statistics.failed(code, this.#clock.monotonicMs() - nowMs)
         reject(error)
       }
     })
@@ -163,7 +167,12 @@ export class Batcher implements Leaf {
   async close(): Promise<void> {
     if (!this.#isIdle()) await new Promise<void>((resolve) => this.#idle.push(resolve))
     this.#isClosed = true
+    const { statistics } = this.#metrics
+    // Whoever took its place counts its own.
+    if (statistics.pending === this.#pending) statistics.pending = nothingPending
   }
+
+  readonly #pending = (): number => this.#queue.length
 
   #admit(member: Member, nowMs: number): void {
     this.#newCalls++
@@ -214,7 +223,18 @@ export class Batcher implements Leaf {
     const outputs = unionOutputs(members)
     const expectedMs = cost.ms(size)
     const length = joining.lengthOf(members)
-    const run: Run = { members, rows, size, length, cost, expectedMs, outputs, startedMs, isAbandoned: false }
+    const run: Run = {
+      members,
+      rows,
+      size,
+      length,
+      cost,
+      expectedMs,
+      outputs,
+      startedMs,
+      inputMs: 0,
+      isAbandoned: false,
+    }
     this.#runs.start(run)
     const limitMs = startedMs + this.#timeoutMs
     this.#alarm.by(limitMs)
@@ -223,7 +243,9 @@ export class Batcher implements Leaf {
       const deadline = latest.atMs <= limitMs ? latest : Deadline.at(this.#clock, limitMs)
       // A batch of one is the caller's own tensors, which the log still reads after the run.
       const ownsBatch = members.length > 1 || size > rows
-      answer = this.#backend.run(joining.inputsOf(run), { deadline, outputs, ownsBatch })
+      const inputs = joining.inputsOf(run)
+      run.inputMs = this.#clock.monotonicMs() - startedMs
+      answer = this.#backend.run(inputs, { deadline, outputs, ownsBatch })
     } catch (error) {
       answer = Promise.reject(error)
     }
@@ -266,15 +288,19 @@ export class Batcher implements Leaf {
     }
     const computeMs = nowMs - startedMs
     let start = 0
+    let answers = 0
     for (let i = 0; i < members.length; i++) {
       const member = members[i]!
       if (!member.isAnswered) {
+        answers++
         const own = this.#joining.cut(run, outputs, member, start)
         const queueMs = startedMs - member.arrivedMs
         this.#endings.succeed(member, { outputs: own, queueMs, computeMs, batchRows: rows }, nowMs)
       }
       start += member.rows
     }
+    const outputMs = this.#clock.monotonicMs() - nowMs
+    this.#metrics.statistics.ran(rows, answers, run.inputMs, computeMs - run.inputMs, outputMs, nowMs)
   }
 
   #failed(run: Run, reason: unknown): void {

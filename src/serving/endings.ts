@@ -32,6 +32,7 @@ export class Endings {
     if (whole === undefined) {
       this.metrics.latencySeconds.observe((nowMs - member.arrivedMs) / 1000)
       this.#succeeded.inc()
+      this.metrics.statistics.succeeded(result.queueMs, nowMs - member.arrivedMs)
       if (member.isExpectedInTime) this.margin.kept(member.priority)
       return
     }
@@ -55,6 +56,7 @@ export class Endings {
     }
     this.metrics.latencySeconds.observe((nowMs - member.arrivedMs) / 1000)
     this.metrics.ended(error.code).inc()
+    this.metrics.statistics.failed(error.code, nowMs - member.arrivedMs)
     member.reject(error)
   }
 

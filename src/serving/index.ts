@@ -34,6 +34,7 @@ export {
   type ScriptTensors,
 } from './script/define-script.js'
 export { ScriptErrors } from './script/errors.js'
+export { BatchStatistics, type FailureReason, Timing, type VersionRecord, VersionStatistics } from './statistics.js'
 export type {
   Backend,
   BackendFactory,

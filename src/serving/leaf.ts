@@ -9,5 +9,5 @@ export interface LeafOptions extends Omit<BatcherOptions, 'manifest'>, VersionId
 
 export function createLeaf(options: LeafOptions): PooledLeaf {
   const batcher = new Batcher(options)
-  return options.cache === undefined ? batcher : options.cache.front(batcher, options)
+  return options.cache === undefined ? batcher : options.cache.front(batcher, options, options.metrics.statistics)
 }

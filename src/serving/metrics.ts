@@ -7,6 +7,7 @@ import {
   type Metrics,
   type VersionRef,
 } from '../core/index.js'
+import { createStatisticsBook, type StatisticsBook, type VersionStatistics } from './statistics.js'
 
 /**
  * Why a run was started when it was. `idle`: a slot was free and nothing more waited. `full`: no more rows fit. `shape`: others waited,
@@ -33,11 +34,14 @@ export interface VersionMetrics {
   readonly dispatched: Readonly<Record<DispatchReason, Counter>>
   /** Calls that ended this way: `ok` or an error code. */
   ended(status: string): Counter
+  /** The same after the version was forgotten and bound again. */
+  readonly statistics: VersionStatistics
 }
 
 export interface ServingMetrics {
   bind(ref: VersionRef): VersionMetrics
   forget(ref: VersionRef): void
+  readonly statistics: StatisticsBook
 }
 
 const UNCOUNTED: Counter = { inc() {} }
@@ -116,8 +120,10 @@ export function createServingMetrics(metrics: Metrics): ServingMetrics {
     costError,
   ]
   const statuses = new Map<string, Map<string, Counter>>()
+  const statistics = createStatisticsBook()
 
   return {
+    statistics,
     bind({ model, version }) {
       const number = String(version)
       const key = `${model}/${number}`
@@ -146,6 +152,7 @@ export function createServingMetrics(metrics: Metrics): ServingMetrics {
           }
           return counter
         },
+        statistics: statistics.open({ model, version }),
       }
     },
     forget({ model, version }) {

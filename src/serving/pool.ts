@@ -252,6 +252,8 @@ export function createPool(options: PoolOptions): Pool {
       const entry = find(ref)
       return entry && statusOf(entry)
     },
+    statistics: (ref) => metrics.statistics.get(ref),
+    allStatistics: () => metrics.statistics.list(),
     statuses: () => [...models.keys()].sort().flatMap((model) => entries(model).map(statusOf)),
     watch(watcher) {
       watchers.add(watcher)

@@ -24,6 +24,13 @@ export class Queue {
     return this.waiting.isEmpty && this.#reruns.length === 0
   }
 
+  /** Calls that wait for a run. */
+  get length(): number {
+    let length = this.waiting.length
+    for (const members of this.#reruns) length += members.length
+    return length
+  }
+
   /** Rows that wait for their first run, with those of large requests that are in no part yet. */
   get rows(): number {
     return this.#rows

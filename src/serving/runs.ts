@@ -18,6 +18,8 @@ export interface Run {
   /** What the backend was asked for; undefined means everything. */
   readonly outputs: readonly string[] | undefined
   readonly startedMs: number
+  /** How long its inputs took to join. */
+  inputMs: number
   /** It took longer than `timeoutMs`: its members have been answered, and its slot is lost until it returns. */
   isAbandoned: boolean
 }

@@ -10,6 +10,7 @@ import type {
 } from '../core/index.js'
 import type { Deadline } from '../flow/index.js'
 import type { ModelManifest, Signature, TensorMap, VersionArtifact } from '../tensor/index.js'
+import type { VersionRecord, VersionStatistics } from './statistics.js'
 
 export interface RunContext {
   readonly deadline: Deadline
@@ -142,7 +143,7 @@ export interface VersionIdentity {
 /** Keeps answers in front of leaves. */
 export interface LeafCache {
   /** Puts a leaf behind the cache; closing what it returns closes the leaf and drops its answers. */
-  front(inner: PooledLeaf, identity: VersionIdentity): PooledLeaf
+  front(inner: PooledLeaf, identity: VersionIdentity, statistics: VersionStatistics): PooledLeaf
 }
 
 /**
@@ -203,6 +204,10 @@ export interface Pool {
   status(ref: VersionRef): VersionStatus | undefined
   /** By model, then number. */
   statuses(): VersionStatus[]
+  /** What a version has done since the server started, also when it was unloaded meanwhile; undefined when it was never loaded. */
+  statistics(ref: VersionRef): VersionStatistics | undefined
+  /** Those of every version that was ever loaded, in no order. */
+  allStatistics(): readonly VersionRecord[]
   watch(change: (status: VersionStatus) => void): Stop
   /** Drops queued calls whose input says `cancelled`, instead of at their turn. The caller gathers calls of a few milliseconds into one. */
   dropCancelled(): void

@@ -1,6 +1,7 @@
 // The cache of a server, as those who build and ask it see it. Each version's leaf is put behind it with `front`.
 import type { EndpointName, VersionRef } from '../../core/index.js'
 import type { TensorMap } from '../../tensor/index.js'
+import type { VersionStatistics } from '../statistics.js'
 import type {
   CachePolicy,
   LastKnownAnswer,
@@ -16,8 +17,8 @@ import { keepAnswer, keptBytes } from './kept-answer.js'
 import { Remembered } from './last-known.js'
 
 export class AnswerCache extends CacheCore implements PredictionCache, LeafCache {
-  front(inner: PooledLeaf, identity: VersionIdentity): PooledLeaf {
-    return new CachedLeaf(this, inner, identity)
+  front(inner: PooledLeaf, identity: VersionIdentity, statistics: VersionStatistics): PooledLeaf {
+    return new CachedLeaf(this, inner, identity, statistics)
   }
 
   lastKnown(policy: CachePolicy, input: LeafInput, maxAgeMs = policy.staleMs): LastKnownAnswer | undefined {

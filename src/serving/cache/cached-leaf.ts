@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { EndpointName, VersionRef } from '../../core/index.js'
 import type { Deadline } from '../../flow/index.js'
+import type { VersionStatistics } from '../statistics.js'
 import type { CachePolicy, LeafInput, LeafResult, PooledLeaf, VersionIdentity } from '../types.js'
 import type { CacheCore } from './cache-core.js'
 import { Shelf } from './shelf.js'
@@ -11,14 +12,16 @@ export class CachedLeaf implements PooledLeaf {
   readonly #cache: CacheCore
   readonly #inner: PooledLeaf
   readonly #identity: VersionIdentity
+  readonly #statistics: VersionStatistics
   readonly #shelves = new Map<EndpointName, Shelf>()
   #isClosed = false
 
-  constructor(cache: CacheCore, inner: PooledLeaf, identity: VersionIdentity) {
+  constructor(cache: CacheCore, inner: PooledLeaf, identity: VersionIdentity, statistics: VersionStatistics) {
     this.version = identity.version
     this.#cache = cache
     this.#inner = inner
     this.#identity = identity
+    this.#statistics = statistics
   }
 
   call(input: LeafInput, deadline: Deadline): Promise<LeafResult> {
@@ -58,7 +61,7 @@ export class CachedLeaf implements PooledLeaf {
     const { description: _, trained: __, warmup: ___, timeoutMs: ____, ...configuration } = manifest
     const text = JSON.stringify([policy.endpoint, version, digest, kind, configuration])
     const prefix = createHash('sha256').update(text).digest()
-    const shelf = new Shelf(this.#cache, this.#inner, this.#identity, policy, prefix)
+    const shelf = new Shelf(this.#cache, this.#inner, this.#identity, this.#statistics, policy, prefix)
     this.#shelves.set(policy.endpoint, shelf)
     this.#cache.leaves.add(this)
     return shelf

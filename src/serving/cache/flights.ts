@@ -5,6 +5,7 @@ import type { Deadline } from '../../flow/index.js'
 import type { TensorMap } from '../../tensor/index.js'
 import { Alarm, isDue } from '../alarm.js'
 import { ServingErrors } from '../errors.js'
+import type { VersionStatistics } from '../statistics.js'
 import type { Leaf, LeafInput, LeafResult } from '../types.js'
 import { Flight, FlightInput, outranks, priorityOf, Waiter } from './flight.js'
 import type { SharedAnswer } from './shared-tier.js'
@@ -14,6 +15,8 @@ export interface FlightsOptions {
   readonly clock: Clock
   /** Makes the runs. */
   readonly inner: Leaf
+  /** Counts those who are not answered by a run of their own; the leaf behind counts its runs. */
+  readonly statistics: VersionStatistics
   /** Asks the processes that share answers; undefined: there are none. */
   readonly lookup: ((key: string, waitMs: number) => Promise<SharedAnswer>) | undefined
   /** Takes another process's answer in and returns it; undefined when it is of no use. */
@@ -65,7 +68,8 @@ export class Flights {
   dropCancelled(): void {
     const { model } = this.#options.version
     for (const flight of this.#flights.values()) {
-      flight.release(({ input }) => (input.cancelled === true ? ServingErrors.CANCELLED({ model }) : undefined))
+      const ends = ({ input }: Waiter) => (input.cancelled === true ? ServingErrors.CANCELLED({ model }) : undefined)
+      this.#turnAway(flight, 0, ends)
       this.#endIfAlone(flight)
     }
   }
@@ -108,7 +112,8 @@ export class Flights {
     }
     const nowMs = this.#options.clock.monotonicMs()
     this.#end(flight)
-    for (const [i, { arrivedMs, resolve }] of flight.waiters.entries())
+    for (const [i, { arrivedMs, resolve }] of flight.waiters.entries()) {
+      this.#options.statistics.hit(nowMs - arrivedMs)
       resolve({
         outputs,
         queueMs: nowMs - arrivedMs,
@@ -116,6 +121,7 @@ export class Flights {
         batchRows: 0,
         cached: i === 0 ? 'hit' : 'coalesced',
       })
+    }
   }
 
   #ask(flight: Flight): void {
@@ -150,10 +156,14 @@ export class Flights {
   #answer({ waiters, isRefresh }: Flight, result: LeafResult, startedMs: number): void {
     const { outputs, computeMs, batchRows } = result
     const runMs = startedMs + result.queueMs
+    const nowMs = this.#options.clock.monotonicMs()
     for (let i = 0; i < waiters.length; i++) {
       const { arrivedMs, resolve } = waiters[i]!
       if (i === 0 && !isRefresh) resolve(result)
-      else resolve({ outputs, queueMs: Math.max(0, runMs - arrivedMs), computeMs, batchRows, cached: 'coalesced' })
+      else {
+        this.#options.statistics.hit(nowMs - arrivedMs)
+        resolve({ outputs, queueMs: Math.max(0, runMs - arrivedMs), computeMs, batchRows, cached: 'coalesced' })
+      }
     }
   }
 
@@ -163,21 +173,21 @@ export class Flights {
       const nowMs = this.#options.clock.monotonicMs()
       const heir = flight.patient()
       if (heir !== undefined && heir.deadline.atMs > deadline.atMs && !isDue(heir.deadline.atMs, nowMs)) {
-        flight.release((waiter) => (waiter.deadline.atMs <= deadline.atMs ? error : undefined))
+        this.#turnAway(flight, 1, (waiter) => (waiter.deadline.atMs <= deadline.atMs ? error : undefined))
         this.#lead(flight)
         return
       }
     }
     this.#end(flight)
     flight.publish?.(undefined, 0)
-    flight.release(() => error)
+    this.#turnAway(flight, flight.isRefresh ? 0 : 1, () => error)
   }
 
   #expire(nowMs: number): void {
     const { model, version } = this.#options.version
     let nextMs = Number.POSITIVE_INFINITY
     for (const flight of this.#flights.values()) {
-      flight.release(({ deadline, arrivedMs }) => {
+      this.#turnAway(flight, 0, ({ deadline, arrivedMs }) => {
         if (isDue(deadline.atMs, nowMs)) {
           const waitedMs = Math.round(nowMs - arrivedMs)
           return ServingErrors.DEADLINE_EXCEEDED({ model, version, waitedMs, phase: 'queued' })
@@ -188,6 +198,17 @@ export class Flights {
       this.#endIfAlone(flight)
     }
     this.#alarm.by(nextMs)
+  }
+
+  /** So many of those for whom `ends` has an error were counted by the leaf behind, with the run that failed. */
+  #turnAway(flight: Flight, counted: number, ends: (waiter: Waiter) => HeadraceError | undefined): void {
+    const nowMs = this.#options.clock.monotonicMs()
+    let uncounted = -counted
+    flight.release((waiter) => {
+      const error = ends(waiter)
+      if (error !== undefined && ++uncounted > 0) this.#options.statistics.failed(error.code, nowMs - waiter.arrivedMs)
+      return error
+    })
   }
 
   #endIfAlone(flight: Flight): void {

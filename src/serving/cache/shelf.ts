@@ -3,6 +3,7 @@ import type { Clock } from '../../core/index.js'
 import { Deadline } from '../../flow/index.js'
 import type { TensorMap } from '../../tensor/index.js'
 import { isDue } from '../alarm.js'
+import type { VersionStatistics } from '../statistics.js'
 import type { CachePolicy, Leaf, LeafInput, LeafResult, VersionIdentity } from '../types.js'
 import type { CacheCore } from './cache-core.js'
 import { decodeAnswer, encodeAnswer } from './encode-answer.js'
@@ -22,6 +23,7 @@ export class Shelf {
   readonly #cache: CacheCore
   readonly #inner: Leaf
   readonly #identity: VersionIdentity
+  readonly #statistics: VersionStatistics
   readonly #endpoint: EndpointCache
   /** Stands for the version and the endpoint in keys that other processes share. */
   readonly #prefix: Uint8Array
@@ -30,12 +32,20 @@ export class Shelf {
   #policy: CachePolicy
   #isClosed = false
 
-  constructor(cache: CacheCore, inner: Leaf, identity: VersionIdentity, policy: CachePolicy, prefix: Uint8Array) {
+  constructor(
+    cache: CacheCore,
+    inner: Leaf,
+    identity: VersionIdentity,
+    statistics: VersionStatistics,
+    policy: CachePolicy,
+    prefix: Uint8Array,
+  ) {
     const { tier } = cache
     const { clock } = cache.platform
     this.#cache = cache
     this.#inner = inner
     this.#identity = identity
+    this.#statistics = statistics
     this.#policy = policy
     this.#endpoint = cache.endpoint(policy.endpoint)
     this.#prefix = prefix
@@ -44,15 +54,20 @@ export class Shelf {
       version: identity.version,
       clock,
       inner,
+      statistics,
       lookup: tier && ((key, waitMs) => tier.lookup(sharedKey(prefix, key), waitMs)),
       adopt: (flight, bytes) => this.#adopt(flight, bytes),
-      asked: () => this.#endpoint.asked(clock.monotonicMs()),
+      asked: () => {
+        this.#endpoint.asked(clock.monotonicMs())
+        statistics.cacheMiss.count++
+      },
       keep: (flight, result, costMs) => this.#keep(flight, result, costMs),
     })
   }
 
   call(input: LeafInput, policy: CachePolicy, deadline: Deadline): Promise<LeafResult> {
     const endpoint = this.#endpoint
+    const arrivedMs = this.#clock.monotonicMs()
     const key = endpoint.isOn ? this.#cache.keyOf(policy, input) : undefined
     const nowMs = this.#clock.monotonicMs()
     // What is late is refused by the leaf behind, and counted there.
@@ -62,11 +77,15 @@ export class Shelf {
     }
     this.#policy = policy
     const entry = this.#entries.get(key)
-    if (entry !== undefined && entry.expiresMs > nowMs) return this.#hit(entry, input, nowMs)
+    if (entry !== undefined && entry.expiresMs > nowMs) {
+      this.#statistics.hit(nowMs - arrivedMs)
+      return this.#hit(entry, input, nowMs)
+    }
     const hash = this.#cache.lastHash
     if (entry !== undefined) this.#drop(entry)
     this.#cache.policy.miss(hash)
     if (this.flights.has(key)) endpoint.joined()
+    else this.#statistics.cacheMiss.add(0, nowMs - arrivedMs)
     return this.flights.call(key, hash, input, deadline)
   }
 
