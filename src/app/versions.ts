@@ -33,6 +33,10 @@ export function createVersions(pool: Pool, aliases: Aliases): Versions {
       const number = typeof version === 'object' ? aliases.get(model, version.alias) : version
       return number === undefined ? undefined : pool.lastSeen(model, number)
     },
+    wake({ model, version }, limitMs) {
+      const number = typeof version === 'object' ? aliases.get(model, version.alias) : version
+      return number === undefined ? undefined : pool.wake({ model, version: number }, limitMs)
+    },
     resolve({ model, version }) {
       if (typeof version !== 'object') return pool.resolve(model, version)
       const number = aliases.get(model, version.alias)

@@ -112,6 +112,7 @@ function setUp(
       throw new HeadraceError('SERVING_MODEL_NOT_FOUND', 'not found', 404, false, 'info', {})
     },
     lastSeen: ({ model }) => options.seen?.get(model),
+    wake: () => undefined,
   }
   const deferred: (() => void)[] = []
   const path = createPath({

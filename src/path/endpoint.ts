@@ -22,6 +22,11 @@ export interface Versions {
   resolve(leaf: VersionLeaf): ServedVersion
   /** The version that was there last, if any, for what it says of itself: it may be gone, and its leaf must not be called. */
   lastSeen(leaf: VersionLeaf): ServedVersion | undefined
+  /**
+   * Loads a version that nobody has asked for before: until then it cannot be resolved. Undefined when there is nothing to wait for;
+   * that is nearly always so, and costs next to nothing. Rejects when it cannot be loaded, and after `limitMs`.
+   */
+  wake(leaf: VersionLeaf, limitMs?: number): Promise<void> | undefined
 }
 
 /**
@@ -36,6 +41,30 @@ export function referenceVersion({ route }: Endpoint, versions: Versions): Serve
 /** The version whose outputs callers of an endpoint get: the same one, but for shadows and what a meta-model is given. */
 export function answeringVersion({ route }: Endpoint, versions: Versions): ServedVersion {
   return firstThere(route.answering, versions) ?? lastSeen(route.answering, versions)
+}
+
+/** Waits until a version is there that describes the endpoint to its callers; undefined when there is one, or none can be woken. */
+export function wakeReference({ route, deadlineMs }: Endpoint, versions: Versions): Promise<void> | undefined {
+  const waking = wakeFirst(route.leaves, 0, versions, deadlineMs)
+  if (route.direct) return waking
+  if (waking === undefined) return wakeFirst(route.answering, 0, versions, deadlineMs)
+  return waking.then(() => wakeFirst(route.answering, 0, versions, deadlineMs))
+}
+
+function wakeFirst(
+  leaves: readonly VersionLeaf[],
+  start: number,
+  versions: Versions,
+  limitMs: number,
+): Promise<void> | undefined {
+  for (let i = start; i < leaves.length; i++) {
+    const waking = versions.wake(leaves[i]!, limitMs)
+    if (waking === undefined) {
+      if (firstThere([leaves[i]!], versions) !== undefined) return undefined
+    } else if (i + 1 === leaves.length) return waking
+    else return waking.catch(() => wakeFirst(leaves, i + 1, versions, limitMs))
+  }
+  return undefined
 }
 
 /** The first of some leaves whose version is there now. */

@@ -4,7 +4,14 @@
 export { breakerChange, breakerChangeKinds } from './breaker-changes.js'
 export { type EndpointConfig, endpointSchema } from './config.js'
 export { constantFor } from './constant-for.js'
-export { answeringVersion, type Endpoint, firstThere, referenceVersion, type Versions } from './endpoint.js'
+export {
+  answeringVersion,
+  type Endpoint,
+  firstThere,
+  referenceVersion,
+  type Versions,
+  wakeReference,
+} from './endpoint.js'
 export { PathErrors } from './errors.js'
 export type { BreakerChange } from './health.js'
 export { createPath, type Path, type PathOptions } from './path.js'

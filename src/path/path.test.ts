@@ -59,6 +59,7 @@ function setUp(versions: readonly ServedVersion[], route: RouteNode = version(ve
     versions: {
       resolve: (leaf) => versions.find(({ ref }) => ref.model === leaf.model && ref.version === leaf.version)!,
       lastSeen: () => undefined,
+      wake: () => undefined,
     },
   })
   const endpoint: Endpoint = { name: 'e' as EndpointName, route: compileRoute(route), deadlineMs: 1000, ack: 'none' }

@@ -194,6 +194,21 @@ export function createPool(options: PoolOptions): Pool {
     return statusOf(entry)
   }
 
+  function register(artifact: VersionArtifact): VersionStatus {
+    const entry = find(artifact.ref) ?? createEntry(artifact)
+    if (entry.state === 'loading' && entry.served === undefined) change(entry, 'resting')
+    return statusOf(entry)
+  }
+
+  function wake({ model, version }: { model: ModelName; version: number | 'latest' }): Promise<void> | undefined {
+    if (version === 'latest' && latest.has(model)) return undefined
+    const entry = version === 'latest' ? entries(model).at(-1) : find({ model, version })
+    if (entry?.state !== 'resting') return undefined
+    change(entry, 'loading')
+    entry.work = bringUp(entry)
+    return entry.work.then(() => undefined)
+  }
+
   async function restart(ref: VersionRef, error: HeadraceError): Promise<void> {
     const entry = find(ref)
     if (entry?.state !== 'ready' && entry?.state !== 'unready') return
@@ -227,6 +242,9 @@ export function createPool(options: PoolOptions): Pool {
 
   return {
     load,
+    register,
+    wake,
+    memory: () => ({ budgetBytes: Number.POSITIVE_INFINITY, usedBytes: 0, versions: [] }),
     unload,
     restart,
     get,

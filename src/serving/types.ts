@@ -176,8 +176,38 @@ export interface VersionStatus {
   readonly error: HeadraceError | SerializedError | undefined
 }
 
+/** What one version takes. */
+export interface VersionMemory {
+  readonly ref: VersionRef
+  /** Of its budget now; 0 while it rests. */
+  readonly usedBytes: number
+  /** What it takes when it is loaded. */
+  readonly sizeBytes: number
+  /** False: `sizeBytes` is its backend's estimate, or one from its file. */
+  readonly isMeasured: boolean
+}
+
+/** What the versions of a pool take, of what they may take. */
+export interface PoolMemory {
+  readonly budgetBytes: number
+  readonly usedBytes: number
+  /** By model, then number. */
+  readonly versions: readonly VersionMemory[]
+}
+
 /** The versions a server holds, whatever state they are in. */
 export interface Pool {
+  /** Takes note of a version that is loaded when it is first asked for. What is there already stays as it is. */
+  register(artifact: VersionArtifact): VersionStatus
+  /**
+   * Loads a version that was never loaded, so that it can be described: undefined when there is nothing to wait for. Rejects with what
+   * its load failed with, or with SERVING_DEADLINE_EXCEEDED after `limitMs`; the load goes on.
+   */
+  wake(
+    target: { readonly model: ModelName; readonly version: number | 'latest' },
+    limitMs?: number,
+  ): Promise<void> | undefined
+  memory(): PoolMemory
   /**
    * Loads, warms up and then serves a version. Never rejects: a load that fails leaves the state `failed` with its reason, and
    * every other version serving. Loading what is there already, or is being loaded, does nothing new; a failed one is tried again.

@@ -50,7 +50,11 @@ function served(labels: readonly string[] | undefined): ServedVersion {
 }
 
 const ENDPOINT = { name: 'e', route: compileRoute(version('m')), deadlineMs: 1, ack: 'none' } as unknown as Endpoint
-const resolving = (version: ServedVersion): Versions => ({ resolve: () => version, lastSeen: () => version })
+const resolving = (version: ServedVersion): Versions => ({
+  resolve: () => version,
+  lastSeen: () => version,
+  wake: () => undefined,
+})
 
 function schemas(labels: readonly string[] | undefined): { body: TSchema; reply: TSchema } {
   const [native] = liveRoutes([ENDPOINT], resolving(served(labels)))
@@ -132,6 +136,7 @@ describe('the key of what is live', () => {
         throw new Error('not loaded')
       },
       lastSeen: () => first,
+      wake: () => undefined,
     }
     expect(liveKey([ENDPOINT], failing)).not.toBe(key)
     expect(liveRoutes([ENDPOINT], failing)).toEqual([])

@@ -13,7 +13,7 @@ import {
   type RepositoryEntry,
   type RepositoryState,
 } from '../oip/index.js'
-import { destination } from '../predict/request.js'
+import { awake, destination } from '../predict/request.js'
 import { JSON_TYPE } from '../reply.js'
 import { packageVersion } from './package-version.js'
 import type { Api } from './route.js'
@@ -43,8 +43,10 @@ const Metadata = Type.Object({
 export function oipRoutes(api: Api, context: ServerContext): void {
   const { app } = context
 
-  function metadata(name: string, version: number | undefined): string {
-    const { reference } = destination(context, { protocol: 'oip', name, version })
+  async function metadata(name: string, version: number | undefined): Promise<string> {
+    const target = { protocol: 'oip', name, version } as const
+    await awake(context, target)
+    const { reference } = destination(context, target)
     const { model } = reference.ref
     const platform = reference.kind === 'onnx' ? 'onnxruntime_onnx' : `headrace_${reference.kind}`
     const versions = app.pool
@@ -87,7 +89,7 @@ export function oipRoutes(api: Api, context: ServerContext): void {
   api.get(
     '/v2/models/:model',
     { schema: { tags: TAGS, summary: 'Inputs and outputs', params: ModelParams, response: { 200: Metadata } } },
-    (request, reply) => sendText(reply, metadata(request.params.model, undefined)),
+    async (request, reply) => sendText(reply, await metadata(request.params.model, undefined)),
   )
 
   api.get(
@@ -100,7 +102,7 @@ export function oipRoutes(api: Api, context: ServerContext): void {
         response: { 200: Metadata },
       },
     },
-    (request, reply) => sendText(reply, metadata(request.params.model, parseVersion(request))),
+    async (request, reply) => sendText(reply, await metadata(request.params.model, parseVersion(request))),
   )
 
   api.get(
@@ -162,13 +164,13 @@ export function oipRoutes(api: Api, context: ServerContext): void {
 }
 
 /** Clients of Triton look at the status, KServe's at `ready` or at `error`: the body has both. */
-export function sendModelReady(
+export async function sendModelReady(
   reply: FastifyReply,
   context: ServerContext,
   name: string,
   version: number | undefined,
-): FastifyReply {
-  const failure = unreadiness(context, name, version)
+): Promise<FastifyReply> {
+  const failure = await unreadiness(context, name, version)
   if (failure?.status === 404) throw failure
   if (!failure) return sendText(reply, JSON.stringify({ name, ready: true }))
   const body = { name, ready: false, error: failure.message, code: failure.code }
@@ -176,9 +178,15 @@ export function sendModelReady(
 }
 
 /** Why a name, or a version of it, does not answer now; undefined when it does. */
-function unreadiness(context: ServerContext, name: string, version: number | undefined): HeadraceError | undefined {
+async function unreadiness(
+  context: ServerContext,
+  name: string,
+  version: number | undefined,
+): Promise<HeadraceError | undefined> {
+  const target = { protocol: 'oip', name, version } as const
   try {
-    destination(context, { protocol: 'oip', name, version })
+    await awake(context, target)
+    destination(context, target)
     return undefined
   } catch (error) {
     return toHeadraceError(error)

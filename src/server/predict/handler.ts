@@ -14,7 +14,7 @@ import type { Exchange } from './exchange.js'
 import { kserveParsed } from './kserve-v1.js'
 import { predictNative } from './native.js'
 import { oipParsed } from './oip.js'
-import { destination, type Parsed, predictionRequest } from './request.js'
+import { awake, destination, type Parsed, predictionRequest } from './request.js'
 
 /** Never rejects. */
 export type PredictHandler = (exchange: Exchange, target: PredictTarget) => Promise<void>
@@ -28,6 +28,8 @@ export function createPredictHandler(context: ServerContext): PredictHandler {
     let heldBytes = 0
     try {
       checkHeaders(exchange)
+      const waking = awake(context, target)
+      if (waking !== undefined) await waking
       const to = destination(context, target)
       const reading = exchange.readBody()
       const body = reading instanceof Uint8Array ? reading : await reading

@@ -1,6 +1,12 @@
 // What the three predict protocols share: which endpoint and version are meant, and what the headers say.
 import { DEFAULT_TENANT } from '../../access/index.js'
-import { type Endpoint, type PredictionRequest, referenceVersion, type Shaper } from '../../path/index.js'
+import {
+  type Endpoint,
+  type PredictionRequest,
+  referenceVersion,
+  type Shaper,
+  wakeReference,
+} from '../../path/index.js'
 import type { Priority, ServedVersion } from '../../serving/index.js'
 import type { TensorMap } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
@@ -13,6 +19,17 @@ export interface Destination {
   readonly endpoint: Endpoint
   readonly pinned: ServedVersion | undefined
   readonly reference: ServedVersion
+}
+
+/**
+ * To be waited for before `destination`: a version that was never loaded cannot be described, and this loads it. Undefined when there
+ * is nothing to wait for, as nearly always. Throws PATH_ENDPOINT_NOT_FOUND; rejects with what the version fails to load with.
+ */
+export function awake({ app }: ServerContext, { name, version }: PredictTarget): Promise<void> | undefined {
+  const endpoint = app.endpoints.get(name)
+  if (version === undefined) return wakeReference(endpoint, app.versions)
+  const { model } = endpoint.route.leaves[0]!
+  return app.versions.wake({ kind: 'version', model, version }, endpoint.deadlineMs)
 }
 
 /** Throws PATH_ENDPOINT_NOT_FOUND or what resolving a version throws. */
