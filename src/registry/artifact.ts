@@ -7,7 +7,9 @@ import { completenessOf } from './completeness.js'
 import { fileDigest } from './digest.js'
 import { RegistryErrors } from './errors.js'
 import { defaultManifest, readManifest } from './manifest.js'
-import { backendOf } from './model-file.js'
+import { backendOf, describedKind } from './model-file.js'
+import { readPipelineFile } from './pipeline-file.js'
+import { readRemoteFile } from './remote-file.js'
 
 /** The paths that make up a version. */
 export interface VersionFiles {
@@ -26,12 +28,14 @@ export interface LoadedArtifact {
   readonly content: Content
 }
 
-/** Throws REGISTRY_MANIFEST_INVALID, and REGISTRY_SOURCE_CHANGED when something writes to the files at the same time. */
+/** Throws REGISTRY_MANIFEST_INVALID, for the model too if it is JSON, and REGISTRY_SOURCE_CHANGED when something writes to the files at the same time. */
 export async function loadArtifact(ref: VersionRef, files: VersionFiles): Promise<LoadedArtifact> {
   const paths = pathsOf(files)
   const before = await Promise.all(paths.map(stampOf))
   const content = await readContent(files)
   const text = files.manifest === undefined ? undefined : await readFile(files.manifest, 'utf8')
+  const kind = describedKind(files.model)
+  const description = kind === undefined ? undefined : await readFile(files.model, 'utf8')
   const { size } = await stat(files.model)
   const after = await Promise.all(paths.map(stampOf))
   const changed = paths.find((_, i) => before[i] !== after[i])
@@ -39,7 +43,12 @@ export async function loadArtifact(ref: VersionRef, files: VersionFiles): Promis
   const manifest = text === undefined ? defaultManifest : readManifest(text, files.manifest!)
   const digest = content.get(files.model)!
   const backend = backendOf(files.model)
-  return { artifact: { ref, backend, digest, file: files.model, sizeBytes: size, manifest }, content }
+  const artifact = { ref, backend, digest, file: files.model, sizeBytes: size, manifest }
+  if (kind === 'remote')
+    return { artifact: { ...artifact, remote: readRemoteFile(description!, files.model) }, content }
+  if (kind === 'pipeline')
+    return { artifact: { ...artifact, pipeline: readPipelineFile(description!, files.model) }, content }
+  return { artifact, content }
 }
 
 /** Digests of the files that are there. */
@@ -95,6 +104,8 @@ async function manifestBeside(model: string): Promise<string | undefined> {
 }
 
 async function externalFilesOf(model: string): Promise<readonly string[]> {
+  // What is wrong with it is said by who reads it.
+  if (describedKind(model) !== undefined) return []
   const completeness = await completenessOf(model)
   switch (completeness.kind) {
     case 'complete':

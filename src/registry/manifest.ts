@@ -1,14 +1,8 @@
 // model.json: what a person may say about a version beside its graph. Every key is optional; an unknown one is an
 // error, because a misspelt "labels" would otherwise go unnoticed until the answers are read.
 import { z } from 'zod'
-import { didYouMean } from '../core/index.js'
 import type { ModelManifest } from '../tensor/index.js'
-import { RegistryErrors } from './errors.js'
-
-const wholeNumber = (least: number, unit: string) => {
-  const error = `a whole number of ${unit}, at least ${least}, is needed`
-  return z.number({ error }).int({ error }).min(least, { error })
-}
+import { objectOf, readJsonFile, wholeNumber } from './json-file.js'
 
 const names = (what: string, example: string) => {
   const error = `a list of ${what} is needed, such as ${example}`
@@ -27,8 +21,6 @@ const names = (what: string, example: string) => {
 const featureValue = z.union([z.string(), z.number(), z.boolean(), z.null()], {
   error: 'a feature is text, a number, true, false or null',
 })
-const objectOf = (what: string) => ({ error: `${what} is needed` })
-
 const milliseconds = (least: number) =>
   z
     .number({ error: 'a number of milliseconds is needed' })
@@ -168,11 +160,7 @@ export const defaultManifest: ModelManifest = complete(manifest.parse({}))
  * @example readManifest('{"labels": ["no", "yes"]}', 'models/churn/3/model.json').batching.maxBatchSize // 32
  */
 export function readManifest(text: string, source: string): ModelManifest {
-  const value = parseJson(text.replace(/^\uFEFF/, ''), source)
-  const parsed = manifest.safeParse(value)
-  if (parsed.success) return complete(parsed.data)
-  const problems = parsed.error.issues.flatMap((issue) => describeIssue(issue, value))
-  throw RegistryErrors.MANIFEST_INVALID({ source, problems })
+  return complete(readJsonFile(text, source, 'model.json', manifest, knownKeys))
 }
 
 /** Keys that may be absent in the file are there and undefined in a ModelManifest. */
@@ -180,58 +168,13 @@ function complete(data: z.infer<typeof manifest>): ModelManifest {
   return { ...data, features: data.features, labels: data.labels, trained: data.trained }
 }
 
-function parseJson(text: string, source: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause)
-    const at = /at position (\d+)/.exec(message)?.[1]
-    const where = at === undefined ? '' : ` on line ${text.slice(0, Number(at)).split('\n').length}`
-    const problems = [
-      `it is not valid JSON${where} (${message}). Comments and trailing commas are not allowed in JSON.`,
-    ]
-    throw RegistryErrors.MANIFEST_INVALID({ source, problems }, cause)
-  }
+function knownKeys([first, second, third]: readonly PropertyKey[]): string[] {
+  return Object.keys(shapeAt(first, second, third))
 }
 
-function describeIssue(issue: z.core.$ZodIssue, root: unknown): string[] {
-  if (issue.code === 'unrecognized_keys') {
-    const known = knownKeys(issue.path)
-    return issue.keys.map((key) => {
-      const near = didYouMean(key, known)
-      const remedy = near ? `Did you mean "${near}"?` : `The keys there are ${known.join(', ')}.`
-      return `"${pathText([...issue.path, key])}" is not a key of model.json. ${remedy}`
-    })
-  }
-  const arrived = describeValue(at(root, issue.path))
-  const subject = issue.path.length === 0 ? `the file holds ${arrived}` : `"${pathText(issue.path)}" is ${arrived}`
-  return [`${subject}; ${issue.message}.`]
-}
-
-function knownKeys(path: readonly PropertyKey[]): string[] {
-  return Object.keys(shapeAt(path))
-}
-
-function shapeAt([first, second, third]: readonly PropertyKey[]): object {
+function shapeAt(first?: PropertyKey, second?: PropertyKey, third?: PropertyKey): object {
   if (first === 'warmup') return warmupRow.shape
   if (first !== 'batching') return manifestKeys.shape
   if (second !== 'padding') return batchingKeys.shape
   return third === 'inputs' ? paddedInput.shape : padding.shape
-}
-
-function at(root: unknown, path: readonly PropertyKey[]): unknown {
-  let value = root
-  for (const key of path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key]
-  return value
-}
-
-/** `warmup[0].inputs.amount` */
-function pathText(path: readonly PropertyKey[]): string {
-  return path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i === 0 ? '' : '.'}${String(key)}`)).join('')
-}
-
-function describeValue(value: unknown): string {
-  if (value === undefined) return 'missing'
-  const text = JSON.stringify(value)
-  return text.length <= 60 ? text : `${text.slice(0, 57)}...`
 }
