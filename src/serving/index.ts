@@ -51,6 +51,7 @@ export type {
   RunContext,
   RunsIn,
   ServedVersion,
+  StagedVersion,
   VersionState,
   VersionStatus,
 } from './types.js'

@@ -7,7 +7,16 @@ import { ServingErrors } from './errors.js'
 import { createLeaf } from './leaf.js'
 import { createServingMetrics, type VersionMetrics } from './metrics.js'
 import { callerSignature } from './padding.js'
-import type { Backend, Pool, PooledLeaf, PoolOptions, ServedVersion, VersionState, VersionStatus } from './types.js'
+import type {
+  Backend,
+  Pool,
+  PooledLeaf,
+  PoolOptions,
+  ServedVersion,
+  StagedVersion,
+  VersionState,
+  VersionStatus,
+} from './types.js'
 import { warmUp } from './warmup.js'
 
 /** A version and all that belongs to it, from the start of its load to the end of its unload. */
@@ -62,11 +71,17 @@ export function createPool(options: PoolOptions): Pool {
   }
 
   function createEntry(artifact: VersionArtifact): Entry {
+    const entry = newEntry(artifact)
+    place(entry)
+    return entry
+  }
+
+  function newEntry(artifact: VersionArtifact): Entry {
     const { ref } = artifact
-    const entry: Entry = {
+    return {
       ref,
       artifact,
-      metrics: metrics.bind(ref),
+      metrics: find(ref)?.metrics ?? metrics.bind(ref),
       state: 'loading',
       reason: undefined,
       error: undefined,
@@ -75,12 +90,17 @@ export function createPool(options: PoolOptions): Pool {
       served: undefined,
       work: Promise.resolve(),
     }
-    const versions = models.get(ref.model) ?? new Map<number, Entry>()
-    models.set(ref.model, versions.set(ref.version, entry))
-    return entry
   }
 
-  function removeEntry({ ref }: Entry): void {
+  function place(entry: Entry): void {
+    const { model, version } = entry.ref
+    const versions = models.get(model) ?? new Map<number, Entry>()
+    models.set(model, versions.set(version, entry))
+  }
+
+  function removeEntry(entry: Entry): void {
+    const { ref } = entry
+    if (find(ref) !== entry) return
     const versions = models.get(ref.model)
     versions?.delete(ref.version)
     if (versions?.size === 0) models.delete(ref.model)
@@ -88,8 +108,19 @@ export function createPool(options: PoolOptions): Pool {
   }
 
   async function bringUp(entry: Entry): Promise<void> {
-    const { ref, artifact } = entry
+    try {
+      await open(entry)
+      change(entry, 'ready')
+    } catch (error) {
+      change(entry, 'failed', error as HeadraceError)
+    }
+  }
+
+  /** Loads and warms up. Throws why not, with nothing left open. */
+  async function open(entry: Entry): Promise<void> {
+    const { ref, artifact, metrics } = entry
     const { manifest } = artifact
+    const startedMs = clock.monotonicMs()
     try {
       const factory = factories.get(artifact.backend)
       if (!factory)
@@ -97,10 +128,19 @@ export function createPool(options: PoolOptions): Pool {
       const backend = await factory(artifact, { platform })
       entry.backend = backend
       const { signature, isolation } = backend
-      const onReadiness = (reason: string | undefined): void => {
+      // Its runs may hang, and it may itself know that it cannot answer.
+      let hangs: string | undefined
+      let ails: string | undefined
+      const tellReadiness = (): void => {
         if (entry.leaf !== leaf) return
+        const reason = hangs ?? ails
         if (entry.state === 'ready' && reason !== undefined) change(entry, 'unready', undefined, reason)
         else if (entry.state === 'unready' && reason === undefined) change(entry, 'ready')
+        else if (entry.state === 'unready') entry.reason = reason
+      }
+      const onReadiness = (reason: string | undefined): void => {
+        hangs = reason
+        tellReadiness()
       }
       const leaf = createLeaf({
         version: ref,
@@ -111,12 +151,16 @@ export function createPool(options: PoolOptions): Pool {
         cache,
         clock,
         logger,
-        metrics: entry.metrics,
+        metrics,
         defer,
         soon: options.defer ?? process.nextTick,
         onReadiness,
       })
       entry.leaf = leaf
+      backend.onHealth?.((reason) => {
+        ails = reason
+        tellReadiness()
+      })
       const labels = manifest.labels ?? backend.labels
       entry.served = {
         ref,
@@ -134,12 +178,12 @@ export function createPool(options: PoolOptions): Pool {
       } catch (cause) {
         throw ServingErrors.WARMUP_FAILED({ ...ref, detail: textOf(cause) }, cause)
       }
-      change(entry, 'ready')
+      metrics.statistics.loadMs = clock.monotonicMs() - startedMs
     } catch (cause) {
       const error =
         cause instanceof HeadraceError ? cause : ServingErrors.LOAD_FAILED({ ...ref, detail: textOf(cause) }, cause)
       await closeBackend(entry)
-      change(entry, 'failed', error)
+      throw error
     }
   }
 
@@ -194,6 +238,37 @@ export function createPool(options: PoolOptions): Pool {
     return statusOf(entry)
   }
 
+  async function stage(artifact: VersionArtifact): Promise<StagedVersion> {
+    const { ref } = artifact
+    const entry = newEntry(artifact)
+    await open(entry)
+    return {
+      served: entry.served!,
+      async commit() {
+        for (let old = find(ref); old?.state === 'unloading'; old = find(ref)) await old.work
+        const old = find(ref)
+        place(entry)
+        change(entry, 'ready')
+        if (old !== undefined) await retire(old)
+      },
+      async discard() {
+        await entry.leaf?.close()
+        await closeBackend(entry)
+        if (find(ref) === undefined) metrics.forget(ref)
+      },
+    }
+  }
+
+  /** Lets the calls of a version that another took the place of finish, and frees it. */
+  async function retire(entry: Entry): Promise<void> {
+    await entry.work
+    const { leaf } = entry
+    // What becomes of it is no news of the version any more.
+    entry.leaf = undefined
+    await leaf?.close()
+    await closeBackend(entry)
+  }
+
   function register(artifact: VersionArtifact): VersionStatus {
     const entry = find(artifact.ref) ?? createEntry(artifact)
     if (entry.state === 'loading' && entry.served === undefined) change(entry, 'resting')
@@ -242,6 +317,7 @@ export function createPool(options: PoolOptions): Pool {
 
   return {
     load,
+    stage,
     register,
     wake,
     memory: () => ({ budgetBytes: Number.POSITIVE_INFINITY, usedBytes: 0, versions: [] }),

@@ -18,6 +18,8 @@ export interface RunContext {
   readonly outputs: readonly string[] | undefined
   /** Nobody reads the batch's arrays after the call, so their memory may be handed to another thread. Default false: they are copied. */
   readonly ownsBatch?: boolean
+  /** Of the call, for a backend that gets calls one by one; default `normal`. */
+  readonly priority?: Priority | undefined
 }
 
 /**
@@ -34,7 +36,13 @@ export interface Backend {
   /** Class labels found in the artifact itself (a stripped ZipMap), if any. */
   readonly labels: readonly string[] | undefined
   readonly isolation: RunsIn
+  /** False: each call is a run of its own, because batches form further down. Default true. */
+  readonly joinsCalls?: boolean
   run(batch: TensorMap, run: RunContext): Promise<TensorMap>
+  /** Nobody waits for that run any more: it may end early, whatever it then rejects with. */
+  abandon?(run: RunContext): void
+  /** Calls `listener` with a reason when it cannot answer for the time being, and with undefined when it can again. */
+  onHealth?(listener: (reason: string | undefined) => void): void
   memoryBytes(): number
   close(): Promise<void>
 }
@@ -195,6 +203,15 @@ export interface PoolMemory {
   readonly versions: readonly VersionMemory[]
 }
 
+/** A version that is loaded and warm beside the one that is served under its number, or before there is one. */
+export interface StagedVersion {
+  readonly served: ServedVersion
+  /** From here on it is the one that is served; resolves when the one before has finished its calls and is freed. */
+  commit(): Promise<void>
+  /** Frees it; nobody has called it. */
+  discard(): Promise<void>
+}
+
 /** The versions a server holds, whatever state they are in. */
 export interface Pool {
   /** Takes note of a version that is loaded when it is first asked for. What is there already stays as it is. */
@@ -213,6 +230,11 @@ export interface Pool {
    * every other version serving. Loading what is there already, or is being loaded, does nothing new; a failed one is tried again.
    */
   load(artifact: VersionArtifact): Promise<VersionStatus>
+  /**
+   * Loads a version anew, with another manifest for instance, while the one that is served under its number goes on: no call fails.
+   * Rejects when it cannot be loaded; nothing has changed then.
+   */
+  stage(artifact: VersionArtifact): Promise<StagedVersion>
   /** Takes a version out of `get` and `latest` at once, lets its calls finish, then frees it. Unknown versions are ignored. */
   unload(ref: VersionRef): Promise<void>
   /** Loads a version anew whose backend was lost, to a dead thread for instance; until then it counts as loading. */
