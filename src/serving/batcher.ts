@@ -78,7 +78,7 @@ export class Batcher implements Leaf {
 
   constructor(options: BatcherOptions) {
     const { version, backend, manifest, clock, logger, metrics, defer } = options
-    const { batching } = manifest
+    const batching = backend.joinsCalls === false ? { ...manifest.batching, enabled: false } : manifest.batching
     this.version = version
     this.#backend = backend
     this.#clock = clock
@@ -155,6 +155,8 @@ export class Batcher implements Leaf {
     const nowMs = this.#clock.monotonicMs()
     this.#queue.removeWhere((member) => this.#endings.drops(member, nowMs))
     this.#queue.eachRerun((member) => this.#endings.drops(member, nowMs))
+    if (this.#backend.abandon !== undefined)
+      for (const { members, context } of this.#runs.underWay) if (members.every(isGone)) this.#backend.abandon(context)
     this.#settleIdle()
   }
 
@@ -223,6 +225,11 @@ export class Batcher implements Leaf {
     const outputs = unionOutputs(members)
     const expectedMs = cost.ms(size)
     const length = joining.lengthOf(members)
+    const limitMs = startedMs + this.#timeoutMs
+    const deadline = latest.atMs <= limitMs ? latest : Deadline.at(this.#clock, limitMs)
+    // A batch of one is the caller's own tensors, which the log still reads after the run.
+    const ownsBatch = members.length > 1 || size > rows
+    const { priority } = members[0]!.input
     const run: Run = {
       members,
       rows,
@@ -231,21 +238,18 @@ export class Batcher implements Leaf {
       cost,
       expectedMs,
       outputs,
+      context: { deadline, outputs, ownsBatch, priority },
       startedMs,
       inputMs: 0,
       isAbandoned: false,
     }
     this.#runs.start(run)
-    const limitMs = startedMs + this.#timeoutMs
     this.#alarm.by(limitMs)
     let answer: Promise<TensorMap>
     try {
-      const deadline = latest.atMs <= limitMs ? latest : Deadline.at(this.#clock, limitMs)
-      // A batch of one is the caller's own tensors, which the log still reads after the run.
-      const ownsBatch = members.length > 1 || size > rows
       const inputs = joining.inputsOf(run)
       run.inputMs = this.#clock.monotonicMs() - startedMs
-      answer = this.#backend.run(inputs, { deadline, outputs, ownsBatch })
+      answer = this.#backend.run(inputs, run.context)
     } catch (error) {
       answer = Promise.reject(error)
     }
@@ -390,4 +394,9 @@ export class Batcher implements Leaf {
   #settleIdle(): void {
     if (this.#idle.length > 0 && this.#isIdle()) for (const resolve of this.#idle.splice(0)) resolve()
   }
+}
+
+/** Nobody waits for it. */
+function isGone(member: Member): boolean {
+  return member.isAnswered || member.input.cancelled === true
 }

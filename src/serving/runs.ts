@@ -1,7 +1,7 @@
 // Runs under way in a version's backend, when a slot will be free, and how fast runs have drained the queue lately.
 import type { CostModel } from './cost-model.js'
 import type { Member } from './member.js'
-import type { Backend } from './types.js'
+import type { Backend, RunContext } from './types.js'
 import { retryAfter } from './version-errors.js'
 
 /** One batch in the backend. */
@@ -17,6 +17,8 @@ export interface Run {
   readonly expectedMs: number
   /** What the backend was asked for; undefined means everything. */
   readonly outputs: readonly string[] | undefined
+  /** As the backend was given it. */
+  readonly context: RunContext
   readonly startedMs: number
   /** How long its inputs took to join. */
   inputMs: number
