@@ -58,7 +58,16 @@ export class Fields {
     return number
   }
 
-  /** Numbers and booleans; `count` of them when it is given. */
+  /** Numbers that fit 32 bits; `count` of them when it is given. */
+  integers(key: string, count?: number): Numbers {
+    const numbers = this.numbers(key, count)
+    for (let i = 0; i < numbers.length; i++) {
+      if ((numbers[i]! | 0) !== numbers[i]) throw unreadable(`${this.#at(key)} has an element that is no whole number`)
+    }
+    return numbers
+  }
+
+  /** Numbers and booleans, null as NaN; `count` of them when it is given. */
   numbers(key: string, count?: number): Numbers {
     const value = this.get(key)
     const isTyped = ArrayBuffer.isView(value) && !(value instanceof BigInt64Array) && !(value instanceof DataView)
@@ -70,6 +79,7 @@ export class Fields {
     if (isTyped) return numbers as Numbers
     return Array.from(numbers, (item) => {
       if (typeof item === 'number') return item
+      if (item === null) return Number.NaN
       if (typeof item === 'boolean') return item ? 1 : 0
       throw unreadable(`${this.#at(key)} is no list of numbers`)
     })

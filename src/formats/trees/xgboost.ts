@@ -125,7 +125,7 @@ function numberOf(text: string): number {
 
 function readTrees({ model, weights }: Booster): Tree[] {
   const trees = model.list('trees')
-  const outputs = model.numbers('tree_info', trees.length)
+  const outputs = model.integers('tree_info', trees.length)
   expectAtMost('trees', 100_000, trees.length)
   if (weights && weights.length !== trees.length) {
     throw unreadable(`it has ${weights.length} weights for ${trees.length} trees`)
@@ -140,11 +140,11 @@ function readTree(tree: Fields, output: number, weight: number): Tree {
       'Train it with multi_strategy="one_output_per_tree".',
     )
   }
-  const leftNodes = tree.numbers('left_children')
+  const leftNodes = tree.integers('left_children')
   const count = leftNodes.length
-  const rightNodes = tree.numbers('right_children', count)
+  const rightNodes = tree.integers('right_children', count)
   const conditions = tree.numbers('split_conditions', count)
-  const features = tree.numbers('split_indices', count)
+  const features = tree.integers('split_indices', count)
   const defaults = tree.numbers('default_left', count)
   if (count === 0) throw unreadable('it has a tree without nodes')
 
@@ -196,12 +196,12 @@ const EMPTY = {
 function readCategories(tree: Fields, numbers: Int32Array): Map<number, Int32Array> {
   const sets = new Map<number, Int32Array>()
   if (!tree.has('split_type')) return sets
-  const types = tree.numbers('split_type', numbers.length)
-  const nodes = tree.has('categories_nodes') ? tree.numbers('categories_nodes') : []
+  const types = tree.integers('split_type', numbers.length)
+  const nodes = tree.has('categories_nodes') ? tree.integers('categories_nodes') : []
   if (nodes.length > 0) {
-    const starts = tree.numbers('categories_segments', nodes.length)
-    const sizes = tree.numbers('categories_sizes', nodes.length)
-    const all = Int32Array.from(tree.numbers('categories'))
+    const starts = tree.integers('categories_segments', nodes.length)
+    const sizes = tree.integers('categories_sizes', nodes.length)
+    const all = Int32Array.from(tree.integers('categories'))
     for (let i = 0; i < nodes.length; i++) {
       const from = starts[i]!
       const number = numbers[nodes[i]!]
