@@ -8,7 +8,7 @@
 //
 // Three rules keep calls apart: a call is checked against the signature before it joins anything; outputs are cut by the rows that
 // went in, and a model whose outputs have other rows is never batched again (`joining.ts`); a batch that fails is run again by
-// halves, so that only the calls that fail alone fail (`endings.ts`).
+// halves, and one that is lost with its process call by call, so that only the calls that fail alone fail (`endings.ts`).
 import type { Clock, HeadraceError, Logger, VersionRef } from '../core/index.js'
 import { Deadline } from '../flow/index.js'
 import type { ModelManifest, TensorMap } from '../tensor/index.js'
@@ -48,6 +48,8 @@ export interface BatcherOptions {
 }
 
 const DEFAULT_MAX_WAIT_MS = 5000
+/** The process that ran it has ended, by some member's fault or nobody's. */
+const RUN_LOST = 'PROCESS_ENDED'
 
 export class Batcher implements Leaf {
   readonly version: VersionRef
@@ -136,7 +138,7 @@ export class Batcher implements Leaf {
       const nowMs = this.#clock.monotonicMs()
       try {
         const lane = laneOf(input.priority)
-        const refusal = this.#isClosed ? 'it has been unloaded' : this.#unreadyReason
+        const refusal = this.#isClosed ? 'it has been unloaded' : (this.#unreadyReason ?? this.#backend.refusal)
         const rows = this.#admission.check(input, deadline, lane, refusal, nowMs)
         const tensors = this.#joining.complete(input.tensors)
         const member = new Member(input, tensors, rows, deadline, lane, nowMs, resolve, reject, undefined)
@@ -149,6 +151,11 @@ export class Batcher implements Leaf {
         reject(error)
       }
     })
+  }
+
+  /** Nothing is queued or running. */
+  get isIdle(): boolean {
+    return this.#queue.isEmpty && this.#runs.isQuiet
   }
 
   dropCancelled(): void {
@@ -167,7 +174,7 @@ export class Batcher implements Leaf {
 
   /** Resolves when every call has its answer; calls that arrive meanwhile are still taken. Refuses all after that. */
   async close(): Promise<void> {
-    if (!this.#isIdle()) await new Promise<void>((resolve) => this.#idle.push(resolve))
+    if (!this.isIdle) await new Promise<void>((resolve) => this.#idle.push(resolve))
     this.#isClosed = true
     const { statistics } = this.#metrics
     // Whoever took its place counts its own.
@@ -241,6 +248,7 @@ export class Batcher implements Leaf {
       context: { deadline, outputs, ownsBatch, priority },
       startedMs,
       inputMs: 0,
+      isHeldUp: this.#backend.refusal !== undefined,
       isAbandoned: false,
     }
     this.#runs.start(run)
@@ -263,9 +271,9 @@ export class Batcher implements Leaf {
     this.#release(run)
     if (!run.isAbandoned) {
       const nowMs = this.#clock.monotonicMs()
-      this.#learn(run, nowMs - run.startedMs)
-      // A backend on its own thread gets its next batch first and works while these answers are cut.
-      if (this.#backend.isolation === 'thread') this.#dispatch()
+      if (!run.isHeldUp) this.#learn(run, nowMs - run.startedMs)
+      // A backend elsewhere gets its next batch first and works while these answers are cut.
+      if (this.#backend.isolation !== 'inline') this.#dispatch()
       try {
         this.#answer(run, outputs, nowMs)
       } catch (error) {
@@ -312,8 +320,9 @@ export class Batcher implements Leaf {
     if (!run.isAbandoned) {
       const nowMs = this.#clock.monotonicMs()
       const error = this.#errors.runFailed(reason)
+      if (error.code === RUN_LOST) this.#endings.rerunLost(run.members, error, nowMs)
       // What another try may cure is the backend's trouble, a lost thread for instance, and no member's fault.
-      if (run.members.length === 1 || error.retry) this.#endings.failAll(run.members, error, nowMs)
+      else if (run.members.length === 1 || error.retry) this.#endings.failAll(run.members, error, nowMs)
       else this.#endings.rerunByHalves(run.members, nowMs)
     }
     this.#continue()
@@ -326,7 +335,7 @@ export class Batcher implements Leaf {
 
   #continue(): void {
     // What an inline backend kept from being read during its run is read before the next run starts.
-    if (this.#backend.isolation === 'thread') this.#dispatch()
+    if (this.#backend.isolation !== 'inline') this.#dispatch()
     else if (!this.#queue.isEmpty) this.#dispatchSoon()
     this.#settleIdle()
   }
@@ -387,12 +396,8 @@ export class Batcher implements Leaf {
     this.#onReadiness(undefined)
   }
 
-  #isIdle(): boolean {
-    return this.#queue.isEmpty && this.#runs.isQuiet
-  }
-
   #settleIdle(): void {
-    if (this.#idle.length > 0 && this.#isIdle()) for (const resolve of this.#idle.splice(0)) resolve()
+    if (this.#idle.length > 0 && this.isIdle) for (const resolve of this.#idle.splice(0)) resolve()
   }
 }
 

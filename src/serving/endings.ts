@@ -6,6 +6,7 @@ import type { Joining } from './joining.js'
 import type { Margin } from './margin.js'
 import type { Member } from './member.js'
 import type { VersionMetrics } from './metrics.js'
+import { ProcessErrors } from './process/errors.js'
 import type { Queue } from './queue.js'
 import type { LeafResult } from './types.js'
 import type { VersionErrors } from './version-errors.js'
@@ -99,6 +100,22 @@ export class Endings {
     if (half > 0) this.queue.runAgain(live.slice(0, half))
   }
 
+  /**
+   * Their process has ended under them: each runs once more, and alone, so that one whose inputs end a process ends two and no more,
+   * and takes nobody along. By halves it would end one at each step.
+   */
+  rerunLost(members: readonly Member[], error: HeadraceError, nowMs: number): void {
+    for (let i = members.length - 1; i >= 0; i--) {
+      const member = members[i]!
+      if (this.drops(member, nowMs)) continue
+      if (member.isLost) this.fail(member, lostTwice(error), nowMs)
+      else {
+        member.isLost = true
+        this.queue.runAgain([member])
+      }
+    }
+  }
+
   /** A part goes back into its request, which then runs whole. */
   rerunAlone(member: Member): void {
     if (member.isAnswered) return
@@ -112,4 +129,8 @@ export class Endings {
     if (isGuilty) inquest.guilty++
     if (inquest.unknown === 0 && inquest.guilty === 0) this.joining.failedBaselessly()
   }
+}
+
+function lostTwice({ params }: HeadraceError): HeadraceError {
+  return ProcessErrors.ENDED_TWICE(params as Parameters<typeof ProcessErrors.ENDED_TWICE>[0])
 }

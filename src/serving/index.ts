@@ -21,6 +21,13 @@ export type { OnnxBackend, WarmUpReport } from './onnx/backend.js'
 export { createOnnxBackends, type OnnxBackends, type OnnxBackendsOptions } from './onnx/create-onnx-backends.js'
 export { OnnxErrors } from './onnx/errors.js'
 export { createPool } from './pool.js'
+export {
+  createProcessBackends,
+  type ProcessBackends,
+  type ProcessBackendsOptions,
+} from './process/create-process-backends.js'
+export { ProcessErrors } from './process/errors.js'
+export { createMemoryGauge, type MemoryGauge, type MemoryGaugeOptions } from './process/memory-gauge.js'
 export { createScriptBackends, type ScriptBackends } from './script/create-script-backends.js'
 export {
   defineScript,

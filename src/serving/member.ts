@@ -15,6 +15,8 @@ export class Member {
   isAnswered = false
   /** It was let in behind full runs because it was expected in time. */
   isExpectedInTime = false
+  /** A run of it was lost with its process. */
+  isLost = false
   /** The batch of several that failed with this member in it, until it is known who was guilty. */
   inquest: Inquest | undefined = undefined
 

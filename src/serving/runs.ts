@@ -22,6 +22,8 @@ export interface Run {
   readonly startedMs: number
   /** How long its inputs took to join. */
   inputMs: number
+  /** It began to wait for a backend that was not there: its time says nothing of what a run costs. */
+  readonly isHeldUp: boolean
   /** It took longer than `timeoutMs`: its members have been answered, and its slot is lost until it returns. */
   isAbandoned: boolean
 }

@@ -10,6 +10,7 @@ import type {
 } from '../core/index.js'
 import type { Deadline } from '../flow/index.js'
 import type { ModelManifest, Signature, TensorMap, VersionArtifact } from '../tensor/index.js'
+import type { Reservation } from './pool/budget.js'
 import type { VersionRecord, VersionStatistics } from './statistics.js'
 
 export interface RunContext {
@@ -45,6 +46,8 @@ export interface Backend {
   onHealth?(listener: (reason: string | undefined) => void): void
   memoryBytes(): number
   close(): Promise<void>
+  /** Why calls are turned away for now. A run that is given to it all the same waits, if its deadline allows. */
+  readonly refusal?: string | undefined
 }
 
 export interface BackendOptions {
@@ -116,6 +119,8 @@ export interface LeafResult {
   readonly outputs: TensorMap
   /** From arrival at the leaf to the start of its run. */
   readonly queueMs: number
+  /** Part of it: the wait for a version that rested to be loaded. Undefined when it was there. */
+  readonly loadMs?: number
   readonly computeMs: number
   /** Rows in the batch that this input ran in. */
   readonly batchRows: number
@@ -267,6 +272,33 @@ export interface Pool {
   close(): Promise<void>
 }
 
+/** What is remembered of a version that was loaded once, so that it can rest and yet be described. */
+export interface VersionDescription {
+  /** Of its backend. */
+  readonly signature: Signature
+  readonly labels: readonly string[] | undefined
+  readonly isolation: RunsIn
+  readonly memoryBytes: number
+  /** False: `memoryBytes` is its backend's estimate. */
+  readonly isMeasured: boolean
+  readonly loadMs: number
+}
+
+/** Remembers descriptions, also beyond the end of the server. */
+export interface VersionDescriptions {
+  get(artifact: VersionArtifact): VersionDescription | undefined
+  set(artifact: VersionArtifact, description: VersionDescription): void
+}
+
+/** Copies of what was loaded well, for the time when a version is loaded again and its files are gone or others. */
+export interface KeptArtifacts {
+  /** Never rejects: a copy is a help, not a condition. */
+  keep(artifact: VersionArtifact): Promise<void>
+  /** The copy, if the files themselves are not what they were when it was made. */
+  find(artifact: VersionArtifact): Promise<VersionArtifact | undefined>
+  forget(artifact: VersionArtifact): Promise<void>
+}
+
 export interface PoolOptions {
   readonly platform: Platform
   /** By backend kind: `onnx`. */
@@ -277,6 +309,22 @@ export interface PoolOptions {
   readonly warmupInputs?: (artifact: VersionArtifact, signature: Signature) => readonly TensorMap[]
   /** Runs a callback at the end of this turn of the event loop; default `setImmediate`. */
   readonly defer?: (callback: () => void) => void
+  /** Memory that all loaded versions may use together; default without limit. */
+  readonly budgetBytes?: number
+  /** Bytes of the budget that only some models may use. Throws SERVING_RESERVATIONS_TOO_LARGE. */
+  readonly reservations?: readonly Reservation[]
+  /** A version that was loaded on demand is unloaded when nobody has called it for so long; 0 never; default 3,600,000. */
+  readonly idleMs?: number
+  /** Models whose versions are never unloaded to make room, beside those whose model.json says so. `*` stands for any text. */
+  readonly pinned?: readonly string[]
+  /** What a loaded version takes; asked in the background, one at a time. Default: what its backend estimates. */
+  readonly measure?: (artifact: VersionArtifact) => Promise<number>
+  readonly descriptions?: VersionDescriptions
+  readonly kept?: KeptArtifacts
+  /** Resident memory of the process: when it grows far beyond the budget, versions are unloaded. Default: nobody looks. */
+  readonly residentBytes?: () => number
+  /** Longest a load may take; default 120,000. */
+  readonly loadTimeoutMs?: number
   /** How long an unload waits for a backend to close before it is given up; default 10,000. */
   readonly closeTimeoutMs?: number
 }

@@ -1,0 +1,101 @@
+// How much memory a version takes, measured where nothing else moves: in a child process of low priority that does nothing but load,
+// collect its garbage and look. Measured versions stay loaded, because what a runtime keeps of a released one would hide the next one's
+// growth; when the process has grown too large another takes its place.
+import { type HeadraceError, type Platform, versionKey } from '../../core/index.js'
+import type { VersionArtifact } from '../../tensor/index.js'
+import { Kind, type LoadedVersion, type MemoryReport, type ProcessOnnxOptions } from './messages.js'
+import { ModelProcess } from './model-process.js'
+import { processError } from './process-backend.js'
+
+export interface MemoryGaugeOptions {
+  readonly platform: Platform
+  /** As for the versions that will be served. */
+  readonly onnx?: ProcessOnnxOptions
+  /** From this resident size on a process measures nothing more; default 1 GiB. */
+  readonly maxBytes?: number
+  /** A process that measures nothing for so long is ended; default 30,000. */
+  readonly idleMs?: number
+  /** A load that takes longer is given up; default 300,000. */
+  readonly loadTimeoutMs?: number
+}
+
+export interface MemoryGauge {
+  /**
+   * Resident bytes of the version once it is loaded and its largest batch has run; at least the size of its file. One after the other.
+   * 0 for a version that runs elsewhere or is made of others. Rejects with what loading it rejects with.
+   */
+  measure(artifact: VersionArtifact): Promise<number>
+  close(): Promise<void>
+}
+
+const GROUP = 'memory gauge'
+/** Low enough to yield to whoever serves. */
+const NICENESS = 10
+const MAX_BYTES = 2 ** 30
+const IDLE_MS = 30_000
+const LOAD_TIMEOUT_MS = 300_000
+
+/** Starts no process before the first measurement. */
+export function createMemoryGauge(options: MemoryGaugeOptions): MemoryGauge {
+  const { platform, onnx = {}, maxBytes = MAX_BYTES, idleMs = IDLE_MS, loadTimeoutMs = LOAD_TIMEOUT_MS } = options
+  const { clock, logger } = platform
+  let process: ModelProcess | undefined
+  let expiry = clock.after(0, () => undefined)
+  let last: Promise<unknown> = Promise.resolve()
+  let lastHandle = 0
+
+  function running(): ModelProcess {
+    process ??= new ModelProcess({
+      clock,
+      logger,
+      start: { group: GROUP, niceness: NICENESS, onnx },
+      exposesGc: true,
+      onMemory: () => undefined,
+      onEnd(ended) {
+        if (ended === process) process = undefined
+      },
+    })
+    return process
+  }
+
+  async function end(): Promise<void> {
+    expiry.cancel()
+    const ended = process
+    process = undefined
+    await ended?.close()
+  }
+
+  async function measureNow(artifact: VersionArtifact): Promise<number> {
+    expiry.cancel()
+    const measuring = running()
+    const timer = clock.after(loadTimeoutMs, () => measuring.kill(`a load took longer than ${loadTimeoutMs} ms`))
+    try {
+      await measuring.up
+      const memory = async () => (await measuring.ask<MemoryReport>(Kind.MEMORY, {})).rssBytes
+      const before = await memory()
+      await measuring.ask<LoadedVersion>(Kind.LOAD, { handle: ++lastHandle, artifact })
+      const after = await memory()
+      if (after > maxBytes) await end()
+      return Math.max(artifact.sizeBytes, after - before)
+    } catch (error) {
+      throw gaugeError(error, artifact)
+    } finally {
+      timer.cancel()
+      expiry = clock.after(idleMs, () => void end())
+    }
+  }
+
+  return {
+    measure(artifact) {
+      if (artifact.backend !== 'onnx' && artifact.backend !== 'script') return Promise.resolve(0)
+      const measured = last.then(() => measureNow(artifact))
+      last = measured.catch(() => undefined)
+      return measured
+    },
+    close: end,
+  }
+}
+
+function gaugeError(error: unknown, { ref }: VersionArtifact): HeadraceError {
+  return processError(error, versionKey(ref), GROUP)
+}
