@@ -14,8 +14,8 @@ export interface TypedContents {
   /** UINT8, UINT16 and UINT32. */
   readonly uintContents?: readonly number[]
   readonly uint64Contents?: readonly bigint[]
-  readonly fp32Contents?: readonly number[]
-  readonly fp64Contents?: readonly number[]
+  readonly fp32Contents?: ArrayLike<number>
+  readonly fp64Contents?: ArrayLike<number>
   readonly bytesContents?: readonly Uint8Array[]
 }
 

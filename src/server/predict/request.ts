@@ -1,4 +1,4 @@
-// What the three predict protocols share: which endpoint and version are meant, and what the headers say.
+// What the predict protocols share: which endpoint and version are meant, and what the headers say.
 import { DEFAULT_TENANT } from '../../access/index.js'
 import {
   type Endpoint,
@@ -13,6 +13,9 @@ import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
 import type { PredictTarget } from '../target.js'
 import type { Exchange } from './exchange.js'
+
+/** What gRPC's metadata and HTTP's headers have in common. */
+type Headers = Pick<Exchange, 'header'>
 
 /** Where a request goes, and the version whose names and shapes it is written to. */
 export interface Destination {
@@ -58,7 +61,7 @@ export interface Parsed {
 
 export function predictionRequest(
   { app }: ServerContext,
-  exchange: Exchange,
+  headers: Headers,
   arrivedMs: number,
   { endpoint, pinned }: Destination,
   parsed: Parsed,
@@ -68,14 +71,14 @@ export function predictionRequest(
     endpoint,
     protocol: parsed.protocol,
     tenant: DEFAULT_TENANT,
-    unit: parsed.unit ?? exchange.header('headrace-unit'),
-    traceId: traceId(exchange.header('traceparent')),
+    unit: parsed.unit ?? headers.header('headrace-unit'),
+    traceId: traceId(headers.header('traceparent')),
     tensors: parsed.tensors,
     rawInputs: parsed.rawInputs,
     outputs: parsed.outputs,
     pinned,
     timeoutMs: parsed.timeoutMs,
-    priority: parsed.priority ?? headerPriority(exchange),
+    priority: parsed.priority ?? headerPriority(headers),
     metadata: parsed.metadata,
     arrivedMs,
     shaper: parsed.shaper,
@@ -84,8 +87,8 @@ export function predictionRequest(
 }
 
 /** Throws HTTP_PARAMETER_INVALID. */
-function headerPriority(exchange: Exchange): Priority | undefined {
-  const text = exchange.header('headrace-priority')
+function headerPriority(headers: Headers): Priority | undefined {
+  const text = headers.header('headrace-priority')
   if (text === undefined || text === 'high' || text === 'normal' || text === 'low') return text
   throw HttpErrors.PARAMETER_INVALID({
     in: 'header',
