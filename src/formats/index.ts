@@ -21,3 +21,10 @@ export {
   type ValueInfoProto,
   ValueInfoProtoSchema,
 } from './generated/onnx_pb.js'
+export type { ConvertedModel, ModelConverter, NativeFormat } from './converted.js'
+export type { TreeEnsemble } from './trees/ensemble.js'
+export { type Evaluation, evaluateRow } from './trees/evaluate.js'
+export { FormatFailure, type FormatFailures } from './trees/failure.js'
+export { readTrees } from './trees/read.js'
+export { stepsOf } from './trees/steps.js'
+export { writeOnnx } from './trees/write-onnx.js'

@@ -66,7 +66,7 @@ export interface TreeEnsemble {
 }
 
 export const MAX_TREES = 100_000
-export const MAX_SPLITS = 20_000_000
+export const MAX_SPLITS = 5_000_000
 /** ONNX Runtime builds trees by recursion. */
 export const MAX_DEPTH = 2048
 export const MAX_FEATURES = 1_000_000
