@@ -20,7 +20,7 @@ import {
   defaultThreads,
   type Pool,
 } from '../serving/index.js'
-import { describeRows, rowsToTensors } from '../tensor/index.js'
+import { describeRows, rowsToTensors, type VersionArtifact } from '../tensor/index.js'
 import { createAnswerCache, followSwitches } from './answer-cache.js'
 import { createBreakerJournal } from './breaker-journal.js'
 import { faultyBackends } from './chaos/backends.js'
@@ -32,6 +32,8 @@ import { createEndpoints, type Endpoints } from './endpoints.js'
 import type { AppLog, Engines, Peers } from './engines.js'
 import type { LoadedProject } from './load-project.js'
 import { openEngines } from './open-engines.js'
+import { processStatistics } from './repository/process-statistics.js'
+import { Repository } from './repository/repository.js'
 import { Aliases, createVersions } from './versions.js'
 
 /** Everything that runs, built and wired. The views and operations beside this file are functions of it. */
@@ -48,6 +50,7 @@ export interface App {
   readonly decisions: Omit<Decisions, 'apply' | 'undo'>
   readonly log: AppLog
   readonly source: ModelSource
+  readonly repository: Repository
   /** Why a version that is there was never given to the pool: its files or its model.json are at fault. */
   readonly refused: ReadonlyMap<string, HeadraceError>
   /** Undefined when this process is the whole server. */
@@ -151,6 +154,19 @@ export async function createApp(project: LoadedProject, given: Platform, options
         ? createFileSource({ file: project.models.file, platform })
         : createFolderSource({ ...config.models, folder: project.models.folder, platform })
     const found = new Map<string, VersionRef>()
+    const repository = new Repository({
+      project,
+      platform,
+      engines,
+      pool,
+      found,
+      obtain,
+      load,
+      isCached(name) {
+        const endpoint = endpoints.list().find((candidate) => candidate.name === name)
+        return endpoint?.cache !== undefined && cache.isOn(endpoint.name)
+      },
+    })
     const refused = new Map<string, HeadraceError>()
     let isStarted = false
 
@@ -162,17 +178,25 @@ export async function createApp(project: LoadedProject, given: Platform, options
     }
 
     function isWarm(): boolean {
-      const hasModel = found.size === 0 || pool.statuses().some(({ state }) => state === 'ready')
+      // What was unloaded on purpose is not waited for.
+      const hasModel =
+        ![...found.values()].some((ref) => repository.wants(ref)) ||
+        pool.statuses().some(({ state }) => state === 'ready')
       return isStarted && !requests.isDraining && hasModel
+    }
+
+    async function obtain(ref: VersionRef): Promise<VersionArtifact> {
+      const artifact = await source.get(ref)
+      if (engines.registry().digests.get(versionKey(ref)) !== artifact.digest)
+        await engines.sawVersion(artifact, path.relative(project.root, artifact.file))
+      return artifact
     }
 
     async function load(ref: VersionRef): Promise<void> {
       refused.delete(versionKey(ref))
+      if (!repository.wants(ref)) return
       try {
-        const artifact = await source.get(ref)
-        if (engines.registry().digests.get(versionKey(ref)) !== artifact.digest)
-          await engines.sawVersion(artifact, path.relative(project.root, artifact.file))
-        await pool.load(artifact)
+        await pool.load(repository.prepare(await obtain(ref)))
       } catch (error) {
         // What it needs is closed under its hands: no fault of the version.
         if (requests.isDraining) return
@@ -186,6 +210,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
       found.set(versionKey(ref), ref)
       refresh()
       await load(ref)
+      await repository.settle(ref.model)
     }
 
     async function remove(ref: VersionRef): Promise<void> {
@@ -197,6 +222,8 @@ export async function createApp(project: LoadedProject, given: Platform, options
 
     refresh()
     closers.push(stopper(engines.follow(refresh)))
+    closers.push(stopper(engines.follow((decision) => repository.follow(decision))))
+    peers?.shareStatistics(() => processStatistics({ pool, platform }))
     pool.watch(({ ref, state, reason }) => {
       const fields = { model: ref.model, version: ref.version, state, reason }
       if (state === 'failed' || state === 'unready') logger.error(fields, 'model version is not serving')
@@ -217,6 +244,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
       decisions,
       log,
       source,
+      repository,
       refused,
       chaos,
       decide: engines.decide,

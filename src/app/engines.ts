@@ -7,6 +7,8 @@ import type { Pointer } from '../registry/index.js'
 import type { CacheSwitches, SharedTier } from '../serving/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
 import type { Faults } from './chaos/faults.js'
+import type { ModelSetting } from './repository/decisions.js'
+import type { ModelStatistics } from './repository/types.js'
 
 /** What the metadata store says about models and endpoints, as it is now. */
 export interface RegistryState {
@@ -16,6 +18,8 @@ export interface RegistryState {
   /** By endpoint. */
   readonly pointers: ReadonlyMap<string, Pointer>
   readonly cacheSwitches: CacheSwitches
+  /** Models that somebody loaded or unloaded by hand. */
+  readonly repository: ReadonlyMap<ModelName, ModelSetting>
 }
 
 /** The log as a running app uses it. What `append` returns is for `whenDurable` alone: a worker does not know positions yet. */
@@ -55,6 +59,10 @@ export interface Peers {
   /** Says whether this process's models are. */
   tellReady(isReady: boolean): void
   exposeMetrics(): Promise<string>
+  /** Says where this process's counts are read when another asks. */
+  shareStatistics(own: () => ModelStatistics[]): void
+  /** The counts of all processes as one server's. */
+  gatherStatistics(): Promise<ModelStatistics[]>
 }
 
 export type SeenVersion = Pick<VersionArtifact, 'ref' | 'digest' | 'sizeBytes'>

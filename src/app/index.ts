@@ -28,5 +28,19 @@ export { type LoadedProject, type LoadOptions, loadProject } from './load-projec
 export { openEngines, uploadsFolder } from './open-engines.js'
 export { connectToPrimary, type Primary, type RunningPrimary, startPrimary } from './processes.js'
 export { defineProject, type ProjectConfig, type ProjectInput } from './project.js'
+export {
+  type LoadRequest,
+  type ModelConfig,
+  type ModelStatistics,
+  modelConfig,
+  modelStatistics,
+  platformOf,
+  type RepositoryEntry,
+  RepositoryErrors,
+  type RepositoryState,
+  repositoryIndex,
+  repositoryLoad,
+  repositoryUnload,
+} from './repository/index.js'
 export { switchCache } from './switch-cache.js'
 export { type EndpointView, endpointViews, type ModelView, modelViews, rowSchema, type VersionView } from './views.js'

@@ -15,6 +15,7 @@ import type { Faults } from './chaos/faults.js'
 import { logPolicyOf } from './endpoints.js'
 import type { Engines, RegistryState } from './engines.js'
 import type { LoadedProject } from './load-project.js'
+import { readRepository, repositoryChangeKinds, repositoryMigrations } from './repository/decisions.js'
 
 /** Where pushes are kept until they are whole. */
 export function uploadsFolder({ dataDir }: LoadedProject): string {
@@ -56,10 +57,17 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     closers.push(() => log.close())
     await sql.migrate('registry', registryMigrations)
     await sql.migrate('serving-cache', cacheMigrations)
+    await sql.migrate('repository', repositoryMigrations)
     const decisions = await createDecisions({
       sql,
       platform,
-      kinds: [...registryChangeKinds, cacheSwitchKind, ...breakerChangeKinds, ...chaosChangeKinds],
+      kinds: [
+        ...registryChangeKinds,
+        ...repositoryChangeKinds,
+        cacheSwitchKind,
+        ...breakerChangeKinds,
+        ...chaosChangeKinds,
+      ],
     })
     const digests = new Map((await readVersions(sql)).map((row) => [versionKey(row.ref), row.digest]))
     const readState = async (): Promise<RegistryState> => ({
@@ -67,6 +75,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       aliases: await readAliases(sql),
       pointers: await readPointers(sql),
       cacheSwitches: await readCacheSwitches(sql),
+      repository: await readRepository(sql),
     })
     let state = await readState()
     const followers = new Set<(decision: Decision) => void | Promise<void>>()

@@ -1,6 +1,7 @@
 // Floor 2. Where model versions come from and what is known about them: the models folder, a single file, pushes,
 // model.json, and the metadata tables of versions, aliases and endpoints. It announces a version only when its files
 // are complete, and never lets the content of an announced number change.
+export { findFiles, type LoadedArtifact, loadArtifact, type VersionFiles } from './artifact.js'
 export { registryChangeKinds } from './changes.js'
 export { type ModelsSection, modelsSection } from './config.js'
 export { RegistryErrors } from './errors.js'

@@ -13,9 +13,12 @@ import { type CacheHub, createCacheHub } from '../../serving/index.js'
 import { createFaults } from '../chaos/chaos.js'
 import type { LoadedProject } from '../load-project.js'
 import { type OpenedEngines, openEngines } from '../open-engines.js'
+import { modelOfDecision } from '../repository/decisions.js'
+import type { ModelStatistics } from '../repository/types.js'
 import { Channel } from './channel.js'
 import { Gathering } from './gathering.js'
 import { GroupMetrics } from './group-metrics.js'
+import { GroupStatistics } from './group-statistics.js'
 import type { PrimaryMethods, WorkerMethods } from './protocol.js'
 import { shareOf } from './share.js'
 import { type WorkerProcess, Workers } from './workers.js'
@@ -41,6 +44,8 @@ export interface RunningPrimary {
 
 /** A worker that has not let a decision take effect by now is of no use, and may answer by the old one: it is ended. */
 const DECISION_LIMIT_MS = 5_000
+/** A model that is loaded or unloaded by a decision takes as long as it takes. */
+const LOAD_LIMIT_MS = 600_000
 /** For what a worker that is busy may miss. */
 const ASK_LIMIT_MS = 1_000
 /** A worker drains connections, then predictions, each for `drainMs`, and then closes its backends. */
@@ -83,6 +88,7 @@ class PrimaryProcess implements RunningPrimary {
   readonly #workers: Workers
   readonly #members = new Map<number, Set<Member>>()
   readonly #metrics: GroupMetrics
+  readonly #statistics = new GroupStatistics()
   readonly #cache: CacheHub
   readonly #count: number
   readonly #listening = new Gathering()
@@ -169,6 +175,7 @@ class PrimaryProcess implements RunningPrimary {
       member.limit?.cancel()
       if (this.#retiring.get(number) === member) this.#retiring.delete(number)
       this.#metrics.forget(member)
+      this.#statistics.forget(member)
       this.#cache.leaderGone(process.pid)
       this.#tellReadiness()
     }
@@ -210,12 +217,13 @@ class PrimaryProcess implements RunningPrimary {
       },
       failed: (error) => this.#fail(memberOf(), error),
       retire: () => this.#retire(memberOf()),
-      leaving: (snapshot) => this.#saw(memberOf(), snapshot),
+      leaving: (snapshot, statistics) => this.#saw(memberOf(), snapshot, statistics),
       tellReady: (isReady) => {
         memberOf().isReady = isReady
         this.#tellReadiness()
       },
       exposeMetrics: () => this.#exposeMetrics(),
+      gatherStatistics: () => this.#gatherStatistics(),
       decide: (change, evidence, by) => engines.decide(change, evidence, by),
       undo: (id, by) => engines.undo(id, by),
       sawVersion: (version, file) => engines.sawVersion(version, file),
@@ -240,9 +248,10 @@ class PrimaryProcess implements RunningPrimary {
   async #spread(decision: Decision): Promise<void> {
     const { digests: _, ...state } = this.engines.registry()
     const { logger } = this.options.platform
+    const limitMs = modelOfDecision(decision.change) === undefined ? DECISION_LIMIT_MS : LOAD_LIMIT_MS
     await Promise.all(
       this.#joined().map(async ({ channel, process }) => {
-        const taken = await this.#ask(channel.call('changed', decision, state), DECISION_LIMIT_MS)
+        const taken = await this.#ask(channel.call('changed', decision, state), limitMs)
         if (taken === 'answered') return
         const fields = { worker: process.number, process: process.pid, decision: decision.id }
         if (taken === 'late') {
@@ -290,9 +299,24 @@ class PrimaryProcess implements RunningPrimary {
     })
   }
 
-  #saw(member: Member, snapshot: MetricsSnapshot): void {
+  #saw(member: Member, snapshot: MetricsSnapshot, statistics: ModelStatistics[]): void {
     // What comes after its end would be counted for ever, beside what it had counted before.
-    if (this.#members.get(member.process.number)?.has(member)) this.#metrics.saw(member, snapshot)
+    if (!this.#members.get(member.process.number)?.has(member)) return
+    this.#metrics.saw(member, snapshot)
+    this.#statistics.saw(member, statistics)
+  }
+
+  async #gatherStatistics(): Promise<ModelStatistics[]> {
+    await Promise.all(
+      this.#joined().map(async (member) => {
+        const counts: Promise<ModelStatistics[]> = member.channel.call('statistics')
+        await this.#ask(
+          counts.then((taken) => this.#statistics.saw(member, taken)),
+          ASK_LIMIT_MS,
+        )
+      }),
+    )
+    return this.#statistics.sum()
   }
 
   async #exposeMetrics(): Promise<string> {

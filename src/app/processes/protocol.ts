@@ -14,6 +14,7 @@ import type { HubReply } from '../../serving/index.js'
 import type { ActiveFault } from '../chaos/faults.js'
 import type { RegistryState, SeenVersion } from '../engines.js'
 import type { LoadedProject } from '../load-project.js'
+import type { ModelStatistics } from '../repository/types.js'
 
 /** What a worker starts with. */
 export interface Welcome {
@@ -45,9 +46,10 @@ export interface PrimaryMethods {
   /** The worker was asked to end and wants to be replaced first. */
   retire(): void
   /** The last word of a worker: its counts stay in the sum. */
-  leaving(metrics: MetricsSnapshot): void
+  leaving(metrics: MetricsSnapshot, statistics: ModelStatistics[]): void
   tellReady(isReady: boolean): void
   exposeMetrics(): Promise<string>
+  gatherStatistics(): Promise<ModelStatistics[]>
 
   decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision>
   undo(id: DecisionId, by: Actor): Promise<Decision>
@@ -77,6 +79,7 @@ export interface WorkerMethods {
   handOverLog(): Promise<void>
   areReady(isReady: boolean): void
   metrics(): Promise<MetricsSnapshot>
+  statistics(): ModelStatistics[]
   /** What is served, for a person. */
   summary(): Promise<string>
   /** Finish what is in flight, and end. */

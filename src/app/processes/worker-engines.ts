@@ -7,6 +7,7 @@ import type { SharedTier } from '../../serving/index.js'
 import { createFaults, followFaults } from '../chaos/chaos.js'
 import { logPolicyOf } from '../endpoints.js'
 import type { Engines, RegistryState } from '../engines.js'
+import type { ModelStatistics } from '../repository/types.js'
 import type { Channel } from './channel.js'
 import type { PrimaryMethods, Welcome, WorkerMethods } from './protocol.js'
 
@@ -19,8 +20,15 @@ export async function openWorkerEngines(
 ): Promise<Engines> {
   const { config, dataDir } = welcome.project
   const digests = new Map<string, Digest>()
-  let registry: RegistryState = { digests, aliases: [], pointers: new Map(), cacheSwitches: new Map() }
+  let registry: RegistryState = {
+    digests,
+    aliases: [],
+    pointers: new Map(),
+    cacheSwitches: new Map(),
+    repository: new Map(),
+  }
   let areReady = false
+  let ownStatistics: () => ModelStatistics[] = () => []
   const faults = createFaults(config, platform)
   const followers = new Set<(decision: Decision) => void | Promise<void>>()
   if (faults) followers.add((decision) => followFaults(faults, decision))
@@ -68,6 +76,7 @@ export async function openWorkerEngines(
       areReady = isReady
     },
     metrics: () => platform.metrics.snapshot(),
+    statistics: () => ownStatistics(),
   }
   Object.assign(local, methods)
   await primary.call('join')
@@ -102,10 +111,14 @@ export async function openWorkerEngines(
       areReady: () => areReady,
       tellReady: (isReady) => primary.tell('tellReady', isReady),
       exposeMetrics: () => primary.call('exposeMetrics'),
+      shareStatistics(own) {
+        ownStatistics = own
+      },
+      gatherStatistics: () => primary.call('gatherStatistics'),
     },
     async close() {
       await log.close()
-      await primary.call('leaving', await platform.metrics.snapshot())
+      await primary.call('leaving', await platform.metrics.snapshot(), ownStatistics())
     },
   }
 }
