@@ -28,6 +28,7 @@ export {
 } from './process/create-process-backends.js'
 export { ProcessErrors } from './process/errors.js'
 export { createMemoryGauge, type MemoryGauge, type MemoryGaugeOptions } from './process/memory-gauge.js'
+export { movingHung } from './process/move-hung.js'
 export { createScriptBackends, type ScriptBackends } from './script/create-script-backends.js'
 export {
   defineScript,

@@ -1,5 +1,5 @@
 // What is counted of processes with models, by group. Several instances of a group are counted together.
-import type { Metrics } from '../../core/index.js'
+import type { Metrics, VersionRef } from '../../core/index.js'
 
 export interface GroupMetrics {
   restarted(): void
@@ -41,6 +41,31 @@ export function createProcessMetrics(metrics: Metrics): ProcessMetrics {
     },
     forget(group) {
       for (const family of [restarts, up, rss]) family.remove(group)
+    },
+  }
+}
+
+export interface MoveMetrics {
+  moved(ref: VersionRef): void
+  /** A thread was left to a run that hangs; call what it returns when the run has ended. */
+  leftBehind(): () => void
+}
+
+export function createMoveMetrics(metrics: Metrics): MoveMetrics {
+  const moves = metrics.counter({
+    name: 'ml_moved_to_process_total',
+    help: 'Versions that were moved from a thread to a process of their own because their runs hang.',
+    labels: ['model', 'version'],
+  })
+  const hanging = metrics
+    .gauge({ name: 'ml_hung_threads', help: 'Threads that were left to runs that hang, until those end.' })
+    .with()
+  let threads = 0
+  return {
+    moved: ({ model, version }) => moves.with(model, String(version)).inc(),
+    leftBehind() {
+      hanging.set(++threads)
+      return () => hanging.set(--threads)
     },
   }
 }
