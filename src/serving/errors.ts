@@ -49,8 +49,8 @@ export const ServingErrors = defineErrors('SERVING', {
     status: 504,
     retry: true,
     level: 'info',
-    message: (p: { model: string; version: number; waitedMs: number; phase: 'queued' | 'running' }) =>
-      `The deadline passed after ${p.waitedMs} ms at model '${p.model}' version ${p.version}, while the request was ${p.phase}. Send it again with a longer timeout or when the load is lower.`,
+    message: (p: { model: string; version: number; waitedMs: number; phase: 'queued' | 'running' | 'loading' }) =>
+      `The deadline passed after ${p.waitedMs} ms at model '${p.model}' version ${p.version}, while the ${p.phase === 'loading' ? 'version was being loaded' : `request was ${p.phase}`}. Send it again with a longer timeout or when the load is lower.`,
   },
   CANCELLED: {
     status: 499,
@@ -113,6 +113,27 @@ export const ServingErrors = defineErrors('SERVING', {
     level: 'error',
     message: (p: { model: string; version: number; detail: string }) =>
       `failed to load '${p.model}' version ${p.version}: its test prediction failed: ${p.detail} Check the warmup rows in model.json.`,
+  },
+  POOL_FULL: {
+    status: 503,
+    retry: true,
+    level: 'warn',
+    message: (p: { model: string; version: number; sizeMb: number; budgetMb: number; retryAfterMs: number }) =>
+      `There is no room for model '${p.model}' version ${p.version} now: it needs ${p.sizeMb} MB of ${p.budgetMb} MB, and the versions that are loaded are in use. Send the request again in ${p.retryAfterMs} ms, or raise serving.pool.budgetMb.`,
+  },
+  MODEL_TOO_LARGE: {
+    status: 507,
+    retry: false,
+    level: 'error',
+    message: (p: { model: string; version: number; sizeMb: number; budgetMb: number }) =>
+      `Model '${p.model}' version ${p.version} is too large for this server: it needs ${p.sizeMb} MB, and its share of the memory for models is ${p.budgetMb} MB. Raise serving.pool.budgetMb, or serve it elsewhere.`,
+  },
+  RESERVATIONS_TOO_LARGE: {
+    status: 400,
+    retry: false,
+    level: 'error',
+    message: (p: { reservedMb: number; budgetMb: number }) =>
+      `serving.pool.reservations keeps ${p.reservedMb} MB, which is more than the ${p.budgetMb} MB that all models may use. Raise serving.pool.budgetMb, or reserve less.`,
   },
   CACHE_SWITCH_INVALID: {
     status: 400,

@@ -1,60 +1,112 @@
-// The versions a server holds. A version that fails to load stays here as `failed`, with its reason, and disturbs no other.
-// Requests read from two maps that are kept up to date by the rare changes of state.
-import { HeadraceError, type ModelName, type VersionRef, versionKey } from '../core/index.js'
-import { Deadline } from '../flow/index.js'
+// The versions a server holds under one budget of memory. Some are loaded; the others rest, and are loaded when somebody asks for them.
+// A version that fails to load stays here as `failed`, with its reason, and disturbs no other.
+import type { HeadraceError, ModelName, VersionRef } from '../core/index.js'
+import { versionKey } from '../core/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
+import type { Batcher } from './batcher.js'
 import { ServingErrors } from './errors.js'
-import { createLeaf } from './leaf.js'
 import { createServingMetrics, type VersionMetrics } from './metrics.js'
-import { callerSignature } from './padding.js'
-import type {
-  Backend,
-  Pool,
-  PooledLeaf,
-  PoolOptions,
-  ServedVersion,
-  StagedVersion,
-  VersionState,
-  VersionStatus,
-} from './types.js'
-import { warmUp } from './warmup.js'
+import { Budget } from './pool/budget.js'
+import { Entry } from './pool/entry.js'
+import { type LoadReason, Loads } from './pool/loads.js'
+import { measureOneByOne } from './pool/measuring.js'
+import { Models } from './pool/models.js'
+import { matching } from './pool/name-patterns.js'
+import { closeBackend, type Opened, openVersion } from './pool/open-version.js'
+import { createPoolMetrics, type EvictionReason } from './pool/pool-metrics.js'
+import { watchRealMemory } from './pool/real-memory.js'
+import { chooseSurplus, coldestFirst } from './pool/room.js'
+import { WakingLeaf } from './pool/waking-leaf.js'
+import type { Pool, PoolOptions, ServedVersion, StagedVersion, VersionState, VersionStatus } from './types.js'
 
-/** A version and all that belongs to it, from the start of its load to the end of its unload. */
-interface Entry {
-  readonly ref: VersionRef
-  readonly artifact: VersionArtifact
-  readonly metrics: VersionMetrics
-  state: VersionState
-  reason: string | undefined
-  error: HeadraceError | undefined
-  backend: Backend | undefined
-  leaf: PooledLeaf | undefined
-  served: ServedVersion | undefined
-  /** Settled when a load or unload under way is over; it never rejects. */
-  work: Promise<unknown>
-}
+/** At once: on a machine with few cores more would only wait for each other. */
+const MAX_LOADS = 4
+/** A version stays at least so long, and so many times as long as its load took: the most that loading may cost. */
+const SHORTEST_STAY_MS = 1_000
+const STAY_PER_LOAD = 5
+const SURPLUS_PAUSE_MS = 1_000
 
 export function createPool(options: PoolOptions): Pool {
-  const { platform, factories, cache, warmupInputs = () => [], defer = setImmediate, closeTimeoutMs = 10_000 } = options
+  const { platform, cache, kept, descriptions, idleMs = 3_600_000, loadTimeoutMs = 120_000 } = options
+  const { budgetBytes = Number.POSITIVE_INFINITY, reservations = [], pinned = [] } = options
   const { clock, logger } = platform
+  const opening = {
+    platform,
+    factories: options.factories,
+    warmupInputs: options.warmupInputs ?? (() => []),
+    defer: options.defer ?? setImmediate,
+    soon: options.defer ?? process.nextTick,
+    closeTimeoutMs: options.closeTimeoutMs ?? 10_000,
+  }
   const metrics = createServingMetrics(platform.metrics)
-  const models = new Map<ModelName, Map<number, Entry>>()
-  const latest = new Map<ModelName, ServedVersion>()
+  const poolMetrics = createPoolMetrics(platform.metrics)
+  const boundMetrics = new Map<string, VersionMetrics>()
+  const models = new Models()
+  const budget = new Budget(budgetBytes, reservations)
+  const reservedBytes = reservations.reduce((sum, { bytes }) => sum + bytes, 0)
+  if (reservedBytes > budgetBytes)
+    throw ServingErrors.RESERVATIONS_TOO_LARGE({
+      reservedMb: megabytes(reservedBytes),
+      budgetMb: megabytes(budgetBytes),
+    })
+  const isPinnedName = matching(pinned)
+  /** Versions that are loaded and may be called. */
+  const residents = new Set<Entry>()
+  const waking = new Set<Entry>()
   const watchers = new Set<(status: VersionStatus) => void>()
   let isClosed = false
+  let isIdleWatched = false
+  let isSurplusDue = false
+  if (Number.isFinite(budgetBytes)) poolMetrics.budgetBytes.set(budgetBytes)
 
-  const find = ({ model, version }: VersionRef): Entry | undefined => models.get(model)?.get(version)
+  const loads = new Loads<Entry, Entry>({
+    clock,
+    budget,
+    maxLoads: MAX_LOADS,
+    residents: () => residents,
+    evict: (entry) => evict(entry, 'pressure'),
+    charge: (entry) => charge(entry, entry.bytes),
+    load: open,
+    full: (entry) => ServingErrors.POOL_FULL({ ...entry.ref, ...sizes(entry), retryAfterMs: 1000 }),
+    unwanted: ({ ref }) => ServingErrors.CANCELLED({ model: ref.model }),
+    waited: (ms) => poolMetrics.waitSeconds.observe(ms / 1000),
+  })
+  const measuring = measureOneByOne(options.measure, platform, (bytes) => budget.excessBytes() + bytes <= 0)
+  const stopWatching = watchRealMemory(options.residentBytes, budget, platform, () => {
+    const [coldest] = coldestFirst(residents, clock.monotonicMs()).filter(({ resident }) => !resident.isBusy)
+    if (coldest !== undefined) void evict(coldest.resident, 'memory')
+    return coldest !== undefined
+  })
+
+  function sizes(entry: Entry): { sizeMb: number; budgetMb: number } {
+    return { sizeMb: megabytes(entry.bytes), budgetMb: megabytes(budget.largestBytes(entry.group)) }
+  }
+
+  function metricsOf(ref: VersionRef): VersionMetrics {
+    const key = versionKey(ref)
+    let bound = boundMetrics.get(key)
+    if (bound === undefined) {
+      bound = metrics.bind(ref)
+      boundMetrics.set(key, bound)
+    }
+    return bound
+  }
+
+  function forgetMetrics(ref: VersionRef): void {
+    if (boundMetrics.delete(versionKey(ref))) metrics.forget(ref)
+  }
 
   function change(entry: Entry, state: VersionState, error?: HeadraceError, reason = error?.message): void {
     entry.state = state
     entry.reason = reason
     entry.error = error
-    entry.metrics.ready.set(state === 'ready' ? 1 : 0)
-    const { model } = entry.ref
-    const newest = entries(model).findLast((other) => other.state === 'ready')
-    if (newest?.served) latest.set(model, newest.served)
-    else latest.delete(model)
-    const status = statusOf(entry)
+    // What another has taken the place of is no news.
+    if (state !== 'unloaded' && models.find(entry.ref) !== entry) return
+    const bound = state === 'loading' ? metricsOf(entry.ref) : boundMetrics.get(versionKey(entry.ref))
+    // A version at rest takes traffic: its callers wait a little.
+    bound?.ready.set(state === 'ready' || (entry.hasLoaded && entry.isAtRest) ? 1 : 0)
+    models.update(entry)
+    const status = entry.status()
     for (const watcher of watchers) {
       try {
         watcher(status)
@@ -65,237 +117,397 @@ export function createPool(options: PoolOptions): Pool {
     }
   }
 
-  /** A model's versions by number. */
-  function entries(model: ModelName): Entry[] {
-    return [...(models.get(model)?.values() ?? [])].sort((a, b) => a.ref.version - b.ref.version)
+  function charge(entry: Entry, bytes: number): void {
+    entry.group.usedBytes += bytes - entry.chargedBytes
+    entry.chargedBytes = bytes
+    poolMetrics.usedBytes.set(budget.usedBytes)
   }
 
-  function createEntry(artifact: VersionArtifact): Entry {
-    const entry = newEntry(artifact)
-    place(entry)
+  function createEntry(artifact: VersionArtifact, isLazy: boolean, isCandidate: boolean): Entry {
+    const { ref, manifest } = artifact
+    const isPinned = manifest.pinned === true || isPinnedName(ref.model)
+    const group = budget.groupOf(ref.model)
+    const entry = new Entry({ artifact, clock, group, isPinned, isLazy, isCandidate })
+    giveLeaf(entry)
+    const description = descriptions?.get(artifact)
+    if (description !== undefined) entry.describe(description)
     return entry
   }
 
-  function newEntry(artifact: VersionArtifact): Entry {
-    const { ref } = artifact
-    return {
-      ref,
-      artifact,
-      metrics: find(ref)?.metrics ?? metrics.bind(ref),
-      state: 'loading',
-      reason: undefined,
-      error: undefined,
-      backend: undefined,
-      leaf: undefined,
-      served: undefined,
-      work: Promise.resolve(),
+  function giveLeaf(entry: Entry): void {
+    const { ref, artifact, use } = entry
+    entry.leaf = new WakingLeaf({
+      version: ref,
+      clock,
+      use,
+      maxWaitingRows: artifact.manifest.batching.maxQueueRows,
+      wake: () => request(entry, 'call').catch((error: HeadraceError) => Promise.reject(callersError(entry, error))),
+      expectedLoadMs: () => entry.description?.loadMs,
+      failed: (code, ms) => {
+        // A call that was on its way to a version unloaded meanwhile must not bring its series back.
+        if (entry.state === 'unloaded') return
+        const { ended, statistics } = metricsOf(ref)
+        ended(code).inc()
+        statistics.failed(code, ms)
+      },
+    })
+    const identity = { version: ref, digest: artifact.digest, kind: artifact.backend, manifest: artifact.manifest }
+    entry.front = cache?.front(entry.leaf, identity, metrics.statistics.open(ref)) ?? entry.leaf
+  }
+
+  /** Loads what is at rest or has failed, once for all who ask. Rejects with why it did not load. */
+  function request(entry: Entry, reason: LoadReason): Promise<void> {
+    if (entry.loading !== undefined) return entry.loading
+    const nowMs = clock.monotonicMs()
+    if (isClosed || (reason === 'call' && entry.retryInMs(nowMs) > 0)) return Promise.reject(unready(entry))
+    entry.isWaking = reason !== 'preload' || entry.hasLoaded
+    change(entry, 'loading')
+    const isPossible = entry.bytes <= budget.largestBytes(entry.group)
+    const loading = (isPossible ? loads.add(entry, reason) : Promise.reject(tooLarge(entry))).then(
+      () => becomeReady(entry),
+      (error: HeadraceError) => {
+        entry.loading = undefined
+        waking.delete(entry)
+        const isForNow = error.code === 'SERVING_POOL_FULL' || error.code === 'SERVING_CANCELLED'
+        if (!isForNow) entry.loadFailed(clock.monotonicMs())
+        // It was to be the latest as soon as it had loaded; now it is when somebody asks.
+        if (isForNow && !models.hasProven(entry.ref.model)) entry.isCandidate = true
+        if (isForNow)
+          change(entry, 'resting', undefined, error.code === 'SERVING_POOL_FULL' ? error.message : undefined)
+        else change(entry, 'failed', error)
+        throw error
+      },
+    )
+    waking.add(entry)
+    entry.loading = loading
+    entry.work = loading.catch(() => undefined)
+    return loading
+  }
+
+  function becomeReady(entry: Entry): void {
+    entry.loading = undefined
+    waking.delete(entry)
+    entry.isWaking = false
+    entry.loadSucceeded()
+    residents.add(entry)
+    change(entry, 'ready')
+    entry.leaf.up(entry.running!)
+    watchIdle()
+    dropSurplus()
+  }
+
+  /** Loads and warms up; the bytes are charged already. Rejects with why not, with nothing left open. */
+  async function open(entry: Entry, reason: LoadReason): Promise<void> {
+    if (entry.leaving !== undefined) await entry.leaving
+    const { ref, artifact } = entry
+    const { running, ...opened } = await openInTime(entry)
+    const { signature, labels, isolation } = opened.backend
+    const known = entry.description?.isMeasured ? entry.description : undefined
+    const memoryBytes = known?.memoryBytes ?? opened.backend.memoryBytes()
+    const { loadMs } = opened
+    entry.describe({ signature, labels, isolation, memoryBytes, isMeasured: known !== undefined, loadMs })
+    if (memoryBytes > budget.largestBytes(entry.group)) {
+      await closeBackend(opened.backend, ref, opening)
+      charge(entry, 0)
+      throw tooLarge(entry)
     }
+    charge(entry, memoryBytes)
+    entry.backend = opened.backend
+    entry.running = running
+    entry.staysUntilMs = clock.monotonicMs() + Math.max(SHORTEST_STAY_MS, STAY_PER_LOAD * loadMs)
+    metricsOf(ref).statistics.loadMs = loadMs
+    poolMetrics.loads[reason].inc()
+    poolMetrics.loadSeconds.observe(loadMs / 1000)
+    descriptions?.set(artifact, entry.description!)
+    void kept?.keep(artifact)
+    if (known === undefined)
+      measuring.add(artifact, memoryBytes, (bytes) => {
+        entry.describe({ ...entry.description!, memoryBytes: bytes, isMeasured: true })
+        descriptions?.set(artifact, entry.description!)
+        if (entry.chargedBytes > 0) charge(entry, bytes)
+        dropSurplus()
+      })
   }
 
-  function place(entry: Entry): void {
-    const { model, version } = entry.ref
-    const versions = models.get(model) ?? new Map<number, Entry>()
-    models.set(model, versions.set(version, entry))
-  }
-
-  function removeEntry(entry: Entry): void {
+  /** A load that takes for ever is given up; what it takes counts until it ends after all. */
+  async function openInTime(entry: Entry): Promise<Opened & { readonly running: Batcher }> {
     const { ref } = entry
-    if (find(ref) !== entry) return
-    const versions = models.get(ref.model)
-    versions?.delete(ref.version)
-    if (versions?.size === 0) models.delete(ref.model)
-    metrics.forget(ref)
-  }
-
-  async function bringUp(entry: Entry): Promise<void> {
+    const work = openAnywhere(entry)
+    const limit = new Promise<never>((_, reject) => {
+      const timer = clock.after(loadTimeoutMs, () =>
+        reject(ServingErrors.LOAD_FAILED({ ...ref, detail: `it took longer than ${loadTimeoutMs} ms` })),
+      )
+      const cancel = () => timer.cancel()
+      work.then(cancel, cancel)
+    })
+    let hasEnded = false
     try {
-      await open(entry)
-      change(entry, 'ready')
+      const opened = await Promise.race([work.finally(() => (hasEnded = true)), limit])
+      return { ...opened, running: opened.batcher }
     } catch (error) {
-      change(entry, 'failed', error as HeadraceError)
-    }
-  }
-
-  /** Loads and warms up. Throws why not, with nothing left open. */
-  async function open(entry: Entry): Promise<void> {
-    const { ref, artifact, metrics } = entry
-    const { manifest } = artifact
-    const startedMs = clock.monotonicMs()
-    try {
-      const factory = factories.get(artifact.backend)
-      if (!factory)
-        throw ServingErrors.BACKEND_UNKNOWN({ ...ref, backend: artifact.backend, known: [...factories.keys()] })
-      const backend = await factory(artifact, { platform })
-      entry.backend = backend
-      const { signature, isolation } = backend
-      // Its runs may hang, and it may itself know that it cannot answer.
-      let hangs: string | undefined
-      let ails: string | undefined
-      const tellReadiness = (): void => {
-        if (entry.leaf !== leaf) return
-        const reason = hangs ?? ails
-        if (entry.state === 'ready' && reason !== undefined) change(entry, 'unready', undefined, reason)
-        else if (entry.state === 'unready' && reason === undefined) change(entry, 'ready')
-        else if (entry.state === 'unready') entry.reason = reason
+      const { chargedBytes, group } = entry
+      entry.chargedBytes = 0
+      const free = () => {
+        group.usedBytes -= chargedBytes
+        poolMetrics.usedBytes.set(budget.usedBytes)
+        loads.look()
       }
-      const onReadiness = (reason: string | undefined): void => {
-        hangs = reason
-        tellReadiness()
-      }
-      const leaf = createLeaf({
-        version: ref,
-        digest: artifact.digest,
-        kind: artifact.backend,
-        backend,
-        manifest,
-        cache,
-        clock,
-        logger,
-        metrics,
-        defer,
-        soon: options.defer ?? process.nextTick,
-        onReadiness,
-      })
-      entry.leaf = leaf
-      backend.onHealth?.((reason) => {
-        ails = reason
-        tellReadiness()
-      })
-      const labels = manifest.labels ?? backend.labels
-      entry.served = {
-        ref,
-        key: versionKey(ref),
-        digest: artifact.digest,
-        kind: artifact.backend,
-        signature: callerSignature(ref.model, manifest.batching, signature),
-        manifest,
-        labels,
-        isolation,
-        leaf,
-      }
-      try {
-        await warmUp(leaf, signature, warmupInputs(artifact, signature), Deadline.in(clock, manifest.timeoutMs))
-      } catch (cause) {
-        throw ServingErrors.WARMUP_FAILED({ ...ref, detail: textOf(cause) }, cause)
-      }
-      metrics.statistics.loadMs = clock.monotonicMs() - startedMs
-    } catch (cause) {
-      const error =
-        cause instanceof HeadraceError ? cause : ServingErrors.LOAD_FAILED({ ...ref, detail: textOf(cause) }, cause)
-      await closeBackend(entry)
+      if (hasEnded) free()
+      else
+        void work
+          .then(
+            ({ backend }) => closeBackend(backend, ref, opening),
+            () => undefined,
+          )
+          .then(free)
       throw error
     }
   }
 
-  /** Frees a backend, which may take for ever when a run hangs in it. */
-  async function closeBackend(entry: Entry): Promise<void> {
-    const { backend } = entry
+  /** From its own files, or, when those are not what they were, from the copy that was kept of them. */
+  async function openAnywhere(entry: Entry): Promise<Opened> {
+    const { ref, artifact } = entry
+    const tell = (batcher: Batcher, reason: string | undefined) => {
+      if (entry.running !== batcher) return
+      if (entry.state === 'ready' && reason !== undefined) change(entry, 'unready', undefined, reason)
+      else if (entry.state === 'unready' && reason === undefined) change(entry, 'ready')
+      else if (entry.state === 'unready') entry.reason = reason
+    }
+    try {
+      return await openVersion(artifact, metricsOf(ref), opening, tell)
+    } catch (error) {
+      const copy = await kept?.find(artifact)
+      if (copy === undefined) throw error
+      logger.warn(
+        { err: error, ...ref, file: copy.file },
+        'the files of a version are not what they were; its copy is loaded',
+      )
+      return openVersion(copy, metricsOf(ref), opening, tell)
+    }
+  }
+
+  /** Lets a version rest; whoever calls it from here on wakes it. Resolves when its memory is free. */
+  function evict(entry: Entry, reason: EvictionReason): Promise<void> {
+    poolMetrics.evictions[reason].inc()
+    const freed = letGo(entry)
+    change(entry, 'resting', undefined, `it was unloaded (${reason}), and is loaded when somebody asks for it`)
+    return freed
+  }
+
+  /** Its bytes count as free at once. */
+  function letGo(entry: Entry): Promise<void> {
+    const { backend, ref } = entry
+    const running = entry.leaf.down()
+    residents.delete(entry)
     entry.backend = undefined
-    if (!backend) return
-    await new Promise<void>((resolve) => {
-      const timer = clock.after(closeTimeoutMs, () => {
-        logger.warn({ ...entry.ref }, `the backend did not close within ${closeTimeoutMs} ms and is left behind`)
-        resolve()
-      })
-      const done = (cause?: unknown): void => {
-        timer.cancel()
-        if (cause !== undefined) logger.warn({ err: cause, ...entry.ref }, 'the backend did not close cleanly')
-        resolve()
-      }
-      backend.close().then(() => done(), done)
+    entry.running = undefined
+    charge(entry, 0)
+    const leaving = (async () => {
+      await running?.close()
+      if (backend) await closeBackend(backend, ref, opening)
+    })()
+    entry.leaving = leaving
+    void leaving.then(() => {
+      if (entry.leaving === leaving) entry.leaving = undefined
+    })
+    return leaving
+  }
+
+  function dropSurplus(): void {
+    for (const entry of chooseSurplus(residents, budget, clock.monotonicMs())) void evict(entry, 'surplus')
+    if (isSurplusDue || isClosed || budget.excessBytes() <= 0) return
+    isSurplusDue = true
+    clock.after(SURPLUS_PAUSE_MS, () => {
+      isSurplusDue = false
+      dropSurplus()
     })
   }
 
-  async function takeDown(entry: Entry): Promise<void> {
-    // Calls that were resolved a moment ago still come in and are answered: nobody is turned away by a version's replacement.
-    await entry.leaf?.close()
-    await closeBackend(entry)
-    removeEntry(entry)
-    change(entry, 'unloaded')
+  function watchIdle(): void {
+    if (isIdleWatched || idleMs === 0 || isClosed) return
+    isIdleWatched = true
+    clock.after(Math.max(1_000, idleMs / 60), () => {
+      isIdleWatched = false
+      const nowMs = clock.monotonicMs()
+      for (const entry of [...residents]) {
+        const mayRest = entry.isLazy && !entry.isPinned && !entry.isBusy && nowMs >= entry.staysUntilMs
+        if (mayRest && nowMs - entry.use.lastMs >= idleMs) void evict(entry, 'idle')
+      }
+      loads.look()
+      if (residents.size > 0) watchIdle()
+    })
+  }
+
+  function takeDown(entry: Entry): Promise<void> {
+    residents.delete(entry)
+    return free(entry).then(() => {
+      models.remove(entry)
+      forgetMetrics(entry.ref)
+      change(entry, 'unloaded')
+      void kept?.forget(entry.artifact)
+    })
+  }
+
+  /** Calls that were resolved a moment ago still come in and are answered: nobody is turned away by a version's replacement. */
+  async function free(entry: Entry): Promise<void> {
+    await entry.front.close()
+    if (entry.leaving !== undefined) await entry.leaving
+    const { backend } = entry
+    entry.backend = undefined
+    entry.running = undefined
+    if (backend) await closeBackend(backend, entry.ref, opening)
+    charge(entry, 0)
+    loads.look()
+  }
+
+  function changedFiles({ ref, state, artifact: served }: Entry, artifact: VersionArtifact): VersionStatus {
+    const error = ServingErrors.VERSION_CHANGED({ ...ref, served: served.digest, arrived: artifact.digest })
+    logger.warn({ err: error, ...ref }, error.message)
+    return { ref, state, reason: error.message, error }
   }
 
   async function load(artifact: VersionArtifact): Promise<VersionStatus> {
     const { ref } = artifact
-    for (let entry = find(ref); entry !== undefined && !isClosed; entry = find(ref)) {
-      if (entry.artifact.digest !== artifact.digest && entry.state !== 'failed') {
-        const error = ServingErrors.VERSION_CHANGED({ ...ref, served: entry.artifact.digest, arrived: artifact.digest })
-        logger.warn({ err: error, ...ref }, error.message)
-        return { ref, state: entry.state, reason: error.message, error }
-      }
-      if (entry.state === 'ready' || entry.state === 'unready') return statusOf(entry)
-      if (entry.state === 'failed') removeEntry(entry)
-      else {
+    for (let entry = models.find(ref); entry !== undefined && !isClosed; entry = models.find(ref)) {
+      if (entry.artifact.digest !== artifact.digest && entry.state !== 'failed') return changedFiles(entry, artifact)
+      if (entry.state === 'ready' || entry.state === 'unready') return entry.status()
+      if (entry.state === 'failed') models.remove(entry)
+      else if (entry.state === 'resting') {
+        await request(entry, 'asked').catch(() => undefined)
+        return entry.status()
+      } else {
         const isLoading = entry.state === 'loading'
         await entry.work
-        if (isLoading) return statusOf(entry)
+        if (isLoading) return entry.status()
       }
     }
     if (isClosed) return { ref, state: 'failed', reason: 'the server is shutting down', error: undefined }
-    const entry = createEntry(artifact)
-    change(entry, 'loading')
-    entry.work = bringUp(entry)
-    await entry.work
-    return statusOf(entry)
+    const entry = createEntry(artifact, false, false)
+    models.place(entry)
+    await request(entry, 'preload').catch(() => undefined)
+    return entry.status()
+  }
+
+  function register(artifact: VersionArtifact): VersionStatus {
+    const known = models.find(artifact.ref)
+    if (known !== undefined && known.state !== 'failed')
+      return known.artifact.digest === artifact.digest ? known.status() : changedFiles(known, artifact)
+    if (known !== undefined) models.remove(known)
+    const { model, version } = artifact.ref
+    const latest = models.latest(model)
+    // Nobody asks for a newer version before it is the latest, and it is not the latest before it has loaded.
+    const isNews = models.hasProven(model) && latest !== undefined && version > latest.ref.version
+    const entry = createEntry(artifact, true, !isNews)
+    models.place(entry)
+    if (isNews) request(entry, 'new').catch(() => undefined)
+    else change(entry, 'resting')
+    return entry.status()
+  }
+
+  function wake(
+    { model, version }: { readonly model: ModelName; readonly version: number | 'latest' },
+    limitMs?: number,
+  ): Promise<void> | undefined {
+    if (!models.hasSleepers) return undefined
+    if (version === 'latest') return wakeNewest(model, limitMs)
+    const entry = models.find({ model, version })
+    return entry?.isAsleep(clock.monotonicMs()) ? awake(entry, limitMs) : undefined
+  }
+
+  /** When the newest cannot be loaded, the one before it is the latest. */
+  function wakeNewest(model: ModelName, limitMs: number | undefined): Promise<void> | undefined {
+    const newest = models.newest(model)
+    if (!newest?.isAsleep(clock.monotonicMs())) return undefined
+    return awake(newest, limitMs).catch((error: unknown) => {
+      const next = models.newest(model)
+      if (next === undefined || next === newest || next.state === 'failed') throw error
+      return wakeNewest(model, limitMs)
+    })
+  }
+
+  async function awake(entry: Entry, limitMs: number | undefined): Promise<void> {
+    const { model, version } = entry.ref
+    entry.use.called(clock.monotonicMs())
+    entry.wakers++
+    let stop = () => {}
+    const limit = new Promise<never>((_, reject) => {
+      if (limitMs === undefined) return
+      const late = { model, version, waitedMs: limitMs, phase: 'loading' as const }
+      const timer = clock.after(limitMs, () => reject(ServingErrors.DEADLINE_EXCEEDED(late)))
+      stop = () => timer.cancel()
+    })
+    try {
+      await Promise.race([request(entry, 'call'), limit])
+    } catch (error) {
+      throw callersError(entry, error as HeadraceError)
+    } finally {
+      stop()
+      entry.wakers--
+    }
   }
 
   async function stage(artifact: VersionArtifact): Promise<StagedVersion> {
     const { ref } = artifact
-    const entry = newEntry(artifact)
-    await open(entry)
+    const entry = createEntry(artifact, models.find(ref)?.isLazy ?? false, true)
+    if (entry.bytes > budget.largestBytes(entry.group)) throw tooLarge(entry)
+    entry.state = 'loading'
+    await loads.add(entry, 'asked')
     return {
       served: entry.served!,
       async commit() {
-        for (let old = find(ref); old?.state === 'unloading'; old = find(ref)) await old.work
-        const old = find(ref)
-        place(entry)
-        change(entry, 'ready')
-        if (old !== undefined) await retire(old)
+        for (let old = models.find(ref); old?.state === 'unloading'; old = models.find(ref)) await old.work
+        const old = models.find(ref)
+        models.place(entry)
+        becomeReady(entry)
+        if (old !== undefined) await retire(old, entry)
       },
       async discard() {
-        await entry.leaf?.close()
-        await closeBackend(entry)
-        if (find(ref) === undefined) metrics.forget(ref)
+        await free(entry)
+        if (models.find(ref) === undefined) forgetMetrics(ref)
       },
     }
   }
 
   /** Lets the calls of a version that another took the place of finish, and frees it. */
-  async function retire(entry: Entry): Promise<void> {
+  async function retire(entry: Entry, successor: Entry): Promise<void> {
+    loads.cancel(entry)
+    entry.leaf.succeededBy(successor.leaf)
     await entry.work
-    const { leaf } = entry
     // What becomes of it is no news of the version any more.
-    entry.leaf = undefined
-    await leaf?.close()
-    await closeBackend(entry)
-  }
-
-  function register(artifact: VersionArtifact): VersionStatus {
-    const entry = find(artifact.ref) ?? createEntry(artifact)
-    if (entry.state === 'loading' && entry.served === undefined) change(entry, 'resting')
-    return statusOf(entry)
-  }
-
-  function wake({ model, version }: { model: ModelName; version: number | 'latest' }): Promise<void> | undefined {
-    if (version === 'latest' && latest.has(model)) return undefined
-    const entry = version === 'latest' ? entries(model).at(-1) : find({ model, version })
-    if (entry?.state !== 'resting') return undefined
-    change(entry, 'loading')
-    entry.work = bringUp(entry)
-    return entry.work.then(() => undefined)
+    residents.delete(entry)
+    entry.state = 'unloaded'
+    await free(entry)
   }
 
   async function restart(ref: VersionRef, error: HeadraceError): Promise<void> {
-    const entry = find(ref)
+    const entry = models.find(ref)
     if (entry?.state !== 'ready' && entry?.state !== 'unready') return
+    const { front } = entry
+    residents.delete(entry)
     change(entry, 'loading', error, `it is being loaded again: ${error.message}`)
-    // The leaf that takes its place keeps answers of its own.
-    void entry.leaf?.close()
-    entry.work = closeBackend(entry).then(() => bringUp(entry))
+    // What takes its place keeps answers, and a circuit, of its own.
+    const before = { backend: entry.backend, bytes: entry.chargedBytes }
+    entry.backend = undefined
+    entry.running = undefined
+    giveLeaf(entry)
+    void front.close()
+    entry.served = entry.served && { ...entry.served, leaf: entry.front }
+    entry.work = (async () => {
+      try {
+        if (before.backend) await closeBackend(before.backend, ref, opening)
+        await open(entry, 'restart')
+        becomeReady(entry)
+      } catch (cause) {
+        entry.loadFailed(clock.monotonicMs())
+        change(entry, 'failed', cause as HeadraceError)
+      }
+    })()
     await entry.work
   }
 
   async function unload(ref: VersionRef): Promise<void> {
-    for (let entry = find(ref); entry !== undefined; entry = find(ref)) {
+    for (let entry = models.find(ref); entry !== undefined; entry = models.find(ref)) {
+      loads.cancel(entry)
       if (entry.state !== 'loading' && entry.state !== 'unloading') {
         change(entry, 'unloading')
         entry.work = takeDown(entry)
@@ -306,13 +518,24 @@ export function createPool(options: PoolOptions): Pool {
   }
 
   function get(ref: VersionRef): ServedVersion | undefined {
-    const entry = find(ref)
-    return entry?.state === 'ready' || entry?.state === 'unready' ? entry.served : undefined
+    const entry = models.find(ref)
+    return entry?.isCallable ? entry.served : undefined
+  }
+
+  function tooLarge(entry: Entry): HeadraceError {
+    return ServingErrors.MODEL_TOO_LARGE({ ...entry.ref, ...sizes(entry) })
   }
 
   /** Why a request for something known gets no version. */
-  function unready({ ref, state, reason }: Entry): HeadraceError {
-    return ServingErrors.MODEL_UNREADY({ ...ref, reason: reason ?? `it is ${state}`, retryAfterMs: 1000 })
+  function unready(entry: Entry): HeadraceError {
+    const { ref, state, reason } = entry
+    const retryAfterMs = Math.ceil(entry.retryInMs(clock.monotonicMs())) || 1000
+    return ServingErrors.MODEL_UNREADY({ ...ref, reason: reason ?? `it is ${state}`, retryAfterMs })
+  }
+
+  /** What callers are told of a load that failed. */
+  function callersError(entry: Entry, error: HeadraceError): HeadraceError {
+    return TOLD_AS_THEY_ARE.has(error.code) ? error : unready(entry)
   }
 
   return {
@@ -320,17 +543,26 @@ export function createPool(options: PoolOptions): Pool {
     stage,
     register,
     wake,
-    memory: () => ({ budgetBytes: Number.POSITIVE_INFINITY, usedBytes: 0, versions: [] }),
     unload,
     restart,
     get,
-    latest: (model) => latest.get(model),
+    memory: () => ({
+      budgetBytes,
+      usedBytes: budget.usedBytes,
+      versions: models.all().map(({ ref, chargedBytes, bytes, description }) => ({
+        ref,
+        usedBytes: chargedBytes,
+        sizeBytes: bytes,
+        isMeasured: description?.isMeasured ?? false,
+      })),
+    }),
+    latest: (model) => models.latest(model),
     resolve(model, version) {
-      const served = version === 'latest' ? latest.get(model) : get({ model, version })
+      const served = version === 'latest' ? models.latest(model) : get({ model, version })
       if (served !== undefined) return served
-      const known = entries(model)
-      if (known.length === 0) throw ServingErrors.MODEL_NOT_FOUND({ model, known: [...models.keys()] })
-      const entry = version === 'latest' ? known.at(-1) : find({ model, version })
+      const known = models.of(model)
+      if (known.length === 0) throw ServingErrors.MODEL_NOT_FOUND({ model, known: models.names })
+      const entry = version === 'latest' ? (models.newest(model) ?? known.at(-1)) : models.find({ model, version })
       if (entry !== undefined) throw unready(entry)
       throw ServingErrors.VERSION_NOT_FOUND({
         model,
@@ -339,34 +571,42 @@ export function createPool(options: PoolOptions): Pool {
       })
     },
     lastSeen(model, version) {
-      const served = entries(model).flatMap((entry) => entry.served ?? [])
+      const served = models.of(model).flatMap((entry) => entry.served ?? [])
       return version === 'latest' ? served.at(-1) : served.find(({ ref }) => ref.version === version)
     },
-    status(ref) {
-      const entry = find(ref)
-      return entry && statusOf(entry)
-    },
+    status: (ref) => models.find(ref)?.status(),
     statistics: (ref) => metrics.statistics.get(ref),
     allStatistics: () => metrics.statistics.list(),
-    statuses: () => [...models.keys()].sort().flatMap((model) => entries(model).map(statusOf)),
+    statuses: () => models.all().map((entry) => entry.status()),
     watch(watcher) {
       watchers.add(watcher)
       return () => void watchers.delete(watcher)
     },
     dropCancelled() {
-      for (const versions of models.values()) for (const entry of versions.values()) entry.leaf?.dropCancelled()
+      for (const entry of residents) entry.front.dropCancelled()
+      for (const entry of waking) entry.front.dropCancelled()
     },
     async close() {
       isClosed = true
-      await Promise.all([...models.keys()].flatMap((model) => entries(model).map(({ ref }) => unload(ref))))
+      stopWatching()
+      measuring.stop()
+      await Promise.all(models.all().map((entry) => (isUntouched(entry) ? models.remove(entry) : unload(entry.ref))))
     },
   }
 }
 
-function statusOf({ ref, state, reason, error }: Entry): VersionStatus {
-  return { ref, state, reason, error }
+/** Nobody has ever asked for it: its end is no news. */
+function isUntouched({ state, hasLoaded }: Entry): boolean {
+  return state === 'resting' && !hasLoaded
 }
 
-function textOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause)
+const TOLD_AS_THEY_ARE: ReadonlySet<string> = new Set([
+  'SERVING_POOL_FULL',
+  'SERVING_MODEL_TOO_LARGE',
+  'SERVING_DEADLINE_EXCEEDED',
+  'SERVING_MODEL_UNREADY',
+])
+
+function megabytes(bytes: number): number {
+  return Math.ceil(bytes / 2 ** 20)
 }

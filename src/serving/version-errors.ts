@@ -23,7 +23,7 @@ export class VersionErrors {
     return ServingErrors.CANCELLED({ model: this.version.model })
   }
 
-  deadlineExceeded(waitedMs: number, phase: 'queued' | 'running'): HeadraceError {
+  deadlineExceeded(waitedMs: number, phase: 'queued' | 'running' | 'loading'): HeadraceError {
     const { model, version } = this.version
     return ServingErrors.DEADLINE_EXCEEDED({ model, version, waitedMs: Math.round(waitedMs), phase })
   }

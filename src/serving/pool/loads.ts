@@ -1,0 +1,148 @@
+// The loads that are due: one per version however many callers wait for it, so many at once, and each only when there is room. One that
+// finds none waits for it a while; whom nobody waits for any more is left out.
+import type { Clock, HeadraceError, Timer } from '../../core/index.js'
+import type { Budget } from './budget.js'
+import { chooseVictims, type Resident, type Wanted } from './room.js'
+
+/**
+ * `preload`: before anybody asks; `call`: somebody waits; `new`: a newer version of a model that is in use; `asked`: a person or another
+ * program wants it loaded; `restart`: its backend was lost.
+ */
+export type LoadReason = (typeof LOAD_REASONS)[number]
+
+export const LOAD_REASONS = ['preload', 'call', 'new', 'asked', 'restart'] as const
+
+/** A version that can be loaded. */
+export interface Loadable extends Wanted {
+  /** A caller waits for it. */
+  readonly isWanted: boolean
+}
+
+export interface LoadsOptions<L extends Loadable, R extends Resident> {
+  readonly clock: Clock
+  readonly budget: Budget
+  /** At once; default 4. */
+  readonly maxLoads: number
+  residents(): Iterable<R>
+  /** Unloads one to make room; its bytes count as free from here on, and are when it resolves. */
+  evict(resident: R): Promise<void>
+  /** There is room, and the bytes are taken: loads it. Rejects with why not. */
+  load(loadable: L, reason: LoadReason): Promise<void>
+  /** Takes its bytes. */
+  charge(loadable: L): void
+  /** What those are told who find the pool full. */
+  full(loadable: L): HeadraceError
+  /** What it is told when nobody waits any more. */
+  unwanted(loadable: L): HeadraceError
+  waited(ms: number): void
+}
+
+interface Job<L extends Loadable> {
+  readonly loadable: L
+  readonly reason: LoadReason
+  readonly sinceMs: number
+  resolve(): void
+  reject(error: unknown): void
+}
+
+/** Callers that find more loads waiting than that are turned away. */
+const MAX_WAITING = 64
+/** For room; then its callers are told that the pool is full. */
+const LONGEST_WAIT_MS = 5_000
+/** One who has waited so long for room is not overtaken by those who need less of it. */
+const PATIENCE_MS = 1_000
+/** What is called all the time is unloaded for something colder at most this often. */
+const HOT_PAUSE_MS = 1_000
+/** Between looks for room: nobody says when a version falls idle. */
+const LOOK_MS = 20
+
+export class Loads<L extends Loadable, R extends Resident> {
+  readonly #options: LoadsOptions<L, R>
+  readonly #jobs = new Set<Job<L>>()
+  #underWay = 0
+  #tookHotAtMs = Number.NEGATIVE_INFINITY
+  #timer: Timer | undefined
+
+  constructor(options: LoadsOptions<L, R>) {
+    this.#options = options
+  }
+
+  /** The caller sees to it that a version is here once. Rejects with what `load`, `full` and `unwanted` give. */
+  add(loadable: L, reason: LoadReason): Promise<void> {
+    if (reason === 'call' && this.#jobs.size >= MAX_WAITING) return Promise.reject(this.#options.full(loadable))
+    const sinceMs = this.#options.clock.monotonicMs()
+    const loaded = new Promise<void>((resolve, reject) => {
+      this.#jobs.add({ loadable, reason, sinceMs, resolve, reject })
+    })
+    this.#look()
+    return loaded
+  }
+
+  /** Takes back what has not begun. */
+  cancel(loadable: L): void {
+    for (const job of this.#jobs) if (job.loadable === loadable) this.#refuse(job, this.#options.unwanted(loadable))
+  }
+
+  /** To be called when there may be more room. */
+  look(): void {
+    if (this.#jobs.size > 0) this.#look()
+  }
+
+  #look(): void {
+    const nowMs = this.#options.clock.monotonicMs()
+    for (const job of this.#jobs) {
+      if (this.#underWay >= this.#options.maxLoads) break
+      const isNeedless = job.reason === 'call' && !job.loadable.isWanted
+      if (isNeedless) this.#refuse(job, this.#options.unwanted(job.loadable))
+      else if (!this.#begin(job, nowMs) && !this.#waits(job, nowMs)) this.#refuse(job, this.#options.full(job.loadable))
+      else if (this.#jobs.has(job) && nowMs - job.sinceMs >= PATIENCE_MS) break
+    }
+    if (this.#jobs.size > 0 && this.#underWay < this.#options.maxLoads) this.#lookAgain()
+  }
+
+  #lookAgain(): void {
+    this.#timer ??= this.#options.clock.after(LOOK_MS, () => {
+      this.#timer = undefined
+      this.look()
+    })
+  }
+
+  /** What was to be loaded before anybody asks can as well be loaded when somebody does. */
+  #waits({ loadable, reason, sinceMs }: Job<L>, nowMs: number): boolean {
+    if (reason === 'preload' && !loadable.isWanted) return false
+    return reason === 'new' || nowMs - sinceMs < LONGEST_WAIT_MS
+  }
+
+  #begin(job: Job<L>, nowMs: number): boolean {
+    const { budget, residents, evict, charge } = this.#options
+    const { loadable } = job
+    const mayTakeHot = nowMs - this.#tookHotAtMs >= HOT_PAUSE_MS
+    const choice = chooseVictims(loadable, residents(), budget, nowMs, mayTakeHot)
+    if (choice === undefined) return false
+    if (choice.takesHot) this.#tookHotAtMs = nowMs
+    this.#jobs.delete(job)
+    this.#underWay++
+    const evictions = choice.victims.map(evict)
+    charge(loadable)
+    this.#options.waited(nowMs - job.sinceMs)
+    void this.#carryOut(job, evictions)
+    return true
+  }
+
+  async #carryOut(job: Job<L>, evictions: readonly Promise<void>[]): Promise<void> {
+    try {
+      if (evictions.length > 0) await Promise.all(evictions)
+      await this.#options.load(job.loadable, job.reason)
+      job.resolve()
+    } catch (error) {
+      job.reject(error)
+    }
+    this.#underWay--
+    this.look()
+  }
+
+  #refuse(job: Job<L>, error: HeadraceError): void {
+    this.#jobs.delete(job)
+    job.reject(error)
+  }
+}
