@@ -16,8 +16,10 @@ import {
   type BackendFactory,
   createOnnxBackends,
   createPool,
+  createProcessBackends,
   createScriptBackends,
   defaultThreads,
+  movingHung,
   type Pool,
 } from '../serving/index.js'
 import { describeRows, rowsToTensors, type VersionArtifact } from '../tensor/index.js'
@@ -85,19 +87,23 @@ export async function createApp(project: LoadedProject, given: Platform, options
   const { logger } = platform
   // A thread that died took its sessions along: those versions load again, once there is a pool.
   let onFailure: Pool['restart'] = async () => {}
-  const onnx = createOnnxBackends({
-    threads: config.serving.threads ?? defaultThreads(config.server.processes),
-    onFailure: (ref, error) => void onFailure(ref, error),
-  })
+  const onnxOptions = { threads: config.serving.threads ?? defaultThreads(config.server.processes) }
+  const onnx = createOnnxBackends({ ...onnxOptions, onFailure: (ref, error) => void onFailure(ref, error) })
   const scripts = createScriptBackends()
+  const processes = createProcessBackends({ onnx: onnxOptions })
   if (options.loads ?? true) onnx.prepare({ platform })
   const aliases = new Aliases()
   const endpoints = createEndpoints(config.endpoints, aliases)
-  const closers: (() => Promise<void>)[] = [() => onnx.close()]
+  const closers: (() => Promise<void>)[] = [() => onnx.close(), () => processes.close()]
   const closeAll = async () => {
     for (const close of closers.reverse()) await close()
   }
   const breakable = (load: BackendFactory) => (faults ? faultyBackends(load, faults, platform) : load)
+  /** In a process where model.json says so. */
+  const isolable = (load: BackendFactory): BackendFactory => {
+    const isolated = breakable(processes.load)
+    return (artifact, given) => (artifact.manifest.isolation === 'process' ? isolated : load)(artifact, given)
+  }
   try {
     const engines = options.engines ?? (await openEngines(project, platform, faults))
     closers.unshift(() => engines.close())
@@ -118,8 +124,9 @@ export async function createApp(project: LoadedProject, given: Platform, options
       platform,
       cache,
       factories: new Map<string, BackendFactory>([
-        ['onnx', breakable(onnx.load)],
-        ['script', breakable(scripts.load)],
+        // A fault that hangs runs must not follow a version that moves because of it.
+        ['onnx', isolable(movingHung(breakable(onnx.load), processes.load))],
+        ['script', isolable(breakable(scripts.load))],
       ]),
       warmupInputs: ({ manifest }, signature) =>
         manifest.warmup.map(({ inputs }) =>
@@ -136,7 +143,8 @@ export async function createApp(project: LoadedProject, given: Platform, options
         faults,
         engines,
         pool,
-        killThread: (model, version) => onnx.kill(model, version) || scripts.kill(model, version),
+        kill: (model, version) =>
+          processes.kill(model, version) || onnx.kill(model, version) || scripts.kill(model, version),
         hasRedis: config.store.redisUrl !== undefined,
       })
     const versions = createVersions(pool, aliases)
@@ -218,6 +226,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
       refused.delete(versionKey(ref))
       refresh()
       await pool.unload(ref)
+      await repository.settle(ref.model)
     }
 
     refresh()

@@ -70,8 +70,8 @@ export function addChaos(program: Command, faces: Faces): void {
 
   chaos
     .command('kill')
-    .argument('[model[/version]]', 'end the thread that runs this; without it, a worker process', versionOf)
-    .description('end a worker process of "serve --processes N", or the thread that runs a model')
+    .argument('[model[/version]]', 'end the thread or process that runs this; without it, a worker process', versionOf)
+    .description('end a worker process of "serve --processes N", or the thread or process that runs a model')
     .addHelpText('after', '\nExamples:\n  headrace chaos kill\n  headrace chaos kill fraud/2\n')
     .action((target: Target | undefined, _: unknown, command: Command) =>
       target === undefined ? inject(command, 'kill/worker', {}) : inject(command, 'kill/thread', target),

@@ -105,7 +105,7 @@ describe('chaos mode', () => {
         if (state === 'ready') resolve()
       })
     })
-    expect((await inject('kill/thread', { model: 'echo' })).json.summary).toBe('kill the thread of echo')
+    expect((await inject('kill/thread', { model: 'echo' })).json.summary).toBe('kill the thread or process of echo')
     await isReadyAgain
     expect(changes).toContain('loading')
     expect((await predict()).status).toBe(200)

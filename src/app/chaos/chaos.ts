@@ -33,12 +33,14 @@ export interface ChaosParts {
   readonly faults: Faults
   readonly engines: Engines
   readonly pool: Pool
-  /** Ends a thread that runs a version; false when none does. */
-  readonly killThread: (model: string, version: number | undefined) => boolean
+  /** Ends a thread or a process that runs a version; false when none does. */
+  readonly kill: (model: string, version: number | undefined) => boolean
   readonly hasRedis: boolean
 }
 
 const DEFAULT_DURATION_MS = 30_000
+/** Of what cannot be killed. */
+const WHERE = { inline: 'in the main thread', remote: 'on another server', steps: 'in its steps' } as const
 /** A process that is to die answers first. */
 const DEATH_AFTER_MS = 100
 
@@ -63,14 +65,14 @@ export function followFaults(faults: Faults, { change, id }: Decision): void {
   }
 }
 
-export function createChaos({ clock, config, faults, engines, pool, killThread, hasRedis }: ChaosParts): Chaos {
+export function createChaos({ clock, config, faults, engines, pool, kill, hasRedis }: ChaosParts): Chaos {
   const { maxDurationMs } = config.chaos
 
   engines.follow((decision) => {
     if (decision.change.kind !== INJECT) return
     const { fault } = readInjection(decision.change)
     if (fault.kind !== 'kill' || fault.pid !== process.pid) return
-    if (fault.what === 'thread') killThread(fault.model!, fault.version ?? undefined)
+    if (fault.what === 'thread') kill(fault.model!, fault.version ?? undefined)
     else clock.after(DEATH_AFTER_MS, () => process.kill(process.pid, 'SIGKILL'))
   })
 
@@ -89,10 +91,10 @@ export function createChaos({ clock, config, faults, engines, pool, killThread, 
       })
     if (fault.what === 'thread') {
       const { isolation } = pool.resolve(fault.model as ModelName, fault.version ?? 'latest')
-      if (isolation !== 'thread')
+      if (isolation !== 'thread' && isolation !== 'process')
         throw ChaosErrors.NOT_POSSIBLE({
           fault: 'kill',
-          reason: `${fault.model} runs inline, in the main thread; "isolation": "thread" in model.json gives it one`,
+          reason: `${fault.model} has no thread or process of its own here, it runs ${WHERE[isolation]}; "isolation": "thread" or "process" in model.json gives it one`,
         })
     }
   }

@@ -79,7 +79,9 @@ export function describeFault(what: Fault): string {
     case 'hang':
       return `hang ${target(what)}`
     case 'kill':
-      return what.what === 'worker' ? `kill worker process ${what.pid}` : `kill the thread of ${target(what)}`
+      return what.what === 'worker'
+        ? `kill worker process ${what.pid}`
+        : `kill the thread or process of ${target(what)}`
     case 'redis':
       return what.mode === 'drop' ? 'redis drop' : `redis slow by ${what.ms} ms`
     case 'disk-full':

@@ -88,10 +88,10 @@ export function chaosRoutes(api: Api, { app }: ServerContext): void {
   )
   inject(
     'kill/thread',
-    'End the thread that runs a model',
+    'End the thread or process that runs a model',
     bodyOf(target),
     ({ model, version = null }) => ({ kind: 'kill', what: 'thread', model, version, pid: process.pid }),
-    'It is a decision and it is logged. The thread is started again by itself.',
+    'It is a decision and it is logged. It is started again by itself.',
   )
   inject(
     'kill/worker',
