@@ -24,13 +24,14 @@ const BURST_BYTES = 512 * 1024
 const BURST_PAUSE_MS = 4
 
 /**
- * The whole body. Rejects with HTTP_BODY_TOO_LARGE, with HTTP_BODIES_FULL, or with HTTP_MALFORMED when the client goes away before
+ * The whole body; in a large one byte number `alignAt` has an address divisible by eight. Rejects with HTTP_BODY_TOO_LARGE, with HTTP_BODIES_FULL, or with HTTP_MALFORMED when the client goes away before
  * its end. The intake holds as many bytes as the body has when it resolves, for the caller to give back, and none when it rejects.
  */
 export function readBody(
   request: IncomingMessage,
   limitBytes: number,
   intake: Intake,
+  alignAt = 0,
 ): Promise<Uint8Array<ArrayBuffer>> {
   return new Promise((resolve, reject) => {
     const declared = declaredLength(request, limitBytes)
@@ -44,7 +45,7 @@ export function readBody(
       reject(error)
     }
     // Copied piece by piece as it arrives: joining 64 MiB at the end would hold up the event loop.
-    let own = declared !== undefined && declared > OWN_BUFFER_BYTES ? Buffer.allocUnsafeSlow(declared) : undefined
+    let own = declared !== undefined && declared > OWN_BUFFER_BYTES ? alignedBuffer(declared, alignAt) : undefined
     let only: Buffer<ArrayBuffer> | undefined
     let chunks: Buffer<ArrayBuffer>[] | undefined
     let size = 0
@@ -67,7 +68,7 @@ export function readBody(
       }
       if (own) {
         chunk.copy(own, at)
-        if (size >= pauseAt) {
+        if (size >= pauseAt && size !== declared) {
           pauseAt = size + BURST_BYTES
           request.pause()
           setTimeout(() => request.resume(), BURST_PAUSE_MS)
@@ -79,7 +80,7 @@ export function readBody(
         chunks.push(chunk)
         if (size > OWN_BUFFER_BYTES) {
           // Untouched pages cost nothing, and growing by copies would.
-          own = Buffer.allocUnsafeSlow(limitBytes)
+          own = alignedBuffer(limitBytes, alignAt)
           let offset = 0
           for (const part of chunks) offset += part.copy(own, offset)
           chunks = undefined
@@ -96,6 +97,12 @@ export function readBody(
       fail(HttpErrors.MALFORMED({ reason: 'the connection ended before the body did' }, error)),
     )
   })
+}
+
+/** Memory in which numbers that start at byte `alignAt` can be read where they stand. */
+export function alignedBuffer(sizeBytes: number, alignAt: number): Buffer<ArrayBuffer> {
+  const gap = (8 - (alignAt % 8)) % 8
+  return gap === 0 ? Buffer.allocUnsafeSlow(sizeBytes) : Buffer.allocUnsafeSlow(sizeBytes + gap).subarray(gap)
 }
 
 const EMPTY = Buffer.alloc(0)

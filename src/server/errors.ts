@@ -81,15 +81,29 @@ export const HttpErrors = defineErrors('HTTP', {
     status: 415,
     retry: false,
     level: 'info',
-    message: (p: { encoding: string }) =>
-      `The content encoding "${p.encoding}" is not understood here. Send the body uncompressed.`,
+    message: (p: { encoding: string; acceptEncoding: string }) =>
+      `The content encoding "${p.encoding}" is not understood here. Send the body ${p.acceptEncoding === 'identity' ? 'uncompressed' : `uncompressed, or compressed once with one of ${p.acceptEncoding}`}.`,
+  },
+  COMPRESSED_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { encoding: string; problem: string }) =>
+      `The body is not what "Content-Encoding: ${p.encoding}" says: ${p.problem}. Send it compressed whole, or uncompressed.`,
+  },
+  COMPRESSED_TOO_MUCH: {
+    status: 413,
+    retry: false,
+    level: 'info',
+    message: (p: { bodyBytes: number; inflatedBytes: number; ratio: number }) =>
+      `The compressed body of ${p.bodyBytes} bytes holds more than ${p.inflatedBytes}, over ${p.ratio} times as much: such bodies are taken for attacks. Send it uncompressed.`,
   },
   BINARY_TENSORS: {
     status: 415,
     retry: false,
     level: 'info',
     message: () =>
-      'The request carries binary tensors (Inference-Header-Content-Length), which this server does not read. Send the data as JSON (tritonclient: binary_data=False for inputs and outputs).',
+      'The request carries binary tensors (Inference-Header-Content-Length), which only the Open Inference Protocol has. Send them to /v2/models/{name}/infer, or the data as JSON.',
   },
   BAD_PATH: {
     status: 400,

@@ -2,7 +2,7 @@
 // The thread starts with the first such body. It may run out of memory, which ends it and not the process; the next job gets a new one.
 import { Worker } from 'node:worker_threads'
 import { deserializeError, type Gauge, type HeadraceError, type Platform, workerFile } from '../core/index.js'
-import { copyData, estimateJsonBytes, type RowSchema, type Tensor, type TensorMap } from '../tensor/index.js'
+import { copyData, estimateJsonBytes, type RowSchema, type Tensor } from '../tensor/index.js'
 import { ParseErrors } from './parse-errors.js'
 import {
   type EncodedBody,
@@ -43,9 +43,9 @@ export interface ParsePool {
 }
 
 /** Roughly the bytes of a reply; above PARSE_INLINE_MAX_BYTES it goes to the pool. */
-export function estimateReplyBytes(outputs: TensorMap): number {
+export function estimateReplyBytes(outputs: readonly Tensor[]): number {
   let bytes = 0
-  for (const output of outputs.values()) bytes += estimateJsonBytes(output)
+  for (let i = 0; i < outputs.length; i++) bytes += estimateJsonBytes(outputs[i]!)
   return bytes
 }
 

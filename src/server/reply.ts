@@ -1,6 +1,7 @@
 // Sends replies: JSON with its length, errors in the one shape every client here understands.
 import type { ServerResponse } from 'node:http'
 import type { HeadraceError } from '../core/index.js'
+import type { ReplyForm } from './predict/exchange.js'
 
 /** Exactly this, without a charset: KServe's client reads error messages only then. */
 export const JSON_TYPE = 'application/json'
@@ -22,6 +23,44 @@ export function sendJson(
 
 const NO_FLAGS: readonly string[] = []
 
+/** Of a reply that is JSON and then tensors. */
+export const BINARY_TYPE = 'application/octet-stream'
+export const JSON_LENGTH_HEADER = 'Inference-Header-Content-Length'
+
+/** Bytes of a body of `bodyBytes` with the parts behind it. */
+export function totalBytes(bodyBytes: number, form: ReplyForm | undefined): number {
+  let total = bodyBytes
+  if (form !== undefined) for (let i = 0; i < form.parts.length; i++) total += form.parts[i]!.length
+  return total
+}
+
+/** A prediction's 200. */
+export function sendAnswer(
+  response: ServerResponse,
+  body: string | Uint8Array,
+  id: string,
+  flags: readonly string[],
+  form: ReplyForm | undefined,
+): void {
+  if (form === undefined) {
+    sendJson(response, 200, body, id, flags)
+    return
+  }
+  const { jsonBytes, encoding, parts } = form
+  const length = totalBytes(typeof body === 'string' ? Buffer.byteLength(body) : body.length, form)
+  const headers = ['Content-Type', jsonBytes === undefined ? JSON_TYPE : BINARY_TYPE, 'Content-Length', String(length)]
+  if (jsonBytes !== undefined) headers.push(JSON_LENGTH_HEADER, String(jsonBytes))
+  if (encoding !== undefined) headers.push('Content-Encoding', encoding)
+  headers.push('Headrace-Prediction-Id', id)
+  if (flags.length > 0) headers.push('Headrace-Flags', flags.join(', '))
+  response.writeHead(200, headers)
+  response.cork()
+  response.write(body)
+  for (let i = 0; i < parts.length; i++) response.write(parts[i]!)
+  response.end()
+  response.uncork()
+}
+
 /** `{"error": message, "code": code}`: `error` is the Open Inference Protocol's, `code` is the contract. */
 export function errorBody(error: HeadraceError): string {
   return JSON.stringify({ error: error.message, code: error.code })
@@ -32,8 +71,9 @@ export function errorHeaders(error: HeadraceError, id: string | undefined, flags
   const headers: string[] = ['Content-Type', JSON_TYPE]
   const retryAfter = retryAfterSeconds(error)
   if (retryAfter !== undefined) headers.push('Retry-After', String(retryAfter))
-  const { allow } = error.params
+  const { allow, acceptEncoding } = error.params
   if (typeof allow === 'string') headers.push('Allow', allow)
+  if (typeof acceptEncoding === 'string') headers.push('Accept-Encoding', acceptEncoding)
   if (id !== undefined) headers.push('Headrace-Prediction-Id', id)
   if (flags.length > 0) headers.push('Headrace-Flags', flags.join(', '))
   return headers

@@ -1,6 +1,6 @@
 // Reads a large binary tensor a slice at a time, so that other work gets its turn: copying 13 MB, looking at 4 million flags or
 // making 50,000 Buffers each hold the event loop for some 5 ms.
-import { BytesReader, checkedBinary, onlyZeroAndOne, readBinaryTensor } from './binary.js'
+import { BytesReader, bytesOf, checkedBinary, onlyZeroAndOne, readBinaryTensor } from './binary.js'
 import { copyData } from './copy.js'
 import { type DataType, ELEMENT_BYTES, type TensorData } from './datatype.js'
 
@@ -37,7 +37,7 @@ export async function readBinaryTensorInTurns(
     }
     default: {
       const isAligned = bytes.byteOffset % ELEMENT_BYTES[datatype] === 0
-      return readBinaryTensor(isAligned ? bytes : await copyData(bytes), name, datatype, shape)
+      return readBinaryTensor(isAligned ? bytes : await copyData(bytesOf(bytes)), name, datatype, shape)
     }
   }
 }

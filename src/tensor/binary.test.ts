@@ -101,6 +101,7 @@ describe('readBinaryTensor', () => {
       fc.asyncProperty(numeric, fc.nat(7), async ({ datatype, shape, bytes }, offset) => {
         const source = at(offset, bytes)
         for (const data of [
+          readBinaryTensor(Buffer.from(source.buffer, source.byteOffset, source.length), 'x', datatype, shape),
           readBinaryTensor(source, 'x', datatype, shape),
           await readBinaryTensorInTurns(source, 'x', datatype, shape),
         ]) {

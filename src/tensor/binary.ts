@@ -29,7 +29,7 @@ export function readBinaryTensor(
   }
   if (datatype === 'BOOL') return onlyZeroAndOne(bytes)
   const isAligned = bytes.byteOffset % ELEMENT_BYTES[datatype] === 0
-  return viewData(datatype, isAligned ? bytes : bytes.slice(), count)
+  return viewData(datatype, isAligned ? bytes : bytesOf(bytes).slice(), count)
 }
 
 /** The number of elements, when the bytes can hold just so many. */
@@ -140,7 +140,8 @@ export function binaryTensor(tensor: Tensor): Uint8Array {
   return bytes
 }
 
-function bytesOf(data: Exclude<TensorData, Buffer[]>): Uint8Array {
+/** As plain bytes: the `slice` of a Buffer is no copy. */
+export function bytesOf(data: Exclude<TensorData, Buffer[]>): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }
 

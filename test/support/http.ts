@@ -45,6 +45,7 @@ export interface RawReply {
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
+  readonly bytes: Buffer
   // biome-ignore lint/suspicious/noExplicitAny: tests look into replies of every shape
   readonly json: any
 }
@@ -127,9 +128,10 @@ export class RawConnection {
     if (Number.isNaN(length) && !this.#isClosed) return undefined
     const stop = Number.isNaN(length) ? this.#received.length : start + length
     if (this.#received.length < stop) return undefined
-    const body = this.#received.subarray(start, stop).toString('utf8')
+    const bytes = this.#received.subarray(start, stop)
+    const body = bytes.toString('utf8')
     this.#received = this.#received.subarray(stop)
-    return { status, headers, body, json: parse(body) }
+    return { status, headers, body, bytes, json: parse(body) }
   }
 }
 

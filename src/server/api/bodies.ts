@@ -26,7 +26,8 @@ async function parseJson(request: IncomingMessage, limitBytes: number, intake: I
   const { 'content-type': contentType, 'content-encoding': encoding = 'identity' } = request.headers
   if (contentType !== undefined && !isJsonType(contentType))
     throw HttpErrors.CONTENT_TYPE({ contentType: contentType.slice(0, 100) })
-  if (encoding !== 'identity') throw HttpErrors.CONTENT_ENCODING({ encoding: encoding.slice(0, 100) })
+  if (encoding !== 'identity')
+    throw HttpErrors.CONTENT_ENCODING({ encoding: encoding.slice(0, 100), acceptEncoding: 'identity' })
   const body = await readBody(request, limitBytes, intake)
   // The handlers keep values, not bytes.
   intake.give(body.length)

@@ -34,13 +34,14 @@ export function orderOutputs(
 
 /** Throws TENSOR_OUTPUT_NOT_TEXT. */
 export function encodeInferResponse(response: InferResponse): EncodedInferResponse {
-  const { outputs } = response
+  const { outputs, binarySizes } = response
   let raw = '['
-  let isStrict = true
+  let isStrict = binarySizes === undefined
   for (let i = 0; i < outputs.length; i++) {
     const output = outputs[i]!
     if (i > 0) raw += ','
-    raw += tensorToJson(output)
+    const sizeBytes = binarySizes?.[i]
+    raw += sizeBytes === undefined ? tensorToJson(output) : binaryToJson(output, sizeBytes)
     isStrict &&= isStrictJson(output)
   }
   raw += ']'
@@ -49,20 +50,30 @@ export function encodeInferResponse(response: InferResponse): EncodedInferRespon
 
 /** The same text as bytes, for the parse worker: written in pieces, so that no string holds all of a large reply. */
 export function encodeInferResponseBytes(response: InferResponse): EncodedInferBytes {
-  const { outputs } = response
+  const { outputs, binarySizes } = response
   const text = new TextBuffer()
   const write = (piece: string): void => text.add(piece)
   text.add(`${inferResponseHead(response)}[`)
   const start = text.sizeBytes - 1
   for (let i = 0; i < outputs.length; i++) {
     if (i > 0) text.add(',')
-    writeTensorJson(outputs[i]!, write)
+    const sizeBytes = binarySizes?.[i]
+    if (sizeBytes === undefined) writeTensorJson(outputs[i]!, write)
+    else text.add(binaryToJson(outputs[i]!, sizeBytes))
   }
   text.add(']')
   const end = text.sizeBytes
   text.add('}')
   const body = text.toBytes()
-  return { body, rawOutputs: outputs.every(isStrictJson) ? body.subarray(start, end) : undefined }
+  return {
+    body,
+    rawOutputs: binarySizes === undefined && outputs.every(isStrictJson) ? body.subarray(start, end) : undefined,
+  }
+}
+
+/** An output whose data stands behind the JSON. */
+function binaryToJson({ name, datatype, shape }: Tensor, sizeBytes: number): string {
+  return `{"name":${quoteJson(name)},"datatype":"${datatype}","shape":[${shape.join(',')}],"parameters":{"binary_data_size":${sizeBytes}}}`
 }
 
 /** A reply up to its outputs array. */

@@ -1,6 +1,8 @@
-// The Open Inference Protocol (KServe v2) over JSON: request bodies to tensors, tensors to reply bodies.
-// Pure functions on bytes and text, so that they run on the event loop and in the parse worker alike.
-// Binary tensors, shared memory and classification are refused with an explanation.
+// The Open Inference Protocol (KServe v2) over HTTP: request bodies to tensors, tensors to reply bodies, as JSON, binary or mixed.
+// Pure functions on bytes and text: what is JSON runs on the event loop and in the parse worker alike.
+// Shared memory and sequences are refused with an explanation.
+export { readBinaryInputs, readRawRequest } from './binary-request.js'
+export { classify } from './classification.js'
 export {
   encodeError,
   encodeInferResponse,
@@ -15,8 +17,10 @@ export {
   orderOutputs,
 } from './encode.js'
 export { OipErrors } from './errors.js'
+export { type OutputForm, type OutputForms, outputForms } from './output-forms.js'
 export { identityOf, parseInferRequest, parseRepositoryIndexRequest } from './parse.js'
 export type {
+  BinaryInput,
   EncodedInferBytes,
   EncodedInferResponse,
   Identity,

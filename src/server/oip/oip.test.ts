@@ -116,7 +116,6 @@ describe('parseInferRequest', () => {
     [{ inputs: [x], outputs: ['label'] }, 'TENSOR_JSON_UNEXPECTED'],
     [{ inputs: [x], outputs: [{}] }, 'TENSOR_MEMBER_MISSING'],
     [{ inputs: [x], outputs: [{ name: 'p' }, { name: 'p' }] }, 'OIP_OUTPUT_DUPLICATE'],
-    [{ inputs: [x], outputs: [{ name: 'p', parameters: { classification: 3 } }] }, 'OIP_CLASSIFICATION_UNSUPPORTED'],
     [
       { inputs: [x], outputs: [{ name: 'p', parameters: { shared_memory_region: 'r' } }] },
       'OIP_SHARED_MEMORY_UNSUPPORTED',
@@ -131,8 +130,15 @@ describe('parseInferRequest', () => {
     [{ inputs: [{ ...x, shape: [-1, 3] }] }, 'TENSOR_SHAPE_INVALID'],
     [{ inputs: [{ ...x, shape: Array(33).fill(1) }] }, 'TENSOR_SHAPE_INVALID'],
     [{ inputs: [{ ...x, shape: [2, 3] }] }, 'TENSOR_LENGTH_MISMATCH'],
-    [{ inputs: [{ ...x, data: undefined, parameters: { binary_data_size: 12 } }] }, 'OIP_BINARY_UNSUPPORTED'],
-    [{ inputs: [{ ...x, parameters: { binary_data_size: 12 } }] }, 'OIP_BINARY_UNSUPPORTED'],
+    [{ inputs: [{ ...x, parameters: { binary_data_size: 12 } }] }, 'OIP_INPUT_DATA_TWICE'],
+    ...[-1, 1.5, 2 ** 53, '12', true].map((size): [object, string] => [
+      { inputs: [{ ...x, data: undefined, parameters: { binary_data_size: size } }] },
+      'OIP_PARAMETER_INVALID',
+    ]),
+    [
+      '{"inputs":[{"name":"x","shape":[1],"datatype":"INT8","parameters":{"binary_data_size":NaN}}]}',
+      'OIP_PARAMETER_INVALID',
+    ],
     [{ inputs: [{ ...x, parameters: { shared_memory_region: 'r' } }] }, 'OIP_SHARED_MEMORY_UNSUPPORTED'],
     ['{"inputs":[],"inputs":[]}', 'TENSOR_MEMBER_DUPLICATE'],
     ['{"id":"a","id":"a","inputs":[]}', 'TENSOR_MEMBER_DUPLICATE'],
@@ -145,9 +151,30 @@ describe('parseInferRequest', () => {
     expect(failure(() => parse(body))).toMatchObject({ code, status: 400, retry: false })
   })
 
-  it('explains what to do about what is not there yet', () => {
-    const binary = failure(() => parse({ inputs: [{ ...x, data: undefined, parameters: { binary_data_size: 12 } }] }))
-    expect(binary.message).toContain('binary_data=False')
+  it('leaves out the data of binary inputs, and lists them in their order', () => {
+    const binary = { ...x, data: undefined, parameters: { binary_data_size: 12 } }
+    const request = parse({ inputs: [{ ...binary, name: 'b' }, x, { ...binary, name: 'a' }] })
+    expect([...request.inputs.keys()]).toEqual(['b', 'x', 'a'])
+    expect(request.binaryInputs).toEqual([
+      { name: 'b', sizeBytes: 12 },
+      { name: 'a', sizeBytes: 12 },
+    ])
+    expect(request.rawInputs).toBeUndefined()
+  })
+
+  it.each([
+    ['sequence_id', 7],
+    ['sequence_id', 'a'],
+    ['sequence_start', true],
+    ['sequence_end', true],
+  ])('refuses a part of a sequence: %s %j', (name, value) => {
+    const error = failure(() => parse({ inputs: [x], parameters: { [name]: value } }))
+    expect(error).toMatchObject({ code: 'OIP_SEQUENCE_UNSUPPORTED', status: 501 })
+  })
+
+  it('takes what clients send for no sequence', () => {
+    const parameters = { sequence_id: 0, sequence_start: false, sequence_end: false }
+    expect(parse({ inputs: [x], parameters }).parameters).toEqual(parameters)
   })
 
   it('throws nothing but 4xx for a body that is damaged anywhere', () => {

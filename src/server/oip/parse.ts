@@ -11,7 +11,7 @@ import {
   TensorErrors,
 } from '../../tensor/index.js'
 import { OipErrors } from './errors.js'
-import type { Identity, InferRequest, Parameters } from './types.js'
+import type { BinaryInput, Identity, InferRequest, Parameters } from './types.js'
 
 /** A large request is handed from the parse worker to the event loop, which takes time for each object in it. */
 const MAX_INPUTS = 4096
@@ -20,8 +20,13 @@ const MAX_PARAMETERS = 128
 
 const NO_PARAMETERS: Parameters = {}
 const NO_OUTPUT_PARAMETERS: ReadonlyMap<string, Parameters> = new Map()
+const NO_BINARY_INPUTS: readonly BinaryInput[] = []
+/** Of a tensor whose data is not in the JSON; a part of its buffer, since a whole one is given away by the parse worker. */
+const NO_DATA = new Uint8Array(8).subarray(0, 0)
 
 /**
+ * A request's JSON, whole or without the tensors behind it: inputs that declare `binary_data_size` are there without their data.
+ *
  * Throws TENSOR_JSON_INVALID, TENSOR_JSON_UNEXPECTED, TENSOR_MEMBER_MISSING, TENSOR_MEMBER_DUPLICATE, TENSOR_INPUT_DUPLICATE,
  * TENSOR_DATATYPE_UNKNOWN, what `readTensorData` throws, and OIP_…; all are the caller's fault.
  */
@@ -29,7 +34,7 @@ export function parseInferRequest(body: Uint8Array): InferRequest {
   const reader = new JsonReader(body, 'non-finite')
   let id: string | undefined
   let parameters = NO_PARAMETERS
-  let inputs: Map<string, Tensor> | undefined
+  let inputs: Inputs | undefined
   let rawInputs: Uint8Array | undefined
   let requested: RequestedOutputs | undefined
   if (reader.readObject('The request'))
@@ -51,7 +56,8 @@ export function parseInferRequest(body: Uint8Array): InferRequest {
           const start = reader.start()
           reader.sawNonFinite = false
           inputs = readInputs(reader)
-          if (!reader.sawNonFinite) rawInputs = reader.bytes.subarray(start, reader.position)
+          if (!reader.sawNonFinite && inputs.binary === undefined)
+            rawInputs = reader.bytes.subarray(start, reader.position)
           break
         }
         case 'outputs':
@@ -64,13 +70,16 @@ export function parseInferRequest(body: Uint8Array): InferRequest {
     } while (reader.moreMembers())
   reader.finish()
   if (inputs === undefined) throw TensorErrors.MEMBER_MISSING({ member: '"inputs"', of: 'The request' })
+  if (parameters !== NO_PARAMETERS) refuseSequence(parameters)
   return {
     id,
     parameters,
-    inputs,
+    inputs: inputs.tensors,
     outputs: requested?.names,
     outputParameters: requested?.parameters ?? NO_OUTPUT_PARAMETERS,
     rawInputs,
+    binaryInputs: inputs.binary ?? NO_BINARY_INPUTS,
+    isRaw: false,
   }
 }
 
@@ -122,19 +131,25 @@ function readParameter(reader: JsonReader, member: string): string | number | bo
   }
 }
 
-function readInputs(reader: JsonReader): Map<string, Tensor> {
-  const inputs = new Map<string, Tensor>()
+interface Inputs {
+  readonly tensors: Map<string, Tensor>
+  binary: BinaryInput[] | undefined
+}
+
+function readInputs(reader: JsonReader): Inputs {
+  const inputs: Inputs = { tensors: new Map(), binary: undefined }
+  const { tensors } = inputs
   if (reader.readList('"inputs"'))
     do {
-      if (inputs.size === MAX_INPUTS) throw OipErrors.TOO_MANY({ what: 'inputs', limit: MAX_INPUTS })
-      const tensor = readInput(reader)
-      if (inputs.has(tensor.name)) throw TensorErrors.INPUT_DUPLICATE({ input: tensor.name })
-      inputs.set(tensor.name, tensor)
+      if (tensors.size === MAX_INPUTS) throw OipErrors.TOO_MANY({ what: 'inputs', limit: MAX_INPUTS })
+      const tensor = readInput(reader, inputs)
+      if (tensors.has(tensor.name)) throw TensorErrors.INPUT_DUPLICATE({ input: tensor.name })
+      tensors.set(tensor.name, tensor)
     } while (reader.moreElements())
   return inputs
 }
 
-function readInput(reader: JsonReader): Tensor {
+function readInput(reader: JsonReader, inputs: Inputs): Tensor {
   let name: string | undefined
   let datatype: DataType | undefined
   let shape: number[] | undefined
@@ -175,9 +190,16 @@ function readInput(reader: JsonReader): Tensor {
       }
     } while (reader.moreMembers())
   if (name === undefined) throw TensorErrors.MEMBER_MISSING({ member: '"name"', of: 'An input' })
-  if (parameters !== NO_PARAMETERS) refuseExtensions(name, parameters)
+  if (parameters !== NO_PARAMETERS) refuseSharedMemory(name, parameters)
   if (datatype === undefined) throw TensorErrors.MEMBER_MISSING({ member: '"datatype"', of: `Input "${name}"` })
   if (shape === undefined) throw TensorErrors.MEMBER_MISSING({ member: '"shape"', of: `Input "${name}"` })
+  const sizeBytes = parameters['binary_data_size']
+  if (sizeBytes !== undefined) {
+    if (dataStart !== -1) throw OipErrors.INPUT_DATA_TWICE({ input: name })
+    inputs.binary ??= []
+    inputs.binary.push({ name, sizeBytes: binarySize(name, sizeBytes) })
+    return { name, datatype, shape, data: NO_DATA }
+  }
   if (dataStart === -1) throw OipErrors.INPUT_DATA_MISSING({ input: name })
   if (data === undefined) {
     // The data came before what says how to read it.
@@ -207,11 +229,30 @@ function readDatatype(reader: JsonReader, name: string | undefined): DataType {
   return datatype
 }
 
-function refuseExtensions(tensor: string, parameters: Parameters): void {
-  if (parameters['binary_data_size'] !== undefined) throw OipErrors.BINARY_UNSUPPORTED({ input: tensor })
-  if (parameters['shared_memory_region'] !== undefined) throw OipErrors.SHARED_MEMORY_UNSUPPORTED({ tensor })
-  if (parameters['classification'] !== undefined) throw OipErrors.CLASSIFICATION_UNSUPPORTED({ output: tensor })
+function binarySize(input: string, arrived: string | number | boolean): number {
+  if (Number.isSafeInteger(arrived) && (arrived as number) >= 0) return arrived as number
+  throw OipErrors.PARAMETER_INVALID({
+    parameter: 'binary_data_size',
+    of: `input "${input}"`,
+    expected: 'a number of bytes',
+    arrived: JSON.stringify(arrived),
+  })
 }
+
+function refuseSharedMemory(tensor: string, parameters: Parameters): void {
+  if (parameters['shared_memory_region'] !== undefined) throw OipErrors.SHARED_MEMORY_UNSUPPORTED({ tensor })
+}
+
+/** What clients send for no sequence passes. Answering the parts of one as if they were alone would be wrong without a sign of it. */
+function refuseSequence(parameters: Parameters): void {
+  for (const parameter of SEQUENCE_PARAMETERS) {
+    const value = parameters[parameter]
+    if (value !== undefined && value !== 0 && value !== '' && value !== false)
+      throw OipErrors.SEQUENCE_UNSUPPORTED({ parameter })
+  }
+}
+
+const SEQUENCE_PARAMETERS = ['sequence_id', 'sequence_start', 'sequence_end']
 
 interface RequestedOutputs {
   /** Undefined for an empty list, which asks for all. */
@@ -244,8 +285,7 @@ function readOutputs(reader: JsonReader): RequestedOutputs {
       if (name === undefined) throw TensorErrors.MEMBER_MISSING({ member: '"name"', of: 'An output' })
       if (known.size === known.add(name).size) throw OipErrors.OUTPUT_DUPLICATE({ output: name })
       if (parameters !== NO_PARAMETERS) {
-        // `binary_data` may stand there: a client reads whichever form the reply has.
-        refuseExtensions(name, parameters)
+        refuseSharedMemory(name, parameters)
         byName.set(name, parameters)
       }
       names.push(name)

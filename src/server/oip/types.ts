@@ -11,8 +11,20 @@ export interface InferRequest {
   readonly outputs: readonly string[] | undefined
   /** Parameters by output name, for those that have any. */
   readonly outputParameters: ReadonlyMap<string, Parameters>
-  /** The `inputs` array as it arrived, a view of the body; undefined when it holds bare NaN or Infinity, which the log cannot store. */
+  /**
+   * The `inputs` array as it arrived, a view of the body; undefined when it does not hold all data, or bare NaN or Infinity, which
+   * the log cannot store.
+   */
   readonly rawInputs: Uint8Array | undefined
+  /** Inputs that have no data yet: it follows the JSON, in this order. */
+  readonly binaryInputs: readonly BinaryInput[]
+  /** The body was a single tensor without JSON: all outputs are answered so. */
+  readonly isRaw: boolean
+}
+
+export interface BinaryInput {
+  readonly name: string
+  readonly sizeBytes: number
 }
 
 /** Who a prediction is about, from `parameters.unit` and `parameters.entity.<key>`. */
@@ -29,6 +41,8 @@ export interface InferResponse {
   readonly parameters: Parameters | undefined
   /** In the order of the reply. */
   readonly outputs: readonly Tensor[]
+  /** For each output undefined, or the bytes that stand behind the JSON in place of its data. Undefined: all data is JSON. */
+  readonly binarySizes?: readonly (number | undefined)[] | undefined
 }
 
 export interface EncodedInferResponse {

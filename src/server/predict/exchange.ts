@@ -7,10 +7,22 @@ import type { Client } from './client.js'
 export type PredictHeader =
   | 'content-type'
   | 'content-encoding'
+  | 'accept-encoding'
   | 'inference-header-content-length'
   | 'headrace-unit'
   | 'headrace-priority'
   | 'traceparent'
+
+export type Encoding = 'gzip' | 'deflate'
+
+/** How a reply differs from a single body of JSON. */
+export interface ReplyForm {
+  /** Of what is JSON, before any compression; tensors stand behind it. Undefined: all of it is JSON. */
+  readonly jsonBytes: number | undefined
+  readonly encoding: Encoding | undefined
+  /** What follows the body. */
+  readonly parts: readonly Uint8Array[]
+}
 
 export interface Exchange {
   /** As the caller wrote it; for messages. */
@@ -19,12 +31,13 @@ export interface Exchange {
   /** Undefined when the request has none. */
   header(name: PredictHeader): string | undefined
   /**
-   * The whole body, at once when it is there. The reader owns it. Throws or rejects with HTTP_BODY_TOO_LARGE, or with
+   * The whole body, at once when it is there. The reader owns it. It has to be called before anything is awaited: what arrives
+   * while nobody reads may be gone. Where it is cheap, byte number `alignAt` gets an address divisible by eight. Throws or rejects with HTTP_BODY_TOO_LARGE, or with
    * HTTP_MALFORMED when the client goes away before its end.
    */
-  readBody(): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>
+  readBody(alignAt?: number): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>
   /** Sends a 200. Nothing happens when the client has gone. */
-  answer(body: string | Uint8Array, id: string, flags: readonly string[]): void
+  answer(body: string | Uint8Array, id: string, flags: readonly string[], form?: ReplyForm): void
   /** Sends an error; without an id it was refused before it became a prediction. */
   refuse(error: HeadraceError, id?: string, flags?: readonly string[]): void
 }

@@ -31,7 +31,7 @@ function shapeKserve(prediction: Prediction): void | Promise<void> {
   const { context, form } = prediction.wire as KserveWire
   const outputs = orderOutputs(prediction.answer!, undefined, prediction.served!.signature)
   const response = { form, rows: prediction.rows, outputs }
-  if (estimateReplyBytes(prediction.answer!) > PARSE_INLINE_MAX_BYTES) {
+  if (estimateReplyBytes(outputs) > PARSE_INLINE_MAX_BYTES) {
     return context.parsePool.encode('kserve-v1', response).then(({ body }) => {
       prediction.reply = body
     })

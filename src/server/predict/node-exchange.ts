@@ -4,9 +4,9 @@ import type { Socket } from 'node:net'
 import type { HeadraceError } from '../../core/index.js'
 import { readBody } from '../body.js'
 import type { Intake } from '../intake.js'
-import { sendError, sendJson } from '../reply.js'
+import { sendAnswer, sendError, totalBytes } from '../reply.js'
 import type { Client, Clients } from './client.js'
-import type { Exchange, PredictHeader } from './exchange.js'
+import type { Exchange, PredictHeader, ReplyForm } from './exchange.js'
 
 /** One listener per connection, not per request. */
 const clients = new WeakMap<Socket, Client>()
@@ -32,13 +32,13 @@ export class NodeExchange implements Exchange {
     return this.request.headers[name] as string | undefined
   }
 
-  readBody(): Promise<Uint8Array<ArrayBuffer>> {
-    return readBody(this.request, this.bodyLimitBytes, this.intake)
+  readBody(alignAt = 0): Promise<Uint8Array<ArrayBuffer>> {
+    return readBody(this.request, this.bodyLimitBytes, this.intake, alignAt)
   }
 
-  answer(body: string | Uint8Array, id: string, flags: readonly string[]): void {
-    sendJson(this.response, 200, body, id, flags)
-    this.intake.holdReply(this.response, body.length)
+  answer(body: string | Uint8Array, id: string, flags: readonly string[], form?: ReplyForm): void {
+    sendAnswer(this.response, body, id, flags, form)
+    this.intake.holdReply(this.response, totalBytes(body.length, form))
   }
 
   refuse(error: HeadraceError, id?: string, flags?: readonly string[]): void {

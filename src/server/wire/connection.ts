@@ -5,7 +5,9 @@ import type { Clock } from '../../core/index.js'
 import { HttpErrors } from '../errors.js'
 import { type Intake, LARGE_BODY_BYTES } from '../intake.js'
 import type { Client, Clients } from '../predict/client.js'
+import type { ReplyForm } from '../predict/exchange.js'
 import type { PredictHandler } from '../predict/handler.js'
+import { totalBytes } from '../reply.js'
 import { type ExchangeConnection, WireExchange } from './exchange.js'
 import type { Head, HeadReader } from './head.js'
 import type { ReplyText } from './reply-text.js'
@@ -231,7 +233,7 @@ export class WireConnection implements ExchangeConnection {
       this.#first = exchange.next
       if (this.#first === undefined) this.#last = undefined
       this.#waiting--
-      const { reply, error, id, flags } = exchange
+      const { reply, error, id, flags, form } = exchange
       isLast =
         !exchange.head.isKeptAlive ||
         (this.#wire.isClosing && this.#first === undefined && this.#input === undefined && this.#missingBytes === 0)
@@ -239,6 +241,10 @@ export class WireConnection implements ExchangeConnection {
         // Messages quote what callers wrote.
         text += replies.error(error, id, flags, isLast)
         encoding = 'utf8'
+      } else if (form !== undefined) {
+        hasRoom = this.#writeFormed(text, encoding, exchange, form, isLast)
+        text = ''
+        encoding = 'latin1'
       } else if (typeof reply === 'string') {
         const sizeBytes = Buffer.byteLength(reply)
         if (sizeBytes !== reply.length) encoding = 'utf8'
@@ -263,6 +269,26 @@ export class WireConnection implements ExchangeConnection {
       this.#blockedSinceMs = this.#wire.clock.monotonicMs()
       this.#pause()
     } else this.#goOn()
+  }
+
+  /** Writes what is ready before a reply of several parts, and its parts where they stand. */
+  #writeFormed(
+    before: string,
+    encoding: 'latin1' | 'utf8',
+    { reply, id, flags }: WireExchange,
+    form: ReplyForm,
+    isLast: boolean,
+  ): boolean {
+    const socket = this.#socket
+    const sizeBytes = totalBytes(typeof reply === 'string' ? Buffer.byteLength(reply) : reply.length, form)
+    const { parts } = form
+    socket.cork()
+    socket.write(before + this.#wire.text.formed(sizeBytes, id!, flags, form, isLast), encoding)
+    let hasRoom = socket.write(reply)
+    for (let i = 0; i < parts.length; i++) hasRoom = socket.write(parts[i]!)
+    socket.uncork()
+    if (sizeBytes > LARGE_BODY_BYTES) this.#hold(sizeBytes)
+    return hasRoom
   }
 
   #hold(sizeBytes: number): void {

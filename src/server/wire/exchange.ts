@@ -1,7 +1,7 @@
 // An exchange over the wire.
 import type { HeadraceError } from '../../core/index.js'
 import type { Client } from '../predict/client.js'
-import type { Exchange, PredictHeader } from '../predict/exchange.js'
+import type { Exchange, PredictHeader, ReplyForm } from '../predict/exchange.js'
 import type { Head } from './head.js'
 
 const NO_FLAGS: readonly string[] = []
@@ -23,6 +23,7 @@ export class WireExchange implements Exchange {
   reply: string | Uint8Array = ''
   id: string | undefined = undefined
   flags: readonly string[] = NO_FLAGS
+  form: ReplyForm | undefined = undefined
   error: HeadraceError | undefined = undefined
 
   constructor(
@@ -48,10 +49,11 @@ export class WireExchange implements Exchange {
     return this.body ?? this.connection.readBody()
   }
 
-  answer(body: string | Uint8Array, id: string, flags: readonly string[]): void {
+  answer(body: string | Uint8Array, id: string, flags: readonly string[], form?: ReplyForm): void {
     this.reply = body
     this.id = id
     this.flags = flags
+    this.form = form
     this.isReady = true
     this.connection.settle(this)
   }

@@ -54,6 +54,7 @@ const FIRST_PREDICT = 4
 const PREDICT_HEADERS: readonly PredictHeader[] = [
   'content-type',
   'content-encoding',
+  'accept-encoding',
   'inference-header-content-length',
   'headrace-unit',
   'headrace-priority',

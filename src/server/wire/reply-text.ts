@@ -1,7 +1,8 @@
 // Replies as text, head and body in one string, so that each is one write.
 import { STATUS_CODES } from 'node:http'
 import type { Clock, HeadraceError } from '../../core/index.js'
-import { errorBody, errorHeaders, JSON_TYPE } from '../reply.js'
+import type { ReplyForm } from '../predict/exchange.js'
+import { BINARY_TYPE, errorBody, errorHeaders, JSON_LENGTH_HEADER, JSON_TYPE } from '../reply.js'
 
 const ANSWER = `HTTP/1.1 200 OK\r\nContent-Type: ${JSON_TYPE}\r\nContent-Length: `
 
@@ -21,6 +22,15 @@ export class ReplyText {
   answer(sizeBytes: number, id: string, flags: readonly string[], isLast: boolean): string {
     const more = flags.length === 0 ? '' : `\r\nHeadrace-Flags: ${flags.join(', ')}`
     return `${ANSWER}${sizeBytes}\r\nHeadrace-Prediction-Id: ${id}${more}\r\n${this.#end(isLast)}`
+  }
+
+  /** The same for a reply that is not a single body of JSON. */
+  formed(sizeBytes: number, id: string, flags: readonly string[], form: ReplyForm, isLast: boolean): string {
+    const { jsonBytes, encoding } = form
+    const type = jsonBytes === undefined ? JSON_TYPE : `${BINARY_TYPE}\r\n${JSON_LENGTH_HEADER}: ${jsonBytes}`
+    const coding = encoding === undefined ? '' : `\r\nContent-Encoding: ${encoding}`
+    const more = flags.length === 0 ? '' : `\r\nHeadrace-Flags: ${flags.join(', ')}`
+    return `HTTP/1.1 200 OK\r\nContent-Type: ${type}${coding}\r\nContent-Length: ${sizeBytes}\r\nHeadrace-Prediction-Id: ${id}${more}\r\n${this.#end(isLast)}`
   }
 
   /** All of an error. */
