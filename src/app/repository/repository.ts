@@ -64,7 +64,7 @@ export class Repository {
 
   /** Whether a version that was found is to be served. */
   wants({ model, version }: VersionRef): boolean {
-    return this.#wanted(model).includes(version)
+    return !this.#options.engines.registry().repository.has(model) || this.#wanted(model).includes(version)
   }
 
   /** A version as it is to be loaded. Throws REGISTRY_MANIFEST_INVALID when its model.json and the config do not go together. */
@@ -104,8 +104,9 @@ export class Repository {
   }
 
   /** Has the pool hold what is to be served of a model, after versions came or went. */
-  settle(model: ModelName): Promise<void> {
-    return this.#changes.take(model, () => this.#settle(model, false))
+  async settle(model: ModelName): Promise<void> {
+    if (!this.#options.engines.registry().repository.has(model)) return
+    await this.#changes.take(model, () => this.#settle(model, false))
   }
 
   async #load({ model: name, config, files }: LoadRequest, evidence: Evidence, by: Actor): Promise<void> {
@@ -223,7 +224,7 @@ export class Repository {
         this.#trials.delete(key)
         await trial.staged.commit()
         this.#parts.set(key, part)
-      } else if (state === undefined || state === 'failed') await load(ref)
+      } else if (state === undefined || (wakes && state === 'failed')) await load(ref)
       else if (this.#parts.get(key) !== part) {
         const staged = await pool.stage(withOverride(await obtain(ref), override))
         await staged.commit()

@@ -13,9 +13,11 @@ import { answerFailure, noSuchRoute } from './failures.js'
 import { hotRoutes } from './hot-routes.js'
 import { kserveV1Routes } from './kserve-v1.js'
 import { logRoutes } from './log.js'
+import { modelFactRoutes } from './model-facts.js'
 import { modelRoutes } from './models.js'
 import { oipRoutes } from './oip.js'
 import { predictionRoutes } from './predictions.js'
+import { repositoryLoadRoutes, repositoryRoutes } from './repository.js'
 import type { Api, Area, RouteSchema } from './route.js'
 import { statusRoutes } from './status.js'
 import { typesRoutes } from './types.js'
@@ -24,6 +26,9 @@ import { compileValidator, type Part } from './validation.js'
 
 const AREAS: readonly Area[] = [
   oipRoutes,
+  modelFactRoutes,
+  repositoryRoutes,
+  repositoryLoadRoutes,
   kserveV1Routes,
   statusRoutes,
   modelRoutes,

@@ -1,19 +1,12 @@
 // The Open Inference Protocol beside inference: what the server and its models are, and which are ready.
 import type { FastifyReply } from 'fastify'
 import Type from 'typebox'
-import { modelViews } from '../../app/index.js'
+import { platformOf } from '../../app/index.js'
 import { type HeadraceError, toHeadraceError } from '../../core/index.js'
-import type { VersionState } from '../../serving/index.js'
 import type { ServerContext } from '../context.js'
-import {
-  encodeModelList,
-  encodeModelMetadata,
-  encodeRepositoryIndex,
-  encodeServerMetadata,
-  type RepositoryEntry,
-  type RepositoryState,
-} from '../oip/index.js'
+import { encodeModelList, encodeModelMetadata, encodeServerMetadata } from '../oip/index.js'
 import { awake, destination } from '../predict/request.js'
+import { PROTOCOL_EXTENSIONS } from '../protocol-extensions.js'
 import { JSON_TYPE } from '../reply.js'
 import { packageVersion } from './package-version.js'
 import type { Api } from './route.js'
@@ -48,10 +41,10 @@ export function oipRoutes(api: Api, context: ServerContext): void {
     await awake(context, target)
     const { reference } = destination(context, target)
     const { model } = reference.ref
-    const platform = reference.kind === 'onnx' ? 'onnxruntime_onnx' : `headrace_${reference.kind}`
+    const platform = platformOf(reference.kind)
     const versions = app.pool
       .statuses()
-      .filter(({ ref, state }) => ref.model === model && state === 'ready')
+      .filter(({ ref, state }) => ref.model === model && (state === 'ready' || state === 'resting'))
       .map(({ ref }) => ref.version)
     return encodeModelMetadata({ name, versions, platform, signature: reference.signature })
   }
@@ -71,7 +64,8 @@ export function oipRoutes(api: Api, context: ServerContext): void {
         },
       },
     },
-    (_request, reply) => sendText(reply, encodeServerMetadata({ version: packageVersion, extensions: [] })),
+    (_request, reply) =>
+      sendText(reply, encodeServerMetadata({ version: packageVersion, extensions: PROTOCOL_EXTENSIONS })),
   )
 
   api.get(
@@ -132,35 +126,6 @@ export function oipRoutes(api: Api, context: ServerContext): void {
     },
     (request, reply) => sendModelReady(reply, context, request.params.model, parseVersion(request)),
   )
-
-  api.post(
-    '/v2/repository/index',
-    {
-      schema: {
-        tags: TAGS,
-        summary: 'Every version and its state',
-        body: Type.Object({
-          ready: Type.Optional(Type.Boolean({ description: 'Only those that are ready' })),
-          repository_name: Type.Optional(Type.String({ description: 'Ignored: there is one repository' })),
-        }),
-        response: {
-          200: Type.Array(
-            Type.Object({
-              name: Type.String(),
-              version: Type.Optional(Type.String()),
-              state: Type.Enum(['UNKNOWN', 'READY', 'UNAVAILABLE', 'LOADING', 'UNLOADING']),
-              reason: Type.Optional(Type.String()),
-            }),
-          ),
-        },
-      },
-    },
-    async (request, reply) => {
-      const entries = await repositoryIndex(context)
-      const wanted = request.body.ready === true ? entries.filter(({ state }) => state === 'READY') : entries
-      return sendText(reply, encodeRepositoryIndex(wanted))
-    },
-  )
 }
 
 /** Clients of Triton look at the status, KServe's at `ready` or at `error`: the body has both. */
@@ -195,26 +160,4 @@ async function unreadiness(
 
 export function sendText(reply: FastifyReply, json: string): FastifyReply {
   return reply.type(JSON_TYPE).send(json)
-}
-
-const STATES: Readonly<Record<VersionState, RepositoryState>> = {
-  resting: 'UNAVAILABLE',
-  loading: 'LOADING',
-  ready: 'READY',
-  unready: 'UNAVAILABLE',
-  failed: 'UNAVAILABLE',
-  unloading: 'UNLOADING',
-  unloaded: 'UNAVAILABLE',
-}
-
-async function repositoryIndex({ app }: ServerContext): Promise<RepositoryEntry[]> {
-  const models = await modelViews(app)
-  return models.flatMap(({ name, versions }) =>
-    versions.map(({ version, state, reason }) => ({
-      name,
-      version: String(version),
-      state: STATES[state],
-      reason: reason ?? (state === 'unloaded' ? 'unloaded' : undefined),
-    })),
-  )
 }
