@@ -244,15 +244,21 @@ def versions():
 
 
 @case
-def priority_timeout_sequence_and_own_parameters():
+def priority_timeout_and_own_parameters():
     given = [
         {"priority": 1, "timeout": 5_000_000},
-        {"sequence_id": 42, "sequence_start": True, "sequence_end": True},
-        {"sequence_id": "a-sequence", "sequence_start": True},
         {"parameters": {"a": "b", "n": 1, "f": 1.5, "t": True}},
         {"headers": {"my-header": "x"}},
     ]
     return [same(client.infer("simple", simple_inputs(), **each).as_numpy("OUTPUT0"), FIRST + 1) for each in given]
+
+
+@case
+def sequences():
+    return [
+        refused(lambda: client.infer("simple", simple_inputs(), sequence_id=each, sequence_start=True))["status"]
+        for each in (42, "a-sequence")
+    ]
 
 
 @case
