@@ -3,7 +3,14 @@ import { toHeadraceError, versionKey } from '../core/index.js'
 import { firstThere, type Versions } from '../path/index.js'
 import type { VersionLeaf } from '../route/index.js'
 import type { CachePolicy, RunsIn, ServedVersion, VersionState } from '../serving/index.js'
-import { describeRows, type FeatureSpec, type OutputSpec, type RowSchema, type Signature } from '../tensor/index.js'
+import {
+  type ConvertedFrom,
+  describeRows,
+  type FeatureSpec,
+  type OutputSpec,
+  type RowSchema,
+  type Signature,
+} from '../tensor/index.js'
 import type { App } from './app.js'
 import type { EndpointOrigin } from './endpoints.js'
 
@@ -21,6 +28,8 @@ export interface VersionView {
   readonly labels: readonly string[] | null
   readonly description: string | null
   readonly trained: Readonly<Record<string, unknown>> | null
+  /** The file of another library that it was made from. */
+  readonly convertedFrom: ConvertedFrom | null
 }
 
 export interface ModelView {
@@ -111,6 +120,7 @@ function versionView(
     labels: served?.labels ?? null,
     description: served?.manifest.description || null,
     trained: served?.manifest.trained ?? null,
+    convertedFrom: served?.manifest.convertedFrom ?? null,
   }
 }
 

@@ -26,7 +26,7 @@ export function addModels(program: Command, faces: Faces): void {
       if (answer.models.length === 0)
         return print('No models. Push one with "headrace models push <name> <file.onnx>".')
       const rows = answer.models.flatMap((model) =>
-        model.versions.map(({ version, state, isolation, digest, reason }) => [
+        model.versions.map(({ version, state, isolation, digest, reason, convertedFrom }) => [
           model.name,
           version,
           Object.entries(model.aliases)
@@ -36,10 +36,11 @@ export function addModels(program: Command, faces: Faces): void {
           state,
           isolation ?? '',
           digest?.slice(0, 19) ?? '',
+          convertedFrom?.format ?? '',
           shortText(reason ?? '', 100),
         ]),
       )
-      print(table(['model', 'version', 'aliases', 'state', 'runs', 'digest', ''], rows))
+      print(table(['model', 'version', 'aliases', 'state', 'runs', 'digest', 'made from', ''], rows))
     })
 
   models
@@ -59,7 +60,10 @@ export function addModels(program: Command, faces: Faces): void {
   models
     .command('push')
     .argument('<model>')
-    .argument('<file>', 'the .onnx file, or a script (.ts, .mjs, .js)')
+    .argument(
+      '<file>',
+      'the .onnx file, a model of XGBoost (.json, .ubj) or LightGBM (.txt), or a script (.ts, .mjs, .js)',
+    )
     .option('--manifest <file>', 'its model.json')
     .option('--allow-same', 'make a version even when the newest has the same content')
     .description('add a version to the models folder; it is served once it is warm')
@@ -126,12 +130,16 @@ interface Pushed {
   readonly model: string
   readonly version: number
   readonly digest: string
+  readonly notices?: readonly string[]
 }
 
 function report(pushed: Pushed, { json }: GlobalOptions): void {
   const { model, version, digest } = pushed
   if (json) printJson(pushed)
-  else print(`Pushed ${model}/${version} (${digest}). See it with "headrace models show ${model}".`)
+  else {
+    print(`Pushed ${model}/${version} (${digest}). See it with "headrace models show ${model}".`)
+    for (const notice of pushed.notices ?? []) print(notice)
+  }
 }
 
 /** A script is code that the server runs, so it is put where only who may write the models folder can, never sent over HTTP. */
@@ -155,7 +163,7 @@ function aliasPath(model: string, alias: string): string {
 function describeModel({ name, aliases, versions }: ModelView): string {
   const lines = [name]
   for (const [alias, version] of Object.entries(aliases)) lines.push(`  ${alias} → version ${version}`)
-  for (const { version, state, reason, digest, description, signature, labels, trained } of versions) {
+  for (const { version, state, reason, digest, description, signature, labels, trained, convertedFrom } of versions) {
     lines.push('', `version ${version}: ${state}${reason === null ? '' : `, ${reason}`}`)
     if (description !== null) lines.push(`  ${description}`)
     if (digest !== null) lines.push(`  ${digest}`)
@@ -167,6 +175,10 @@ function describeModel({ name, aliases, versions }: ModelView): string {
         lines.push(`  ${title.padEnd(8)} ${tensor}  ${datatype} [${shape.join(', ')}]`)
     }
     if (labels !== null) lines.push(`  labels   ${labels.join(', ')}`)
+    if (convertedFrom !== null)
+      lines.push(
+        `  made from ${convertedFrom.format} (${convertedFrom.libraryVersion}), ${convertedFrom.objective}, ${convertedFrom.digest}`,
+      )
     if (trained !== null) lines.push(`  trained  ${JSON.stringify(trained)}`)
   }
   return lines.join('\n')

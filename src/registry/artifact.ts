@@ -6,6 +6,7 @@ import type { VersionArtifact } from '../tensor/index.js'
 import { completenessOf } from './completeness.js'
 import { fileDigest } from './digest.js'
 import { RegistryErrors } from './errors.js'
+import { nativeFormat } from './foreign-format.js'
 import { defaultManifest, readManifest } from './manifest.js'
 import { backendOf, describedKind } from './model-file.js'
 import { readPipelineFile } from './pipeline-file.js'
@@ -94,11 +95,12 @@ export async function findFiles(model: string, manifest?: string): Promise<Versi
   return { model, manifest: manifest ?? (await manifestBeside(model)), external: await externalFilesOf(model) }
 }
 
-async function manifestBeside(model: string): Promise<string | undefined> {
+/** `<base>.json` or `model.json` beside a model, unless it is a model itself: XGBoost's files are often called model.json. */
+export async function manifestBeside(model: string): Promise<string | undefined> {
   for (const name of [`${basename(model, extname(model))}.json`, 'model.json']) {
     const file = join(dirname(model), name)
     // `remote.json` is the model itself.
-    if (file !== model && (await exists(file))) return file
+    if (file !== model && (await exists(file)) && (await nativeFormat(file)) === undefined) return file
   }
   return undefined
 }
@@ -121,7 +123,7 @@ async function externalFilesOf(model: string): Promise<readonly string[]> {
   }
 }
 
-async function expectFile(file: string): Promise<void> {
+export async function expectFile(file: string): Promise<void> {
   if (!(await exists(file))) throw RegistryErrors.FILE_NOT_FOUND({ file })
 }
 

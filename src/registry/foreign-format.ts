@@ -2,12 +2,15 @@
 // that their training library saves.
 import { open, readdir, stat } from 'node:fs/promises'
 import { basename, extname } from 'node:path'
+import type { NativeFormat } from '../formats/index.js'
 import { isScript } from './model-file.js'
 
 export interface ForeignFormat {
   /** As in "it is a Python pickle". */
   readonly found: string
   readonly remedy: string
+  /** A push converts it. */
+  readonly native?: NativeFormat
 }
 
 interface Evidence {
@@ -27,9 +30,10 @@ interface Format extends ForeignFormat {
 const SKLEARN = 'Export it where you train: onnx.save(skl2onnx.to_onnx(model, X[:1]), "model.onnx").'
 const TORCH = 'Export it where you train: torch.onnx.export(model, example_input, "model.onnx").'
 const KERAS = 'Export it where you train: model.export("model.onnx", format="onnx"), or use tf2onnx.'
-const XGBOOST = 'Export it where you train: onnxmltools.convert_xgboost(model, initial_types=...) and save the result.'
-const LIGHTGBM =
-  'Export it where you train: onnxmltools.convert_lightgbm(model, initial_types=...) and save the result.'
+const PUSH = 'Push it, which converts it: headrace models push <name> <file>.'
+const OLD_XGBOOST = 'Save it as model.save_model("model.ubj") and push that: headrace models push <name> model.ubj.'
+const SERVE_REMOTELY =
+  'Or serve it as it is with a server made for it, such as Triton, and make a version with a remote.json that points there.'
 const UNPACK = 'Unpack it and give the .onnx file inside.'
 
 // The order matters: what is told from its first bytes comes before what is only told from its name.
@@ -54,7 +58,7 @@ const FORMATS: readonly Format[] = [
   {
     is: ({ text }) => text.startsWith('PK') && text.includes('/data.pkl'),
     found: 'a PyTorch file (TorchScript or saved weights)',
-    remedy: TORCH,
+    remedy: `${TORCH} ${SERVE_REMOTELY}`,
   },
   { is: ({ text }) => text.startsWith('PK'), found: 'a ZIP archive', remedy: UNPACK },
   { is: ({ bytes }) => startsWith(bytes, 0x1f, 0x8b), found: 'a gzip file', remedy: UNPACK },
@@ -79,17 +83,24 @@ const FORMATS: readonly Format[] = [
   {
     is: ({ text }) => text.startsWith('tree\n') || text.startsWith('tree\r\n'),
     found: 'a LightGBM model in its text format',
-    remedy: LIGHTGBM,
+    remedy: PUSH,
+    native: 'lightgbm',
   },
   {
-    is: ({ text }) => text.startsWith('binf') || (text.startsWith('{') && text.includes('learner')),
+    is: ({ text }) => /^\s*\{/.test(text) && text.includes('learner'),
     found: 'an XGBoost model in its own format',
-    remedy: XGBOOST,
+    remedy: PUSH,
+    native: 'xgboost',
+  },
+  {
+    is: ({ text }) => text.startsWith('binf'),
+    found: 'an XGBoost model in its old binary format',
+    remedy: OLD_XGBOOST,
   },
   {
     is: ({ extension }) => extension === '.pt' || extension === '.pth',
     found: 'a PyTorch file',
-    remedy: TORCH,
+    remedy: `${TORCH} ${SERVE_REMOTELY}`,
   },
   { is: ({ extension }) => extension === '.joblib', found: 'a joblib file (a Python pickle)', remedy: SKLEARN },
   { is: ({ bytes }) => isPickle(bytes), found: 'a Python pickle', remedy: SKLEARN },
@@ -142,14 +153,14 @@ async function folderFormat(path: string): Promise<ForeignFormat> {
   if (names.includes('saved_model.pb')) {
     return {
       found: 'a TensorFlow SavedModel',
-      remedy: `Convert it: python -m tf2onnx.convert --saved-model ${basename(path)} --output model.onnx.`,
+      remedy: `Convert it: python -m tf2onnx.convert --saved-model ${basename(path)} --output model.onnx. ${SERVE_REMOTELY}`,
     }
   }
   const onnx = names.find((name) => name.endsWith('.onnx'))
   return { found: 'a folder', remedy: onnx ? `Give the file "${onnx}" inside it.` : 'Give the .onnx file.' }
 }
 
-async function firstBytes(file: string, length: number): Promise<Buffer> {
+export async function firstBytes(file: string, length: number): Promise<Buffer> {
   const handle = await open(file, 'r')
   try {
     const { bytesRead, buffer } = await handle.read(Buffer.alloc(length), 0, length, 0)
@@ -166,4 +177,13 @@ function startsWith(bytes: Buffer, ...prefix: number[]): boolean {
 /** Protocol 2 and later: the PROTO opcode and a protocol number. */
 function isPickle(bytes: Buffer): boolean {
   return bytes[0] === 0x80 && bytes[1]! >= 2 && bytes[1]! <= 5
+}
+
+/** Which library's own file it is, when a push converts it. */
+export async function nativeFormat(file: string): Promise<NativeFormat | undefined> {
+  const isFile = await stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  )
+  return isFile && !isScript(file) ? (await foreignFormat(file))?.native : undefined
 }

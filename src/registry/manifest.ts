@@ -100,6 +100,18 @@ const providers = z
   .array(provider, { error: 'a list of providers is needed, such as ["cuda", "cpu"]' })
   .min(1, { error: 'a list of providers is needed, such as ["cuda", "cpu"]' })
 
+/** Written by a push that converts; nobody needs to write it by hand. */
+const convertedFrom = z.strictObject(
+  {
+    format: z.enum(['xgboost', 'lightgbm'], { error: 'one of "xgboost" and "lightgbm" is needed' }),
+    libraryVersion: z.string({ error: 'text is needed' }),
+    objective: z.string({ error: 'text is needed' }),
+    digest: z.string({ error: 'text is needed' }),
+    rowsCompared: wholeNumber(0, 'rows'),
+  },
+  objectOf('what a push of a converted model writes'),
+)
+
 const warmupRow = z.strictObject(
   { inputs: z.record(z.string(), featureValue, objectOf('an object of features by name')) },
   objectOf('an object such as {"inputs": {"amount": 12.5}}'),
@@ -136,6 +148,7 @@ const manifestKeys = z.strictObject(
     cost: z.number({ error: 'a number is needed' }).min(0, { error: 'a number, at least 0, is needed' }).optional(),
     warmup: z.array(warmupRow, objectOf('a list of rows such as [{"inputs": {"amount": 12.5}}]')).default([]),
     trained: z.record(z.string(), z.unknown(), objectOf('an object of free facts')).optional(),
+    convertedFrom: convertedFrom.optional(),
   },
   objectOf('an object'),
 )
@@ -174,6 +187,7 @@ function knownKeys([first, second, third]: readonly PropertyKey[]): string[] {
 
 function shapeAt(first?: PropertyKey, second?: PropertyKey, third?: PropertyKey): object {
   if (first === 'warmup') return warmupRow.shape
+  if (first === 'convertedFrom') return convertedFrom.shape
   if (first !== 'batching') return manifestKeys.shape
   if (second !== 'padding') return batchingKeys.shape
   return third === 'inputs' ? paddedInput.shape : padding.shape

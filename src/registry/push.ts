@@ -3,18 +3,21 @@
 // and a rename over that empty folder publishes it.
 import { constants } from 'node:fs'
 import { chmod, copyFile, mkdir, mkdtemp, open, readdir, rename, rm, rmdir } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { type Digest, type ModelName, parseModelName, type VersionRef } from '../core/index.js'
+import type { ModelConverter } from '../formats/index.js'
 import { type Content, findFiles, loadArtifact, readContent, type VersionFiles } from './artifact.js'
+import { convertInto } from './convert-into.js'
 import { RegistryErrors } from './errors.js'
 import { parseVersion } from './folder-look.js'
+import { nativeFormat } from './foreign-format.js'
 import { MODEL_FILES, modelFileFor } from './model-file.js'
 
 export interface PushOptions {
   /** The models folder; made if it is not there. */
   readonly folder: string
   readonly model: string
-  /** The ONNX file or script. */
+  /** The ONNX file or script, or with `convert` a file of XGBoost or LightGBM. */
   readonly file: string
   /** Path of its model.json; default: `<base>.json` or `model.json` beside the file, if there is one. */
   readonly manifest?: string
@@ -22,6 +25,8 @@ export interface PushOptions {
   readonly version?: number
   /** Makes a new version even when the newest has the same content. Default false. */
   readonly allowSame?: boolean
+  /** Makes ONNX of XGBoost's and LightGBM's files; without it they are refused. */
+  readonly convert?: ModelConverter
 }
 
 export interface PushedVersion {
@@ -29,30 +34,49 @@ export interface PushedVersion {
   readonly digest: Digest
   /** Where it is now. */
   readonly folder: string
+  /** What the person who pushed should know about the conversion. */
+  readonly notices: readonly string[]
 }
 
 /**
  * Copies a model into the models folder as a new version.
  *
  * Throws REGISTRY_NAME_INVALID, REGISTRY_FILE_NOT_FOUND, REGISTRY_NOT_ONNX, REGISTRY_MANIFEST_INVALID,
- * REGISTRY_SAME_CONTENT, REGISTRY_VERSION_EXISTS.
+ * REGISTRY_SAME_CONTENT, REGISTRY_VERSION_EXISTS, and what `convert` throws.
  *
  * @example await pushVersion({ folder: 'models', model: 'fraud', file: 'out/fraud.onnx' }) // fraud/3
  */
 export async function pushVersion(options: PushOptions): Promise<PushedVersion> {
   const model = parseModelName(options.model)
   if (!model) throw RegistryErrors.NAME_INVALID({ what: 'the name of a model', name: options.model })
-  const files = await findFiles(options.file, options.manifest)
+  const format = options.convert && (await nativeFormat(options.file))
+  if (!options.convert || !format) {
+    return publishFiles(options, model, await findFiles(options.file, options.manifest), [])
+  }
+  const made = await makeFolder(options.folder, '.convert-')
+  try {
+    const { files, notices } = await convertInto(made, options, format, options.convert)
+    return { ...(await publishFiles(options, model, files, [files.original])), notices }
+  } finally {
+    await rm(made, { recursive: true, force: true })
+  }
+}
+
+/** `kept` are files that lie in the version's folder and do not belong to it. */
+async function publishFiles(
+  options: PushOptions,
+  model: ModelName,
+  files: VersionFiles,
+  kept: readonly string[],
+): Promise<PushedVersion> {
   const source = await loadArtifact({ model, version: 0 }, files)
   const modelFolder = join(options.folder, model)
   await mkdir(modelFolder, { recursive: true })
   const content = byName(files, source.content)
   if (!options.allowSame) await refuseSame(modelFolder, model, content, source.artifact.digest)
-  const staging = await mkdtemp(join(modelFolder, '.push-'))
+  const staging = await makeFolder(modelFolder, '.push-')
   try {
-    // mkdtemp makes it private; the server that reads it may run as somebody else.
-    await chmod(staging, 0o755)
-    const copied = await copyInto(staging, files)
+    const copied = await copyInto(staging, files, kept)
     if (byName(copied, await readContent(copied)) !== content) {
       throw RegistryErrors.SOURCE_CHANGED({ file: options.file })
     }
@@ -60,10 +84,18 @@ export async function pushVersion(options: PushOptions): Promise<PushedVersion> 
     const folder = join(modelFolder, String(version))
     await publish(staging, folder)
     await syncFolder(modelFolder)
-    return { ref: { model, version }, digest: source.artifact.digest, folder }
+    return { ref: { model, version }, digest: source.artifact.digest, folder, notices: [] }
   } finally {
     await rm(staging, { recursive: true, force: true })
   }
+}
+
+async function makeFolder(parent: string, prefix: string): Promise<string> {
+  await mkdir(parent, { recursive: true })
+  const folder = await mkdtemp(join(parent, prefix))
+  // mkdtemp makes it private; the server that reads it may run as somebody else.
+  await chmod(folder, 0o755)
+  return folder
 }
 
 /** The digests under the names that the files have in a version's folder, as text to compare. */
@@ -84,7 +116,7 @@ async function refuseSame(modelFolder: string, model: ModelName, content: string
   }
 }
 
-async function copyInto(folder: string, files: VersionFiles): Promise<VersionFiles> {
+async function copyInto(folder: string, files: VersionFiles, kept: readonly string[]): Promise<VersionFiles> {
   const copied = {
     model: join(folder, modelFileFor(files.model)),
     manifest: files.manifest && join(folder, 'model.json'),
@@ -93,6 +125,7 @@ async function copyInto(folder: string, files: VersionFiles): Promise<VersionFil
   await copyDurably(files.model, copied.model)
   for (const [i, file] of files.external.entries()) await copyDurably(file, copied.external[i]!)
   if (files.manifest && copied.manifest) await copyDurably(files.manifest, copied.manifest)
+  for (const file of kept) await copyDurably(file, join(folder, basename(file)))
   await syncFolder(folder)
   return copied
 }

@@ -16,6 +16,8 @@ export {
   readCacheSwitches,
 } from './cache/switches.js'
 export { defaultThreads, type ServingConfig, servingSection } from './config.js'
+export { convertModel } from './convert/convert-model.js'
+export { ConvertErrors } from './convert/errors.js'
 export { ServingErrors } from './errors.js'
 export type { OnnxBackend, WarmUpReport } from './onnx/backend.js'
 export { createOnnxBackends, type OnnxBackends, type OnnxBackendsOptions } from './onnx/create-onnx-backends.js'

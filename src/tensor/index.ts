@@ -32,6 +32,8 @@ export {
 } from './json-write.js'
 export type {
   BatchingOptions,
+  ConvertedFrom,
+  ExecutionProvider,
   FeatureRow,
   Isolation,
   ModelManifest,

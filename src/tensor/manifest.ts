@@ -50,6 +50,18 @@ export interface ExecutionProvider {
   readonly options: Readonly<Record<string, string | number | boolean>>
 }
 
+/** The file of another library that an ONNX model was made from. */
+export interface ConvertedFrom {
+  readonly format: 'xgboost' | 'lightgbm'
+  /** As far as the file says. */
+  readonly libraryVersion: string
+  readonly objective: string
+  /** Of that file. */
+  readonly digest: string
+  /** On which ONNX Runtime and the trees of that file answered the same. */
+  readonly rowsCompared: number
+}
+
 /** A row of named features, as the native call takes it. */
 export type FeatureRow = Readonly<Record<string, string | number | boolean | null>>
 
@@ -83,6 +95,8 @@ export interface ModelManifest {
   readonly warmup: readonly { readonly inputs: FeatureRow }[]
   /** Free facts about training, shown to people: script, rows, metrics. */
   readonly trained: Readonly<Record<string, unknown>> | undefined
+  /** Undefined for a model that was ONNX when it was pushed. */
+  readonly convertedFrom?: ConvertedFrom | undefined
 }
 
 /** A version's files on local disk, complete and with a known digest. */

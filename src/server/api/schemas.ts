@@ -48,6 +48,17 @@ const Signature = Type.Object({
 
 const Labels = Type.Union([Type.Array(Type.String()), Type.Null()], { description: 'Class names' })
 
+const ConvertedFrom = Type.Object(
+  {
+    format: Type.Enum(['xgboost', 'lightgbm']),
+    libraryVersion: Type.String(),
+    objective: Type.String(),
+    digest: Type.String(),
+    rowsCompared: Type.Integer(),
+  },
+  { description: 'The file of another library that it was made from' },
+)
+
 export const VersionView = Type.Object({
   version: VersionNumber,
   state: Type.Enum(['loading', 'ready', 'unready', 'failed', 'unloading', 'unloaded']),
@@ -59,6 +70,7 @@ export const VersionView = Type.Object({
   labels: Labels,
   description: TextOrNull('From model.json'),
   trained: Type.Union([Facts('From model.json'), Type.Null()]),
+  convertedFrom: Type.Union([ConvertedFrom, Type.Null()]),
 })
 
 export const ModelView = Type.Object({

@@ -8,6 +8,7 @@ import Type from 'typebox'
 import { AppErrors, uploadsFolder } from '../../app/index.js'
 import { HeadraceError } from '../../core/index.js'
 import { pushVersion, RegistryErrors } from '../../registry/index.js'
+import { ConvertErrors, convertModel } from '../../serving/index.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
 import { ActorHeaders, actorOf } from './actor.js'
@@ -32,7 +33,7 @@ export function uploadRoutes(api: Api, { app }: ServerContext): void {
         tags: ['Models'],
         summary: 'Push a version',
         description:
-          'The body is model.json, as many bytes as Headrace-Manifest-Length says, and then the ONNX file. The version is loaded by itself soon after.',
+          'The body is model.json, as many bytes as Headrace-Manifest-Length says, and then the ONNX file, or a file of XGBoost (JSON, UBJ) or LightGBM (text), which is converted to ONNX and compared with it. The version is loaded by itself soon after.',
         params: Type.Object({ name: NameParam('Model') }),
         headers: Type.Object({
           ...ActorHeaders.properties,
@@ -54,7 +55,12 @@ export function uploadRoutes(api: Api, { app }: ServerContext): void {
         ),
         consumes: UPLOAD_TYPE,
         response: {
-          200: Type.Object({ model: Type.String(), version: VersionNumber, digest: Type.String() }),
+          200: Type.Object({
+            model: Type.String(),
+            version: VersionNumber,
+            digest: Type.String(),
+            notices: Type.Array(Type.String(), { description: 'What to know about the conversion, if there was one' }),
+          }),
         },
       },
     },
@@ -68,11 +74,12 @@ export function uploadRoutes(api: Api, { app }: ServerContext): void {
       try {
         const manifestBytes = Number(request.headers['headrace-manifest-length'] ?? 0)
         const files = await receive(body, upload, manifestBytes)
-        const { ref, digest } = await pushVersion({
+        const { ref, digest, notices } = await pushVersion({
           folder: models.folder,
           model: request.params.name,
           ...files,
           ...request.query,
+          convert: convertModel,
         })
         const { model, version } = ref
         await app.decide(
@@ -80,7 +87,7 @@ export function uploadRoutes(api: Api, { app }: ServerContext): void {
           { pushedOver: 'http' },
           actorOf(request.headers),
         )
-        return { model, version, digest }
+        return { model, version, digest, notices: [...notices] }
       } catch (error) {
         throw aboutUpload(error, upload)
       } finally {
@@ -146,6 +153,12 @@ function aboutUpload(error: unknown, folder: string): unknown {
       found: String(params['found']),
       remedy: String(params['remedy']),
     })
+  if (code.startsWith('CONVERT_')) {
+    const make = ConvertErrors[code.slice('CONVERT_'.length) as keyof typeof ConvertErrors] as (
+      params: object,
+    ) => HeadraceError
+    return make({ ...params, file: 'the upload' })
+  }
   if (code === 'REGISTRY_MANIFEST_INVALID')
     return RegistryErrors.MANIFEST_INVALID({ source: 'model.json', problems: params['problems'] as readonly string[] })
   if (code === 'REGISTRY_FILE_NOT_FOUND')
