@@ -27,7 +27,7 @@ export { AppErrors, ConfigErrors, type ConfigProblem, ProcessErrors } from './er
 export { type LoadedProject, type LoadOptions, loadProject } from './load-project.js'
 export { openEngines, uploadsFolder } from './open-engines.js'
 export { connectToPrimary, type Primary, type RunningPrimary, startPrimary } from './processes.js'
-export { defineProject, type ProjectConfig, type ProjectInput } from './project.js'
+export { defineProject, grpcPortOf, type ProjectConfig, type ProjectInput } from './project.js'
 export {
   type LoadRequest,
   type ModelConfig,

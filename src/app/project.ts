@@ -20,7 +20,17 @@ export const serverSection = z
       .max(256)
       .default(1)
       .describe('Processes that serve the port; with more than one, another process owns the data folder'),
-    grpcPort: port.default(8081).describe('Port kept for gRPC; nothing listens on it yet'),
+    grpcPort: z
+      .union([port, z.literal(false)])
+      .optional()
+      .describe(
+        'gRPC port; 0 takes any free one, false serves no gRPC. Default: the one after the HTTP port, or any free one beside an HTTP port of 0',
+      ),
+    maxGrpcStreams: z
+      .int()
+      .positive()
+      .default(16_384)
+      .describe('gRPC calls open at once, idle streams among them; beyond it the stream idle for longest is ended'),
     insecure: z.boolean().default(false).describe('Listen beyond loopback although callers are not authenticated'),
     bodyLimitBytes: z
       .int()
@@ -55,7 +65,13 @@ export const serverSection = z
       .describe('Lowest level of the server log'),
   })
   .prefault({})
-  .describe('The HTTP server.')
+  .describe('What the server listens on, and its limits.')
+
+/** The port to serve gRPC on, 0 for any; undefined when it is not to be served. */
+export function grpcPortOf({ port, grpcPort }: z.output<typeof serverSection>): number | undefined {
+  if (grpcPort === undefined) return port === 0 ? 0 : Math.min(port + 1, 65_535)
+  return grpcPort === false ? undefined : grpcPort
+}
 
 export const projectSchema = z.strictObject({
   name: z

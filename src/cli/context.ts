@@ -10,7 +10,12 @@ import { findServer, type ServerFile } from './server-file.js'
 
 /** Handed over by bin/headrace.js, because the command line and the server may not import each other. */
 export interface Faces {
-  startServer(app: App): Promise<{ readonly url: string; loadApi(): Promise<void>; close(): Promise<void> }>
+  startServer(app: App): Promise<{
+    readonly url: string
+    readonly grpcAddress: string | undefined
+    loadApi(): Promise<void>
+    close(): Promise<void>
+  }>
 }
 
 /** Options of the program itself, before the command. */
@@ -55,7 +60,10 @@ export async function withApi<T>(
   const found = await projectOrServer(options)
   if (found.server !== undefined) return work(createApi(found.server.url, false))
   const { project } = found
-  const quiet = { ...project.config, server: { ...project.config.server, host: '127.0.0.1', port: 0 } }
+  const quiet = {
+    ...project.config,
+    server: { ...project.config.server, host: '127.0.0.1', port: 0, grpcPort: false as const },
+  }
   const logger = createLogger({ level: options.verbose ? 'info' : 'error' })
   const app = await createApp({ ...project, config: quiet }, createPlatform({ logger }))
   const server = await faces.startServer(app).catch(async (error: unknown) => {

@@ -5,7 +5,7 @@ import { availableParallelism, totalmem } from 'node:os'
 import path from 'node:path'
 import process from 'node:process'
 import type { Command } from 'commander'
-import type { LoadedProject, ModelView } from '../app/index.js'
+import { grpcPortOf, type LoadedProject, type ModelView } from '../app/index.js'
 import { createPlatform, toHeadraceError, versionKey } from '../core/index.js'
 import { createFolderSource } from '../registry/index.js'
 import { type Faces, type GlobalOptions, projectOf, withApi } from './context.js'
@@ -60,11 +60,15 @@ async function examine(faces: Faces, options: GlobalOptions): Promise<Finding[]>
     ]
   }
   const running = await findServer(project.dataDir)
-  const { host, port, grpcPort, processes } = project.config.server
+  const { host, port, processes } = project.config.server
+  const grpcPort = grpcPortOf(project.config.server)
   findings.push(processesFit(running?.processes ?? processes))
   findings.push(await dataFolder(project.dataDir), await diskSpace(project.dataDir))
   if (running) findings.push({ check: 'server', state: 'ok', found: serverFound(running) })
-  else findings.push(await portFree('port', host, port), await portFree('gRPC port', host, grpcPort))
+  else {
+    findings.push(await portFree('port', host, port))
+    if (grpcPort !== undefined) findings.push(await portFree('gRPC port', host, grpcPort))
+  }
   return [...findings, ...(await models(faces, options)), ...(await refusedFiles(project))]
 }
 

@@ -14,6 +14,8 @@ import { servedSummary } from './summary.js'
 export interface ServeOptions {
   readonly port?: number
   readonly grpcPort?: number
+  /** False for `--no-grpc`. */
+  readonly grpc?: boolean
   readonly host?: string
   readonly dataDir?: string
   readonly threads?: number
@@ -25,6 +27,8 @@ export interface ServeOptions {
 
 export interface RunningServe {
   readonly url: string
+  /** `127.0.0.1:8081`; undefined when gRPC is switched off. */
+  readonly grpcAddress: string | undefined
   readonly dataDir: string
   readonly processes: number
   /**
@@ -41,6 +45,7 @@ export interface RunningServe {
 /** What listens: one process with an app, or a primary with workers. */
 interface Listening {
   readonly url: string
+  readonly grpcAddress: string | undefined
   load(): Promise<void>
   isReady(): boolean
   /** What can wait until the models are loaded. */
@@ -58,10 +63,17 @@ export async function serve(faces: Faces, target: string, options: ServeOptions)
   const logger = createLogger({ level: config.server.logLevel, ...destination })
   const platform = createPlatform({ logger, withProcessMetrics: true })
   const listening = await (processes === 1 ? listenAlone(faces, project, platform) : listenTogether(project, platform))
-  const { url } = listening
+  const { url, grpcAddress } = listening
   const startedAt = new Date(platform.clock.nowMs()).toISOString()
-  await writeServerFile(dataDir, { url, pid: process.pid, startedAt, version: packageVersion, processes })
-  logger.info({ url, dataDir, ...(processes === 1 ? {} : { processes }) }, 'listening')
+  await writeServerFile(dataDir, {
+    url,
+    grpc: grpcAddress,
+    pid: process.pid,
+    startedAt,
+    version: packageVersion,
+    processes,
+  })
+  logger.info({ url, grpc: grpcAddress, dataDir, ...(processes === 1 ? {} : { processes }) }, 'listening')
   let isClosing = false
 
   async function close(): Promise<void> {
@@ -74,6 +86,7 @@ export async function serve(faces: Faces, target: string, options: ServeOptions)
 
   return {
     url,
+    grpcAddress,
     dataDir,
     processes,
     async load() {
@@ -101,10 +114,11 @@ async function listenAlone(faces: Faces, project: LoadedProject, platform: Platf
   })
   return {
     url: server.url,
+    grpcAddress: server.grpcAddress,
     load: app.start,
     isReady: app.isReady,
     afterLoad: () => server.loadApi(),
-    summary: () => servedSummary(app, server.url),
+    summary: () => servedSummary(app, server.url, server.grpcAddress),
     close: () => server.close(),
   }
 }
@@ -115,6 +129,7 @@ async function listenTogether(project: LoadedProject, platform: Platform): Promi
   const primary = await startPrimary({ project, platform, script, args: ['worker'] })
   return {
     url: primary.url,
+    grpcAddress: primary.grpcAddress,
     load: () => primary.loaded(),
     isReady: () => primary.isReady(),
     async afterLoad() {},
@@ -124,7 +139,8 @@ async function listenTogether(project: LoadedProject, platform: Platform): Promi
 }
 
 function overridesOf(options: ServeOptions): NonNullable<LoadOptions['overrides']> {
-  const { port, grpcPort, host, insecure, logLevel, processes, threads, dataDir, chaos } = options
+  const { port, host, insecure, logLevel, processes, threads, dataDir, chaos } = options
+  const grpcPort = options.grpc === false ? false : options.grpcPort
   return {
     server: defined({ port, grpcPort, host, insecure, logLevel, processes }),
     serving: defined({ threads }),
@@ -168,9 +184,14 @@ export function addServe(program: Command, faces: Faces): void {
   program
     .command('serve')
     .argument('[path]', 'a project folder, a models folder or one .onnx file (default: --project)')
-    .description('serve models over HTTP until stopped')
+    .description('serve models over HTTP and gRPC until stopped')
     .option('--port <number>', 'HTTP port, 0 takes any free one (default: 8080)', wholeNumber)
-    .option('--grpc-port <number>', 'port kept for gRPC; nothing listens on it yet (default: 8081)', wholeNumber)
+    .option(
+      '--grpc-port <number>',
+      'gRPC port, 0 takes any free one (default: the one after the HTTP port)',
+      wholeNumber,
+    )
+    .option('--no-grpc', 'serve no gRPC')
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
     .option('--processes <number>', 'processes that serve the port (default: 1)', wholeNumber)
     .option(
@@ -183,7 +204,7 @@ export function addServe(program: Command, faces: Faces): void {
     .option('--log-level <level>', 'debug, info, warn, error or silent (default: info)')
     .addHelpText(
       'after',
-      '\nWith --json it prints one line when the models are loaded: {"url", "pid", "dataDir", "processes"}.\n\nExamples:\n  headrace serve\n  headrace serve ./models --port 9000\n  headrace serve model.onnx\n',
+      '\nWith --json it prints one line when the models are loaded: {"url", "grpc", "pid", "dataDir", "processes"}.\n\nExamples:\n  headrace serve\n  headrace serve ./models --port 9000\n  headrace serve model.onnx\n',
     )
     .action(async (target: string | undefined, _: unknown, command: Command) => {
       const options = command.optsWithGlobals<ServeOptions & GlobalOptions>()
@@ -191,8 +212,8 @@ export function addServe(program: Command, faces: Faces): void {
       endOnSignal(starting, (error) => reportError(error, options))
       const running = await starting
       if (!(await running.load())) return
-      const { url, dataDir, processes } = running
-      if (options.json) print(JSON.stringify({ url, pid: process.pid, dataDir, processes }))
+      const { url, grpcAddress, dataDir, processes } = running
+      if (options.json) print(JSON.stringify({ url, grpc: grpcAddress, pid: process.pid, dataDir, processes }))
       else if (process.stdout.isTTY) print(`\n${await running.summary()}\n`)
     })
 }

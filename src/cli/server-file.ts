@@ -5,6 +5,8 @@ import path from 'node:path'
 
 export interface ServerFile {
   readonly url: string
+  /** `127.0.0.1:8081`; absent when it serves no gRPC. */
+  readonly grpc?: string | undefined
   readonly pid: number
   readonly startedAt: string
   readonly version: string

@@ -3,7 +3,7 @@ import { type App, endpointViews, modelViews } from '../app/index.js'
 import { packageVersion } from './context.js'
 import { shortText, table } from './output.js'
 
-export async function servedSummary(app: App, url: string): Promise<string> {
+export async function servedSummary(app: App, url: string, grpcAddress: string | undefined): Promise<string> {
   const models = (await modelViews(app)).flatMap(({ name, versions }) =>
     versions.map(({ version, state, reason }) => [name, version, state, shortText(reason ?? '', 100)]),
   )
@@ -18,6 +18,7 @@ export async function servedSummary(app: App, url: string): Promise<string> {
     table(['endpoint', 'answers'], endpoints),
     '',
     `Headrace ${packageVersion} serves at ${url}${processes}`,
+    ...(grpcAddress === undefined ? [] : [`  gRPC                ${grpcAddress}`]),
     `  API and try-it-out  ${url}/api/docs`,
     `  metrics             ${url}/metrics`,
     `  data folder         ${app.project.dataDir}`,

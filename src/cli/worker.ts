@@ -26,7 +26,7 @@ export async function work(faces: Faces): Promise<void> {
   process.on('SIGINT', () => {})
   const primary = await connectToPrimary({
     stop: () => void stop(),
-    summary: async () => (app && server ? servedSummary(app, server.url) : ''),
+    summary: async () => (app && server ? servedSummary(app, server.url, server.grpcAddress) : ''),
   })
   process.on('SIGTERM', () => primary.retire())
   try {
@@ -38,7 +38,7 @@ export async function work(faces: Faces): Promise<void> {
     app = await createApp(project, platform, { engines: await primary.openEngines(platform) })
     if (primary.isReplacement) await app.start()
     server = await faces.startServer(app)
-    primary.listening(server.url)
+    primary.listening(server.url, server.grpcAddress)
     if (!primary.isReplacement) await app.start()
     primary.loaded()
     if (!isStopping) await server.loadApi()

@@ -22,6 +22,14 @@ export {
   type RepositoryModelUnloadRequest,
 } from './generated/grpc_service.js'
 export { type HealthCheckResponse, HealthCheckResponse_ServingStatus as ServingStatus } from './generated/health.js'
-export { DataType as ConfigDataType, ModelConfig } from './generated/model_config.js'
+export {
+  DataType as ConfigDataType,
+  ModelConfig,
+  ModelInput,
+  ModelInstanceGroup,
+  ModelInstanceGroup_Kind as InstanceKind,
+  ModelOutput,
+  ModelQueuePolicy_TimeoutAction as QueueTimeoutAction,
+} from './generated/model_config.js'
 export { type OpenClientOptions, openGrpcClient } from './open-client.js'
 export { type Codec, healthService, inferenceService, type Method } from './service.js'

@@ -1,9 +1,9 @@
-// The HTTP server: our handler for what predicts and for probes, Fastify for everything else.
+// The HTTP server, and beside it the one for gRPC: our handler for what predicts and for probes, Fastify for everything else.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, type Socket, Server as TcpServer } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { checkBind, createLoopbackGuard, isLoopback } from '../access/index.js'
-import type { App } from '../app/index.js'
+import { type App, grpcPortOf } from '../app/index.js'
 import { type Clock, toHeadraceError } from '../core/index.js'
 import type { createApi } from './api/index.js'
 import type { ServerContext } from './context.js'
@@ -22,6 +22,8 @@ export interface RunningServer {
   readonly app: App
   /** `http://127.0.0.1:8080` */
   readonly url: string
+  /** `127.0.0.1:8081`; undefined when gRPC is switched off. */
+  readonly grpcAddress: string | undefined
   /**
    * Imports the routes beside prediction, a third of a second's work that no model has to wait for: call it once the models are
    * loaded. The first request for such a route does it otherwise, and waits.
@@ -119,16 +121,29 @@ export async function startServer(app: App): Promise<RunningServer> {
   })
   await listen(server, settings.host, settings.port)
   const { port } = server.address() as AddressInfo
+  const grpcPort = grpcPortOf(settings)
+  const grpc =
+    grpcPort === undefined
+      ? undefined
+      : await startGrpc(context, { port: grpcPort, clients, onDrop: () => refusedConnections.inc() }).catch(giveUp)
   let closed: Promise<void> | undefined
+
+  /** What listens already does not outlive a port that is taken. */
+  function giveUp(error: unknown): never {
+    server.close()
+    throw error
+  }
 
   async function close(): Promise<void> {
     closing.abort()
     wire.isClosing = true
     // Who hears that the connection ends does not send its next request into the void.
     for (const response of responses.values()) if (!response.headersSent) response.setHeader('Connection', 'close')
-    await withinMs(app.platform.clock, settings.drainMs, closeWhenIdle(server, wire))
+    const idle = Promise.all([closeWhenIdle(server, wire), grpc?.drain()])
+    await withinMs(app.platform.clock, settings.drainMs, idle)
     server.closeAllConnections()
     wire.closeAll()
+    grpc?.closeAll()
     await app.close()
     if (loadingApi) await (await loadingApi).close()
     await parsePool.close()
@@ -137,14 +152,21 @@ export async function startServer(app: App): Promise<RunningServer> {
   return {
     app,
     async loadApi() {
-      await loadApi()
+      await Promise.all([loadApi(), grpc?.loadMethods()])
     },
     url: `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`,
+    grpcAddress: grpc?.address,
     close() {
       closed ??= close()
       return closed
     },
   }
+}
+
+/** Imported by those that serve it. */
+async function startGrpc(...options: Parameters<typeof import('./grpc/grpc-server.js').startGrpcServer>) {
+  const { startGrpcServer } = await import('./grpc/grpc-server.js')
+  return startGrpcServer(...options)
 }
 
 /** Proxies may name the whole URL in the request line (RFC 9112, section 3.2.2); from here on everyone sees its path. */
@@ -184,7 +206,7 @@ function closeWhenIdle(server: Server, wire: Wire): Promise<void> {
   })
 }
 
-function withinMs(clock: Clock, limitMs: number, work: Promise<void>): Promise<void> {
+function withinMs(clock: Clock, limitMs: number, work: Promise<unknown>): Promise<void> {
   return new Promise((resolve) => {
     const timer = clock.after(limitMs, resolve)
     void work.then(() => {

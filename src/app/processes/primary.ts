@@ -33,6 +33,7 @@ export interface PrimaryOptions {
 
 export interface RunningPrimary {
   readonly url: string
+  readonly grpcAddress: string | undefined
   /** Resolves when the models of every worker are loaded; rejects with the error of the first that cannot. */
   loaded(): Promise<void>
   isReady(): boolean
@@ -85,6 +86,7 @@ export async function startPrimary(options: PrimaryOptions): Promise<RunningPrim
 
 class PrimaryProcess implements RunningPrimary {
   url = ''
+  grpcAddress: string | undefined = undefined
   readonly #workers: Workers
   readonly #members = new Map<number, Set<Member>>()
   readonly #metrics: GroupMetrics
@@ -204,8 +206,9 @@ class PrimaryProcess implements RunningPrimary {
           faults,
         })
       },
-      listening: (url) => {
+      listening: (url, grpcAddress) => {
         this.url = url
+        this.grpcAddress = grpcAddress
         const member = memberOf()
         member.isListening = true
         this.#tellReadiness()

@@ -39,7 +39,7 @@ export interface PrimaryMethods {
   hello(): Welcome
   /** From now on the worker is told of changes; `joined` comes before the first. */
   join(): void
-  listening(url: string): void
+  listening(url: string, grpcAddress: string | undefined): void
   /** Every version found was either warmed up or refused. */
   loaded(): void
   failed(error: SerializedError): void

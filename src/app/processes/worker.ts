@@ -9,7 +9,7 @@ import { openWorkerEngines } from './worker-engines.js'
 export interface Primary extends Welcome {
   openEngines(platform: Platform): Promise<Engines>
   /** It accepts connections. */
-  listening(url: string): void
+  listening(url: string, grpcAddress: string | undefined): void
   /** Its models are loaded. */
   loaded(): void
   /** It cannot serve: the server ends, or, for a replacement, another one is tried. */
@@ -39,7 +39,7 @@ export async function connectToPrimary(duties: WorkerDuties): Promise<Primary> {
   return {
     ...welcome,
     openEngines: (platform) => openWorkerEngines(primary, local, welcome, platform),
-    listening: (url) => primary.tell('listening', url),
+    listening: (url, grpcAddress) => primary.tell('listening', url, grpcAddress),
     loaded: () => primary.tell('loaded'),
     failed: (error) => primary.tell('failed', toHeadraceError(error).toJSON()),
     retire: () => primary.tell('retire'),

@@ -1,0 +1,242 @@
+// ModelInfer: a message to tensors, one call to the path, the reply. The same path as over HTTP: routes, cache, log and metrics
+// know nothing of gRPC.
+import { type HeadraceError, toHeadraceError } from '../../core/index.js'
+import { Prediction } from '../../path/index.js'
+import {
+  BINARY_INLINE_BYTES,
+  datatypeNamed,
+  readBinaryTensor,
+  readBinaryTensorInTurns,
+  readTypedContents,
+  type Tensor,
+  TensorErrors,
+  type TensorMap,
+  tensorMap,
+} from '../../tensor/index.js'
+import type { ServerContext } from '../context.js'
+import { classify, identityOf, OipErrors, orderOutputs, type Parameters } from '../oip/index.js'
+import { priorityOf } from '../predict/oip.js'
+import { awake, destination, predictionRequest } from '../predict/request.js'
+import type { PredictTarget } from '../target.js'
+import type { Call, GrpcMethod } from './call.js'
+import { CONTENTS_INLINE_BYTES, decodeContents, decodeContentsInTurns } from './contents.js'
+import { GrpcErrors } from './errors.js'
+import { encodeRawReply, encodeTypedReply, hasTypedForm } from './infer-reply.js'
+import { decodeInferRequest, type WireInferRequest, type WireInput, type WireOutput } from './infer-request.js'
+import { timeoutMs } from './timeout.js'
+import { versionNumber } from './version.js'
+
+/** What the reply needs of the request. */
+interface GrpcWire {
+  readonly modelName: string
+  readonly requestId: string
+  /** The request had its data in `contents`: the reply has so too, where it can. */
+  readonly isTyped: boolean
+  /** How many of the largest elements are wanted in place of an output; undefined when no output is wanted so. */
+  readonly classes: ReadonlyMap<string, number> | undefined
+  /** The field of a stream's reply that this one goes into. */
+  readonly wrapTag: number | undefined
+}
+
+/** A message of which there is a prediction, or why there is none. */
+export interface Inferred {
+  readonly requestId: string
+  readonly outcome: Prediction | HeadraceError
+}
+
+export function inferMethod(context: ServerContext): Omit<GrpcMethod, 'path'> {
+  return {
+    takesMany: false,
+    message: (call, message) => void inferUnary(context, call, message),
+  }
+}
+
+async function inferUnary(context: ServerContext, call: Call, message: Buffer): Promise<void> {
+  const { outcome } = await infer(context, call, call.arrivedMs, message, undefined)
+  if (!(outcome instanceof Prediction)) call.refuse(outcome)
+  else if (outcome.error) call.fail(outcome.error, outcome.id, outcome.flags)
+  else call.reply(outcome.reply as Buffer, outcome.id, outcome.flags)
+}
+
+/** Never rejects. `arrivedMs`: when the message came; `wrapTag`: see GrpcWire. */
+export async function infer(
+  context: ServerContext,
+  call: Call,
+  arrivedMs: number,
+  message: Buffer,
+  wrapTag: number | undefined,
+): Promise<Inferred> {
+  let requestId = ''
+  try {
+    const request = decodeInferRequest(message)
+    requestId = request.id
+    const target: PredictTarget = {
+      protocol: 'oip',
+      name: request.modelName,
+      version: versionNumber(request.modelVersion),
+    }
+    const waking = awake(context, target)
+    if (waking !== undefined) await waking
+    const to = destination(context, target)
+    const isTyped = checkForm(request)
+    const reading =
+      message.length <= BINARY_INLINE_BYTES && (!isTyped || message.length <= CONTENTS_INLINE_BYTES)
+        ? readInputs(request)
+        : readInputsInTurns(request)
+    const tensors = reading instanceof Promise ? await reading : reading
+    const { parameters } = request
+    const wire: GrpcWire = {
+      modelName: request.modelName,
+      requestId,
+      isTyped,
+      classes: wantedClasses(request.outputs),
+      wrapTag,
+    }
+    const prediction = new Prediction(
+      predictionRequest(context, call, arrivedMs, to, {
+        protocol: 'oip-grpc',
+        tensors,
+        rawInputs: undefined,
+        outputs: wantedNames(request.outputs),
+        unit: identityOf(parameters).unit,
+        timeoutMs: shortest(parameters['timeout'], call, arrivedMs),
+        priority: priorityOf(parameters['priority']),
+        metadata: parameters,
+        shaper: shapeInfer,
+        wire,
+      }),
+    )
+    call.enter(prediction)
+    await context.app.path.predict(prediction)
+    call.leave(prediction)
+    return { requestId, outcome: prediction }
+  } catch (error) {
+    return { requestId, outcome: toHeadraceError(error) }
+  }
+}
+
+/** True for data in `contents`. Throws GRPC_CONTENTS_INVALID when it does not come in one form for all inputs. */
+function checkForm({ inputs, raw }: WireInferRequest): boolean {
+  let isTyped = false
+  for (let i = 0; i < inputs.length; i++) {
+    const { name, contents, parameters } = inputs[i]!
+    if (parameters['shared_memory_region'] !== undefined) throw OipErrors.SHARED_MEMORY_UNSUPPORTED({ tensor: name })
+    if (contents === undefined || contents.length === 0) continue
+    isTyped = true
+    if (raw.length > 0)
+      throw GrpcErrors.CONTENTS_INVALID({ problem: `input "${name}" has contents beside raw_input_contents` })
+  }
+  if (raw.length > 0 && raw.length !== inputs.length)
+    throw GrpcErrors.CONTENTS_INVALID({
+      problem: `there are ${inputs.length} inputs but ${raw.length} entries in raw_input_contents`,
+    })
+  return isTyped
+}
+
+function readInputs({ inputs, raw }: WireInferRequest): TensorMap {
+  const tensors = new Array<Tensor>(inputs.length)
+  for (let i = 0; i < inputs.length; i++) {
+    const input = inputs[i]!
+    const { name, shape } = input
+    const datatype = datatypeOf(input)
+    const data =
+      raw.length > 0
+        ? readBinaryTensor(raw[i]!, name, datatype, shape)
+        : readTypedContents(decodeContents(input.contents ?? EMPTY), name, datatype, shape)
+    tensors[i] = { name, datatype, shape, data }
+  }
+  return tensorMap(tensors)
+}
+
+/** The same for large ones; other work gets its turn. */
+async function readInputsInTurns({ inputs, raw }: WireInferRequest): Promise<TensorMap> {
+  const tensors: Tensor[] = []
+  for (const [i, input] of inputs.entries()) {
+    const { name, shape } = input
+    const datatype = datatypeOf(input)
+    const data =
+      raw.length > 0
+        ? await readBinaryTensorInTurns(raw[i]!, name, datatype, shape)
+        : readTypedContents(await decodeContentsInTurns(input.contents ?? EMPTY), name, datatype, shape)
+    tensors.push({ name, datatype, shape, data })
+  }
+  return tensorMap(tensors)
+}
+
+const EMPTY = Buffer.alloc(0)
+
+function datatypeOf({ name, datatype }: WireInput) {
+  const known = datatypeNamed(datatype)
+  if (known === undefined) throw TensorErrors.DATATYPE_UNKNOWN({ input: name, datatype: datatype.slice(0, 40) })
+  return known
+}
+
+/** The outputs asked for, in order; undefined asks for all. Throws OIP_OUTPUT_DUPLICATE. */
+function wantedNames(outputs: readonly WireOutput[]): string[] | undefined {
+  if (outputs.length === 0) return undefined
+  const names = outputs.map(({ name }) => name)
+  if (new Set(names).size < names.length)
+    throw OipErrors.OUTPUT_DUPLICATE({ output: names.find((name, i) => names.indexOf(name) < i)! })
+  return names
+}
+
+function wantedClasses(outputs: readonly WireOutput[]): ReadonlyMap<string, number> | undefined {
+  let wanted: Map<string, number> | undefined
+  for (let i = 0; i < outputs.length; i++) {
+    const { name, parameters } = outputs[i]!
+    if (parameters['shared_memory_region'] !== undefined) throw OipErrors.SHARED_MEMORY_UNSUPPORTED({ tensor: name })
+    const classes = classCount(name, parameters)
+    if (classes > 0) {
+      wanted ??= new Map()
+      wanted.set(name, classes)
+    }
+  }
+  return wanted
+}
+
+function classCount(name: string, parameters: Parameters): number {
+  const arrived = parameters['classification']
+  if (arrived === undefined) return 0
+  if (Number.isSafeInteger(arrived) && (arrived as number) >= 0) return arrived as number
+  throw OipErrors.PARAMETER_INVALID({
+    parameter: 'classification',
+    of: `output "${name}"`,
+    expected: 'a number of classes',
+    arrived: JSON.stringify(arrived).slice(0, 40),
+  })
+}
+
+/** The time that the caller gives: Triton's parameter is in microseconds, 0 is none; the call's own deadline counts from its start. */
+function shortest(parameter: string | number | boolean | undefined, call: Call, arrivedMs: number): number | undefined {
+  const ofCall = timeoutMs(call.header('grpc-timeout'))
+  const left = ofCall === undefined ? undefined : Math.max(0, ofCall - (arrivedMs - call.arrivedMs))
+  const ofRequest = typeof parameter === 'number' && parameter > 0 ? parameter / 1000 : undefined
+  if (left === undefined || ofRequest === undefined) return left ?? ofRequest
+  return Math.min(left, ofRequest)
+}
+
+function shapeInfer(prediction: Prediction): void | Promise<void> {
+  const { modelName, requestId, isTyped, classes, wrapTag } = prediction.wire as GrpcWire
+  const served = prediction.served!
+  let outputs = orderOutputs(prediction.answer!, prediction.outputs, served.signature)
+  if (classes !== undefined) {
+    const isBatched = served.signature.batchAxis === 0
+    outputs = outputs.map((output) => {
+      const k = classes.get(output.name)
+      return k === undefined ? output : classify(output, k, served.labels, isBatched)
+    })
+  }
+  const reply = {
+    modelName,
+    modelVersion: String(served.ref.version),
+    id: requestId,
+    flags: prediction.flags,
+    isFinal: wrapTag !== undefined,
+    outputs,
+  }
+  if (isTyped && outputs.every(hasTypedForm))
+    return encodeTypedReply(reply, wrapTag).then((frame) => {
+      prediction.reply = frame
+    })
+  prediction.reply = encodeRawReply(reply, wrapTag)
+}

@@ -1,0 +1,46 @@
+// Methods of one message and one reply that are not on the hot path: the generated codecs, and a function between them.
+import type { Method } from '../../oip/index.js'
+import type { Call, GrpcMethod } from './call.js'
+import { GrpcErrors } from './errors.js'
+import { PREFIX_BYTES } from './frames.js'
+import { newFrame } from './infer-reply.js'
+
+export function unary<Request, Response>(
+  method: Method<Request, Response>,
+  answer: (request: Request, call: Call) => Response | Promise<Response>,
+): GrpcMethod {
+  return {
+    path: method.path,
+    takesMany: false,
+    message: (call, message) => void answerUnary(method, answer, call, message),
+  }
+}
+
+async function answerUnary<Request, Response>(
+  method: Method<Request, Response>,
+  answer: (request: Request, call: Call) => Response | Promise<Response>,
+  call: Call,
+  message: Buffer,
+): Promise<void> {
+  try {
+    call.reply(frameOf(method, await answer(decoded(method, message), call)))
+  } catch (error) {
+    call.refuse(error)
+  }
+}
+
+/** Throws GRPC_MESSAGE_INVALID. */
+export function decoded<Request, Response>(method: Method<Request, Response>, message: Buffer): Request {
+  try {
+    return method.requestDeserialize(message)
+  } catch (error) {
+    throw GrpcErrors.MESSAGE_INVALID({ problem: 'it is no message of that type' }, error)
+  }
+}
+
+export function frameOf<Request, Response>(method: Method<Request, Response>, response: Response): Buffer {
+  const message = method.responseSerialize(response)
+  const frame = newFrame(message.length)
+  message.copy(frame, PREFIX_BYTES)
+  return frame
+}
