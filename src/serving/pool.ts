@@ -21,6 +21,8 @@ import type { Pool, PoolOptions, ServedVersion, StagedVersion, VersionState, Ver
 
 /** At once: on a machine with few cores more would only wait for each other. */
 const MAX_LOADS = 4
+/** What is loaded in another's place leaves the others time to work. */
+const MAX_SWAPS = 2
 /** A version stays at least so long, and so many times as long as its load took: the most that loading may cost. */
 const SHORTEST_STAY_MS = 1_000
 const STAY_PER_LOAD = 5
@@ -53,6 +55,7 @@ export function createPool(options: PoolOptions): Pool {
   /** Versions that are loaded and may be called. */
   const residents = new Set<Entry>()
   const waking = new Set<Entry>()
+  const leavings = new Set<Promise<void>>()
   const watchers = new Set<(status: VersionStatus) => void>()
   let isClosed = false
   let isIdleWatched = false
@@ -63,8 +66,10 @@ export function createPool(options: PoolOptions): Pool {
     clock,
     budget,
     maxLoads: MAX_LOADS,
+    maxSwaps: MAX_SWAPS,
     residents: () => residents,
     evict: (entry) => evict(entry, 'pressure'),
+    leaving: () => leavings,
     charge: (entry) => charge(entry, entry.bytes),
     load: open,
     full: (entry) => ServingErrors.POOL_FULL({ ...entry.ref, ...sizes(entry), retryAfterMs: 1000 }),
@@ -74,7 +79,7 @@ export function createPool(options: PoolOptions): Pool {
   const measuring = measureOneByOne(options.measure, platform, (bytes) => budget.excessBytes() + bytes <= 0)
   const stopWatching = watchRealMemory(options.residentBytes, budget, platform, () => {
     const [coldest] = coldestFirst(residents, clock.monotonicMs()).filter(({ resident }) => !resident.isBusy)
-    if (coldest !== undefined) void evict(coldest.resident, 'memory')
+    if (coldest !== undefined) evict(coldest.resident, 'memory')
     return coldest !== undefined
   })
 
@@ -286,35 +291,30 @@ export function createPool(options: PoolOptions): Pool {
     }
   }
 
-  /** Lets a version rest; whoever calls it from here on wakes it. Resolves when its memory is free. */
-  function evict(entry: Entry, reason: EvictionReason): Promise<void> {
+  /** Lets a version rest; whoever calls it from here on wakes it. Its bytes count as free at once. */
+  function evict(entry: Entry, reason: EvictionReason): void {
     poolMetrics.evictions[reason].inc()
-    const freed = letGo(entry)
-    change(entry, 'resting', undefined, `it was unloaded (${reason}), and is loaded when somebody asks for it`)
-    return freed
-  }
-
-  /** Its bytes count as free at once. */
-  function letGo(entry: Entry): Promise<void> {
-    const { backend, ref } = entry
+    const { backend, ref, group, chargedBytes } = entry
     const running = entry.leaf.down()
     residents.delete(entry)
     entry.backend = undefined
     entry.running = undefined
     charge(entry, 0)
+    group.leavingBytes += chargedBytes
     const leaving = (async () => {
       await running?.close()
       if (backend) await closeBackend(backend, ref, opening)
-    })()
-    entry.leaving = leaving
-    void leaving.then(() => {
+      group.leavingBytes -= chargedBytes
+      leavings.delete(leaving)
       if (entry.leaving === leaving) entry.leaving = undefined
-    })
-    return leaving
+    })()
+    leavings.add(leaving)
+    entry.leaving = leaving
+    change(entry, 'resting', undefined, `it was unloaded (${reason}), and is loaded when somebody asks for it`)
   }
 
   function dropSurplus(): void {
-    for (const entry of chooseSurplus(residents, budget, clock.monotonicMs())) void evict(entry, 'surplus')
+    for (const entry of chooseSurplus(residents, budget, clock.monotonicMs())) evict(entry, 'surplus')
     if (isSurplusDue || isClosed || budget.excessBytes() <= 0) return
     isSurplusDue = true
     clock.after(SURPLUS_PAUSE_MS, () => {
@@ -331,7 +331,7 @@ export function createPool(options: PoolOptions): Pool {
       const nowMs = clock.monotonicMs()
       for (const entry of [...residents]) {
         const mayRest = entry.isLazy && !entry.isPinned && !entry.isBusy && nowMs >= entry.staysUntilMs
-        if (mayRest && nowMs - entry.use.lastMs >= idleMs) void evict(entry, 'idle')
+        if (mayRest && nowMs - entry.use.lastMs >= idleMs) evict(entry, 'idle')
       }
       loads.look()
       if (residents.size > 0) watchIdle()

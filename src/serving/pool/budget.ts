@@ -14,12 +14,14 @@ export interface Reservation {
 export interface Group {
   readonly reservedBytes: number
   usedBytes: number
+  /** Not used any more, and not free yet: backends that are being closed. */
+  leavingBytes: number
 }
 
 export class Budget {
   readonly bytes: number
   readonly #sharedBytes: number
-  readonly #others: Group = { reservedBytes: 0, usedBytes: 0 }
+  readonly #others: Group = { reservedBytes: 0, usedBytes: 0, leavingBytes: 0 }
   readonly #reservations: { readonly matches: (model: string) => boolean; readonly group: Group }[]
   readonly #groups: readonly Group[]
 
@@ -28,7 +30,7 @@ export class Budget {
     this.#sharedBytes = reservations.reduce((left, reservation) => left - reservation.bytes, bytes)
     this.#reservations = reservations.map(({ models, bytes: reservedBytes }) => ({
       matches: matching(models),
-      group: { reservedBytes, usedBytes: 0 },
+      group: { reservedBytes, usedBytes: 0, leavingBytes: 0 },
     }))
     this.#groups = [this.#others, ...this.#reservations.map(({ group }) => group)]
   }
@@ -52,6 +54,11 @@ export class Budget {
     for (const group of this.#groups)
       excess += Math.max(0, group.usedBytes + (change.get(group) ?? 0) - group.reservedBytes)
     return excess
+  }
+
+  /** All that is used fits beside what is still leaving. */
+  get isFree(): boolean {
+    return this.excessBytes(new Map(this.#groups.map((group) => [group, group.leavingBytes]))) <= 0
   }
 }
 

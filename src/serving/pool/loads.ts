@@ -21,11 +21,15 @@ export interface Loadable extends Wanted {
 export interface LoadsOptions<L extends Loadable, R extends Resident> {
   readonly clock: Clock
   readonly budget: Budget
-  /** At once; default 4. */
+  /** At once. */
   readonly maxLoads: number
+  /** Of those, for which others were unloaded. */
+  readonly maxSwaps: number
   residents(): Iterable<R>
-  /** Unloads one to make room; its bytes count as free from here on, and are when it resolves. */
-  evict(resident: R): Promise<void>
+  /** Unloads one to make room; its bytes count as free from here on. */
+  evict(resident: R): void
+  /** Resolve when what was unloaded, for whatever reason, really is. */
+  leaving(): Iterable<Promise<void>>
   /** There is room, and the bytes are taken: loads it. Rejects with why not. */
   load(loadable: L, reason: LoadReason): Promise<void>
   /** Takes its bytes. */
@@ -60,6 +64,7 @@ export class Loads<L extends Loadable, R extends Resident> {
   readonly #options: LoadsOptions<L, R>
   readonly #jobs = new Set<Job<L>>()
   #underWay = 0
+  #swaps = 0
   #tookHotAtMs = Number.NEGATIVE_INFINITY
   #timer: Timer | undefined
 
@@ -118,26 +123,30 @@ export class Loads<L extends Loadable, R extends Resident> {
     const { loadable } = job
     const mayTakeHot = nowMs - this.#tookHotAtMs >= HOT_PAUSE_MS
     const choice = chooseVictims(loadable, residents(), budget, nowMs, mayTakeHot)
-    if (choice === undefined) return false
+    if (choice === undefined || (choice.victims.length > 0 && this.#swaps >= this.#options.maxSwaps)) return false
     if (choice.takesHot) this.#tookHotAtMs = nowMs
     this.#jobs.delete(job)
     this.#underWay++
-    const evictions = choice.victims.map(evict)
+    const isSwap = choice.victims.length > 0
+    if (isSwap) this.#swaps++
+    for (const victim of choice.victims) evict(victim)
     charge(loadable)
     this.#options.waited(nowMs - job.sinceMs)
-    void this.#carryOut(job, evictions)
+    void this.#carryOut(job, isSwap)
     return true
   }
 
-  async #carryOut(job: Job<L>, evictions: readonly Promise<void>[]): Promise<void> {
+  async #carryOut(job: Job<L>, isSwap: boolean): Promise<void> {
+    const { budget, leaving } = this.#options
     try {
-      if (evictions.length > 0) await Promise.all(evictions)
+      if (!budget.isFree) await Promise.all(leaving())
       await this.#options.load(job.loadable, job.reason)
       job.resolve()
     } catch (error) {
       job.reject(error)
     }
     this.#underWay--
+    if (isSwap) this.#swaps--
     this.look()
   }
 

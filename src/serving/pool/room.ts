@@ -1,5 +1,6 @@
 // Whom to unload so that another version fits: those that are called least, as few as do. Never one that is in use, and not one that
-// came a moment ago or is called all the time: then whoever wants in waits, and what is loaded goes on in peace.
+// came a moment ago (unless what wants its place is called far more often) or is called all the time: whoever wants in then waits, and
+// what is loaded goes on in peace.
 import type { Budget, Group } from './budget.js'
 import type { Use } from './use.js'
 
@@ -31,6 +32,8 @@ export interface Choice<R extends Resident> {
 const HOT_PER_SECOND = 0.2
 /** And so many times as often as what would come in its place. */
 const HOTTER = 2
+/** What is called so many times as often as one that came a moment ago need not wait until that one has stayed its time. */
+const FAR_HOTTER = 10
 
 /** Undefined: there is no room now. */
 export function chooseVictims<R extends Resident>(
@@ -42,11 +45,13 @@ export function chooseVictims<R extends Resident>(
 ): Choice<R> | undefined {
   const change = new Map<Group, number>([[wanted.group, wanted.bytes]])
   if (budget.excessBytes(change) <= 0) return { victims: [], takesHot: false }
-  const hotRate = Math.max(HOT_PER_SECOND, HOTTER * wanted.use.ratePerSecond(nowMs))
+  const wantedRate = wanted.use.ratePerSecond(nowMs)
+  const hotRate = Math.max(HOT_PER_SECOND, HOTTER * wantedRate)
   const victims: R[] = []
   let takesHot = false
   for (const { resident, rate } of coldestFirst(residents, nowMs)) {
-    if (resident.isBusy || nowMs < resident.staysUntilMs || !helps(resident, change)) continue
+    const stays = nowMs < resident.staysUntilMs && rate * FAR_HOTTER > wantedRate
+    if (stays || resident.isBusy || !helps(resident, change)) continue
     if (rate >= hotRate) {
       if (!mayTakeHot) return undefined
       takesHot = true
