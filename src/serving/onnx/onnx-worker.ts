@@ -6,6 +6,7 @@ import { dirname, isAbsolute, join, normalize } from 'node:path'
 import { performance } from 'node:perf_hooks'
 import { parentPort } from 'node:worker_threads'
 import type { Signature } from '../../tensor/index.js'
+import { collectAfterLoad } from './collect-garbage.js'
 import { fail, OnnxFailure, reasonOf } from './failure.js'
 import type { Answer, Envelope, LoadedModel, LoadRequest, Reply, Request } from './messages.js'
 import { INLINE_CREATE_MS } from './placement.js'
@@ -46,6 +47,7 @@ async function handle(request: Request): Promise<Answer> {
     case 'settle':
       return settle(request.session, request.stays)
     case 'open':
+      collectAfterLoad(request.options.bytes.length)
       return { session: add(await OnnxSession.create(request.options)) }
     case 'release':
       await release(request.session)
@@ -158,6 +160,7 @@ async function timed(options: SessionOptions): Promise<{ created: OnnxSession; c
 async function settle(number: number, stays: boolean): Promise<Answer> {
   const bytes = bytesOf.get(number)
   bytesOf.delete(number)
+  collectAfterLoad(bytes?.length ?? 0)
   if (stays) return {}
   await release(number)
   return bytes ? { bytes } : {}

@@ -32,6 +32,8 @@ const GROUP = 'memory gauge'
 /** Low enough to yield to whoever serves. */
 const NICENESS = 10
 const MAX_BYTES = 2 ** 30
+const SETTLE_MS = 30
+const STEADY_BYTES = 500_000
 const IDLE_MS = 30_000
 const LOAD_TIMEOUT_MS = 300_000
 
@@ -58,6 +60,17 @@ export function createMemoryGauge(options: MemoryGaugeOptions): MemoryGauge {
     return process
   }
 
+  /** What is resident once that no longer falls: threads collect their garbage in their own time. */
+  async function settledBytes(measuring: ModelProcess): Promise<number> {
+    let least = Number.POSITIVE_INFINITY
+    for (;;) {
+      const { rssBytes } = await measuring.ask<MemoryReport>(Kind.MEMORY, {})
+      if (rssBytes > least - STEADY_BYTES) return Math.min(least, rssBytes)
+      least = rssBytes
+      await new Promise<void>((resolve) => clock.after(SETTLE_MS, resolve))
+    }
+  }
+
   async function end(): Promise<void> {
     expiry.cancel()
     const ended = process
@@ -71,10 +84,9 @@ export function createMemoryGauge(options: MemoryGaugeOptions): MemoryGauge {
     const timer = clock.after(loadTimeoutMs, () => measuring.kill(`a load took longer than ${loadTimeoutMs} ms`))
     try {
       await measuring.up
-      const memory = async () => (await measuring.ask<MemoryReport>(Kind.MEMORY, {})).rssBytes
-      const before = await memory()
+      const before = await settledBytes(measuring)
       await measuring.ask<LoadedVersion>(Kind.LOAD, { handle: ++lastHandle, artifact })
-      const after = await memory()
+      const after = await settledBytes(measuring)
       if (after > maxBytes) await end()
       return Math.max(artifact.sizeBytes, after - before)
     } catch (error) {
