@@ -31,8 +31,11 @@ const IDLE_STREAMS = 10_000
 const STREAMS_PER_SOCKET = 100
 const MAX_FAILURES = 20
 
-/** What a request can be answered over HTTP. 429 and 503 say to come again, which a server that is attacked may. */
-const HTTP_STATUSES = new Set([200, 400, 404, 405, 408, 411, 413, 415, 417, 429, 431, 501, 503])
+/**
+ * What a request can be answered over HTTP: 403 to a Host that was changed, 501 to what is not offered, 504 to a timeout of
+ * microseconds. 429 and 503 say to come again, which a server that is attacked may.
+ */
+const HTTP_STATUSES = new Set([200, 400, 403, 404, 405, 408, 411, 413, 415, 417, 429, 431, 501, 503, 504])
 /** gRPC: OK, CANCELLED, INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, RESOURCE_EXHAUSTED, UNIMPLEMENTED, UNAVAILABLE. */
 const GRPC_STATUSES = new Set([0, 1, 3, 4, 5, 8, 12, 14])
 /** What is no gRPC at all is answered by HTTP's status alone. */
