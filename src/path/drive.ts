@@ -189,16 +189,10 @@ export class Drive implements AfterReply {
   }
 
   #callVersion(call: DrivenCall, leaf: VersionLeaf): void {
-    const { step } = call
     let calling: Promise<LeafResult>
     try {
-      const served = this.#services.versions.resolve(leaf)
-      call.served = served
-      call.tensors = step.inputsFrom
-        ? metaInputs(leaf, served, step.inputsFrom)
-        : inputsFor(served, this.#reference, this.#prediction.tensors)
-      if (call.tensors !== this.#prediction.tensors) call.feedsLastKnown = false
-      calling = served.leaf.call(call, this.#deadlineOf(step))
+      const waking = this.#services.versions.wake(leaf, call.step.deadlineMs - this.#nowMs())
+      calling = waking === undefined ? this.#callServed(call, leaf) : waking.then(() => this.#callServed(call, leaf))
     } catch (error) {
       this.#endAtOnce(call, toHeadraceError(error))
       return
@@ -208,6 +202,17 @@ export class Drive implements AfterReply {
       (result) => this.#ended(call, result, undefined),
       (error: unknown) => this.#ended(call, undefined, toHeadraceError(error)),
     )
+  }
+
+  #callServed(call: DrivenCall, leaf: VersionLeaf): Promise<LeafResult> {
+    const { step } = call
+    const served = this.#services.versions.resolve(leaf)
+    call.served = served
+    call.tensors = step.inputsFrom
+      ? metaInputs(leaf, served, step.inputsFrom)
+      : inputsFor(served, this.#reference, this.#prediction.tensors)
+    if (call.tensors !== this.#prediction.tensors) call.feedsLastKnown = false
+    return served.leaf.call(call, this.#deadlineOf(step))
   }
 
   #giveLastKnown(call: DrivenCall, { maxAgeMs }: LastKnown): void {
@@ -259,6 +264,7 @@ export class Drive implements AfterReply {
         call.computeMs = result.computeMs
         call.batchRows = result.batchRows
         call.cached = result.cached
+        call.loadMs = result.loadMs ?? 0
       }
       this.#report(call, error, latencyMs)
       this.#record(call, error, latencyMs)
@@ -288,7 +294,8 @@ export class Drive implements AfterReply {
     if (call.step.isGuarded && call.served !== undefined && !call.isReported) {
       call.isReported = true
       const health = this.#services.health.of(call.served)
-      if (this.#nowMs() >= call.step.deadlineMs) health.timedOut(latencyMs)
+      const isLoading = call.served.leaf.isLoading === true
+      if (this.#nowMs() >= call.step.deadlineMs && !isLoading) health.timedOut(latencyMs)
       else health.cancelled(latencyMs)
     }
     this.#services.onDropped()
@@ -302,7 +309,7 @@ export class Drive implements AfterReply {
     call.isReported = true
     const health = this.#services.health.of(served)
     if (!error) {
-      if (call.cached === undefined) health.succeeded(latencyMs, step.isGuarded)
+      if (call.cached === undefined) health.succeeded(latencyMs - call.loadMs, step.isGuarded)
       else if (step.isGuarded) health.cancelled(latencyMs)
     } else if (step.isGuarded) health.failed(error, latencyMs)
   }

@@ -22,6 +22,8 @@ export class DrivenCall implements LeafInput {
   queueMs = 0
   computeMs = 0
   batchRows = 0
+  /** Of the queue time: the wait for a version that rested. */
+  loadMs = 0
   cached: 'hit' | 'coalesced' | 'stale' | undefined = undefined
   /** Index in the prediction's calls. */
   recordedAt = -1

@@ -46,8 +46,8 @@ export class VersionHealth {
   }
 
   failed(error: HeadraceError, latencyMs: number): void {
-    // Overload and the caller's mistakes are not the version's.
-    if (error.status >= 500) this.#breaker.failed(latencyMs)
+    // Overload, the caller's mistakes and a load that takes its time are not the version's.
+    if (error.status >= 500 && !isWaitForLoad(error)) this.#breaker.failed(latencyMs)
     else this.#breaker.ignored(latencyMs)
   }
 
@@ -60,6 +60,10 @@ export class VersionHealth {
   cancelled(latencyMs: number): void {
     this.#breaker.ignored(latencyMs)
   }
+}
+
+function isWaitForLoad({ code, params }: HeadraceError): boolean {
+  return code === 'SERVING_POOL_FULL' || (code === 'SERVING_DEADLINE_EXCEEDED' && params['phase'] === 'loading')
 }
 
 export class Health {

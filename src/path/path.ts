@@ -1,9 +1,9 @@
 // The one path: admit → features → route → shape → record. Every request takes it; nothing gets a private one.
-import { type Platform, toHeadraceError } from '../core/index.js'
+import { type Platform, toHeadraceError, type VersionRef } from '../core/index.js'
 import type { PredictionLog } from '../log/index.js'
 import type { PredictionCache } from '../serving/index.js'
 import { admitStage } from './admit.js'
-import type { Versions } from './endpoint.js'
+import { firstThere, type Versions } from './endpoint.js'
 import type { BreakerChange } from './health.js'
 import { createPathMetrics } from './metrics.js'
 import type { Prediction } from './prediction.js'
@@ -22,6 +22,8 @@ export interface PathOptions {
   readonly answers?: PredictionCache | undefined
   /** Drops queued calls whose input says `cancelled`; called at most every few milliseconds. */
   readonly dropCancelled?: (() => void) | undefined
+  /** Told of a request that no version was called for: the one it was written to, why, and how long it took. It must not throw. */
+  readonly onRefused?: ((version: VersionRef, code: string, ms: number) => void) | undefined
   /** Told after a version's circuit has changed. It must not throw. */
   readonly onBreaker?: ((change: BreakerChange) => void) | undefined
   /** Runs a callback once replies have had their turn; default `setImmediate`. */
@@ -75,6 +77,11 @@ export function createPath(options: PathOptions): Path {
       logger.error({ err: failure, id: prediction.id, endpoint: prediction.endpoint.name }, failure.message)
   }
 
+  function refused({ pinned, endpoint, error, admitMs }: Prediction): void {
+    const reference = pinned ?? firstThere(endpoint.route.leaves, versions)
+    if (reference !== undefined) options.onRefused?.(reference.ref, error!.code, admitMs)
+  }
+
   return {
     async predict(prediction) {
       inFlight++
@@ -94,8 +101,10 @@ export function createPath(options: PathOptions): Path {
         prediction.shapeMs = clock.monotonicMs() - markMs
       } catch (error) {
         fail(prediction, error)
-        if (prediction.admitMs === 0) prediction.admitMs = clock.monotonicMs() - markMs
-        else if (prediction.routeMs === 0) prediction.routeMs = clock.monotonicMs() - markMs
+        if (prediction.admitMs === 0) {
+          prediction.admitMs = clock.monotonicMs() - markMs
+          refused(prediction)
+        } else if (prediction.routeMs === 0) prediction.routeMs = clock.monotonicMs() - markMs
       }
       try {
         const recording = record.run(prediction)

@@ -98,6 +98,8 @@ export function routeStage(options: RouteStageOptions): RouteStage {
     const context = { endpoint: endpoint.name, unit, tenant, protocol, priority, metadata, draw: random.next() }
     const leaf = endpoint.route.select!(context, choices)
     metrics.choices(endpoint.name, choices)
+    const waking = versions.wake(leaf, prediction.deadline!.remainingMs())
+    if (waking !== undefined) return waking.then(() => call(prediction, versions.resolve(leaf), 'primary'))
     return call(prediction, versions.resolve(leaf), 'primary')
   }
 

@@ -301,13 +301,15 @@ export function createPool(options: PoolOptions): Pool {
     entry.running = undefined
     charge(entry, 0)
     group.leavingBytes += chargedBytes
-    const leaving = (async () => {
+    const closing = (async () => {
       await running?.close()
       if (backend) await closeBackend(backend, ref, opening)
+    })()
+    const leaving: Promise<void> = closing.then(() => {
       group.leavingBytes -= chargedBytes
       leavings.delete(leaving)
       if (entry.leaving === leaving) entry.leaving = undefined
-    })()
+    })
     leavings.add(leaving)
     entry.leaving = leaving
     change(entry, 'resting', undefined, `it was unloaded (${reason}), and is loaded when somebody asks for it`)
@@ -431,7 +433,7 @@ export function createPool(options: PoolOptions): Pool {
     entry.wakers++
     let stop = () => {}
     const limit = new Promise<never>((_, reject) => {
-      if (limitMs === undefined) return
+      if (limitMs === undefined || limitMs === Number.POSITIVE_INFINITY) return
       const late = { model, version, waitedMs: limitMs, phase: 'loading' as const }
       const timer = clock.after(limitMs, () => reject(ServingErrors.DEADLINE_EXCEEDED(late)))
       stop = () => timer.cancel()

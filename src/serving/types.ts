@@ -134,6 +134,8 @@ export interface Leaf {
   call(input: LeafInput, deadline: Deadline): Promise<LeafResult>
   /** How long a call of this many rows made now should take, queue and run; undefined while too little is known. */
   expectedMs?(rows: number): number | undefined
+  /** Its version rests or is being loaded: calls wait for that. */
+  readonly isLoading?: boolean
 }
 
 /** A leaf as the pool holds it. */

@@ -35,6 +35,10 @@ export class CachedLeaf implements PooledLeaf {
     return this.#inner.expectedMs?.(rows)
   }
 
+  get isLoading(): boolean {
+    return this.#inner.isLoading === true
+  }
+
   dropCancelled(): void {
     for (const shelf of this.#shelves.values()) shelf.flights.dropCancelled()
     this.#inner.dropCancelled()

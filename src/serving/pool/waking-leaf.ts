@@ -59,6 +59,10 @@ export class WakingLeaf implements PooledLeaf {
     return this.#waiting.size > 0
   }
 
+  get isLoading(): boolean {
+    return this.#running === undefined
+  }
+
   get isBusy(): boolean {
     return this.#waiting.size > 0 || this.#running?.isIdle === false
   }
