@@ -118,11 +118,15 @@ const REASONS: ReadonlyMap<string, FailureReason> = new Map([
   ['SERVING_DEADLINE_EXCEEDED', 'rejected'],
   ['SERVING_MODEL_UNREADY', 'rejected'],
   ['SERVING_CANCELLED', 'canceled'],
-  ['SERVING_LENGTHS_DIFFER', 'other'],
+  ['PATH_OVERLOADED', 'rejected'],
+  ['PATH_DRAINING', 'rejected'],
 ])
 
+/** What a request was refused for before any run. */
+const CALLERS = /^(TENSOR|OIP|HTTP|PARSE|KSERVE|NATIVE|PATH)_|^SERVING_LENGTHS_DIFFER$/
+
 function reasonOf(code: string): FailureReason {
-  return REASONS.get(code) ?? (code.startsWith('TENSOR_') ? 'other' : 'backend')
+  return REASONS.get(code) ?? (CALLERS.test(code) ? 'other' : 'backend')
 }
 
 /** The statistics of every version that was ever loaded. */
