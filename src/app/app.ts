@@ -155,6 +155,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
       log,
       maxInFlight: config.server.maxInFlight,
       dropCancelled: pool.dropCancelled,
+      onRefused: (ref, code, ms) => pool.statistics(ref)?.failed(code, ms),
       onBreaker: createBreakerJournal(platform, engines.decide),
     })
     const source =
