@@ -149,7 +149,7 @@ export function doubled({ inputs }: InferBody): Output[] {
 /** Answers as asked: which outputs, in binary or JSON. */
 export function answer({ body, response }: InferSeen, outputs: readonly Output[]): void {
   const parts: Buffer[] = []
-  const wanted = body.outputs ?? outputs.map(({ name }) => ({ name }))
+  const wanted: NonNullable<InferBody['outputs']> = body.outputs ?? outputs.map(({ name }) => ({ name }))
   const described = wanted.map(({ name, parameters }) => {
     const { data, ...head } = outputs.find((output) => output.name === name)!
     if (parameters?.binary_data !== true) return { ...head, data }
