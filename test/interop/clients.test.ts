@@ -235,9 +235,11 @@ describe('tritonclient.http', LONG, () => {
     expect(await saw('shared memory and settings', skip)).toMatchObject({
       system: { answered: '[]' },
       cuda: { answered: '[]' },
-      register: { status: '501' },
-      trace: { status: '501' },
-      log: { status: '501' },
+      register: '501',
+      trace: { answered: '{}' },
+      log: { answered: '{}' },
+      'set trace': '501',
+      'set log': '501',
     })
   })
 
@@ -465,8 +467,10 @@ describe('tritonclient.grpc', LONG, () => {
       system: { answered: '{}' },
       cuda: { answered: '{}' },
       register: code('UNIMPLEMENTED'),
-      trace: code('UNIMPLEMENTED'),
-      log: code('UNIMPLEMENTED'),
+      trace: { answered: '{}' },
+      log: { answered: '{}' },
+      'set trace': code('UNIMPLEMENTED'),
+      'set log': code('UNIMPLEMENTED'),
     })
   })
 

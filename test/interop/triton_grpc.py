@@ -427,8 +427,10 @@ def shared_memory_and_settings():
         "system": refused(lambda: client.get_system_shared_memory_status(as_json=True)),
         "cuda": refused(lambda: client.get_cuda_shared_memory_status(as_json=True)),
         "register": refused(lambda: client.register_system_shared_memory("region", "/region", 64))["status"],
-        "trace": refused(lambda: client.get_trace_settings())["status"],
-        "log": refused(lambda: client.get_log_settings())["status"],
+        "trace": refused(lambda: client.get_trace_settings(as_json=True)),
+        "log": refused(lambda: client.get_log_settings(as_json=True)),
+        "set trace": refused(lambda: client.update_trace_settings(settings={"trace_rate": "1"}))["status"],
+        "set log": refused(lambda: client.update_log_settings({"log_verbose_level": 1}))["status"],
     }
 
 

@@ -365,9 +365,11 @@ def shared_memory_and_settings():
     return {
         "system": refused(lambda: client.get_system_shared_memory_status()),
         "cuda": refused(lambda: client.get_cuda_shared_memory_status()),
-        "register": refused(lambda: client.register_system_shared_memory("region", "/region", 64)),
+        "register": refused(lambda: client.register_system_shared_memory("region", "/region", 64)).get("status"),
         "trace": refused(lambda: client.get_trace_settings()),
         "log": refused(lambda: client.get_log_settings()),
+        "set trace": refused(lambda: client.update_trace_settings(settings={"trace_rate": "1"})).get("status"),
+        "set log": refused(lambda: client.update_log_settings({"log_verbose_level": 1})).get("status"),
     }
 
 
