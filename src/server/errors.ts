@@ -118,6 +118,13 @@ export const HttpErrors = defineErrors('HTTP', {
     level: 'info',
     message: (p: { reason: string }) => `The request is not well-formed HTTP (${p.reason}).`,
   },
+  NO_EXPLAINER: {
+    status: 501,
+    retry: false,
+    level: 'info',
+    message: (p: { model: string }) =>
+      `'${p.model}' cannot be asked to explain its answers: this server has no explainers. Ask it to predict, with ":predict" in place of ":explain".`,
+  },
   HEADERS_TOO_LARGE: {
     status: 431,
     retry: false,

@@ -87,6 +87,8 @@ export class VersionStatistics {
     this.rows += rows
     this.executions++
     this.lastInferenceMs = endedMs
+    // Answers are counted before they have been cut.
+    this.success.add(0, outputMs * answers)
     this.computeInput.add(0, inputMs * answers)
     this.computeInfer.add(0, inferMs * answers)
     this.computeOutput.add(0, outputMs * answers)

@@ -399,6 +399,20 @@ describe('a version that cannot be loaded', () => {
   })
 })
 
+describe("KServe v1's explain", () => {
+  it('is 501 with a reason for what is there, and 404 for what is not', async () => {
+    for (const path of [`${MODEL}:explain`, `${MODEL}/versions/1:explain`])
+      expect(await post(`/v1/models/${path}`, { instances: [[1]] })).toMatchObject({
+        status: 501,
+        json: { code: 'HTTP_NO_EXPLAINER', error: expect.stringContaining(':predict') },
+      })
+    expect((await post('/v1/models/absent:explain', { instances: [] })).status).toBe(404)
+    const get = await call(`${server.url}/v1/models/${MODEL}:explain`, 'GET')
+    expect(get.status).toBe(405)
+    expect(get.headers.get('allow')).toContain('POST')
+  })
+})
+
 describe('a restart', () => {
   it('leaves unloaded what was unloaded, and loaded what was loaded with its config', async () => {
     const own = mkdtempSync(join(tmpdir(), 'headrace-test-'))

@@ -45,9 +45,9 @@ export function createCatalogue(): Catalogue {
   }
 }
 
-/** `/v1/models/:model(^[^:/]+$)` in Fastify's notation as OpenAPI's `/v1/models/{model}`. */
+/** `/v1/models/:model(^[^:/]+)::explain` in Fastify's notation as OpenAPI's `/v1/models/{model}:explain`. */
 export function openApiPath(fastifyUrl: string): string {
-  return fastifyUrl.replace(/:(\w+)(?:\([^)]*\))?/g, '{$1}')
+  return fastifyUrl.replace(/::|:(\w+)(?:\([^)]*\))?/g, (_, name?: string) => (name === undefined ? ':' : `{${name}}`))
 }
 
 /** Names hold no colon, so `/v1/models/{model}` does not claim `/v1/models/fraud:predict`. */

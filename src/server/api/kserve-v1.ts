@@ -1,10 +1,11 @@
 // KServe's version 1 beside prediction: the list of models, which are ready, and its liveness probe at `/`.
 import Type from 'typebox'
 import type { ServerContext } from '../context.js'
+import { HttpErrors } from '../errors.js'
 import { encodeModelList } from '../kserve-v1/index.js'
 import { sendModelReady, sendText } from './oip.js'
 import type { Api } from './route.js'
-import { NameParam } from './schemas.js'
+import { ErrorReply, NameParam } from './schemas.js'
 
 const TAGS = ['KServe v1'] as const
 
@@ -49,5 +50,35 @@ export function kserveV1Routes(api: Api, context: ServerContext): void {
       },
     },
     (request, reply) => sendModelReady(reply, context, request.params.model, undefined),
+  )
+
+  const refuse = (model: string) => {
+    context.app.endpoints.get(model)
+    throw HttpErrors.NO_EXPLAINER({ model })
+  }
+  const explain = {
+    tags: TAGS,
+    summary: 'Explain: there are no explainers, so this is always 501',
+    response: { 501: ErrorReply },
+  } as const
+
+  api.post(
+    '/v1/models/:model(^[^:/]+)::explain',
+    { schema: { ...explain, params: Type.Object({ model: NameParam('Endpoint or model') }) } },
+    async (request) => refuse(request.params.model),
+  )
+
+  api.post(
+    '/v1/models/:model/versions/:version(^\\d+)::explain',
+    {
+      schema: {
+        ...explain,
+        params: Type.Object({
+          model: NameParam('Endpoint or model'),
+          version: Type.String({ description: 'Number of a version' }),
+        }),
+      },
+    },
+    async (request) => refuse(request.params.model),
   )
 }
