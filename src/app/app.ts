@@ -15,10 +15,13 @@ import {
   type AnswerCache,
   type BackendFactory,
   createOnnxBackends,
+  createPipelineBackends,
   createPool,
   createProcessBackends,
+  createRemoteBackends,
   createScriptBackends,
   defaultThreads,
+  LoadRetries,
   movingHung,
   type Pool,
 } from '../serving/index.js'
@@ -90,11 +93,14 @@ export async function createApp(project: LoadedProject, given: Platform, options
   const onnxOptions = { threads: config.serving.threads ?? defaultThreads(config.server.processes) }
   const onnx = createOnnxBackends({ ...onnxOptions, onFailure: (ref, error) => void onFailure(ref, error) })
   const scripts = createScriptBackends()
+  const remotes = createRemoteBackends({ platform, environment: process.env })
+  const pipelines = createPipelineBackends(platform)
+  const retries = new LoadRetries(platform.clock, platform.random)
   const processes = createProcessBackends({ onnx: onnxOptions })
   if (options.loads ?? true) onnx.prepare({ platform })
   const aliases = new Aliases()
   const endpoints = createEndpoints(config.endpoints, aliases)
-  const closers: (() => Promise<void>)[] = [() => onnx.close(), () => processes.close()]
+  const closers: (() => Promise<void>)[] = [() => onnx.close(), () => processes.close(), () => remotes.close()]
   const closeAll = async () => {
     for (const close of closers.reverse()) await close()
   }
@@ -127,6 +133,8 @@ export async function createApp(project: LoadedProject, given: Platform, options
         // A fault that hangs runs must not follow a version that moves because of it.
         ['onnx', isolable(movingHung(breakable(onnx.load), processes.load))],
         ['script', isolable(breakable(scripts.load))],
+        ['remote', retries.of(breakable(remotes.load))],
+        ['pipeline', retries.of(breakable(pipelines.load))],
       ]),
       warmupInputs: ({ manifest }, signature) =>
         manifest.warmup.map(({ inputs }) =>
@@ -134,6 +142,8 @@ export async function createApp(project: LoadedProject, given: Platform, options
         ),
     })
     closers.push(() => pool.close())
+    pipelines.follow(pool)
+    closers.push(stopper(retries.follow(pool)))
     onFailure = pool.restart
     const chaos =
       faults &&

@@ -19,9 +19,12 @@ export { defaultThreads, type ServingConfig, servingSection } from './config.js'
 export { convertModel } from './convert/convert-model.js'
 export { ConvertErrors } from './convert/errors.js'
 export { ServingErrors } from './errors.js'
+export { LoadRetries } from './load-retries.js'
 export type { OnnxBackend, WarmUpReport } from './onnx/backend.js'
 export { createOnnxBackends, type OnnxBackends, type OnnxBackendsOptions } from './onnx/create-onnx-backends.js'
 export { OnnxErrors } from './onnx/errors.js'
+export { createPipelineBackends, type PipelineBackends } from './pipeline/create-pipeline-backends.js'
+export { PipelineErrors } from './pipeline/errors.js'
 export { createPool } from './pool.js'
 export {
   createProcessBackends,
@@ -31,6 +34,12 @@ export {
 export { ProcessErrors } from './process/errors.js'
 export { createMemoryGauge, type MemoryGauge, type MemoryGaugeOptions } from './process/memory-gauge.js'
 export { movingHung } from './process/move-hung.js'
+export {
+  createRemoteBackends,
+  type RemoteBackends,
+  type RemoteBackendsOptions,
+} from './remote/create-remote-backends.js'
+export { RemoteErrors } from './remote/errors.js'
 export { createScriptBackends, type ScriptBackends } from './script/create-script-backends.js'
 export {
   defineScript,

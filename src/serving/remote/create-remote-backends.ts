@@ -7,7 +7,6 @@ import type { VersionArtifact } from '../../tensor/index.js'
 import type { Backend } from '../types.js'
 import { RemoteBackend } from './backend.js'
 import { Failures, RemoteFailure } from './failure.js'
-import { GrpcTransport } from './grpc-transport.js'
 import { type Environment, filledHeaders } from './headers.js'
 import { HttpTransport } from './http-transport.js'
 import { createRemoteMetrics, type RemoteMetrics } from './metrics.js'
@@ -50,7 +49,11 @@ export function createRemoteBackends({ platform, environment }: RemoteBackendsOp
 
   async function open(options: TransportOptions): Promise<Transport> {
     const { url } = options.remote
-    if (url.startsWith('grpc')) return GrpcTransport.open(options)
+    if (url.startsWith('grpc')) {
+      // Its messages are a third of a megabyte of code that most servers never need.
+      const { GrpcTransport } = await import('./grpc-transport.js')
+      return GrpcTransport.open(options)
+    }
     return new HttpTransport({ ...options, agent: url.startsWith('https:') ? secure : plain })
   }
 
