@@ -170,8 +170,12 @@ export class Call {
     const trailers = errorTrailers(error, id, flags)
     this.#done(trailers)
     if (this.#isGone()) return
-    if (this.#hasSentHead) this.stream.end()
-    else this.stream.respond({ ...ERROR_HEADERS, ...trailers }, ERROR_OPTIONS)
+    if (this.#hasSentHead) {
+      // The trailers follow, and then the stream stops.
+      this.stream.end()
+      return
+    }
+    this.stream.respond({ ...ERROR_HEADERS, ...trailers }, ERROR_OPTIONS)
     if (!this.#hasEnded) this.stop()
   }
 
