@@ -4,8 +4,8 @@ import { basename, dirname, extname, join } from 'node:path'
 import type { Digest, VersionRef } from '../core/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
 import { completenessOf } from './completeness.js'
-import { fileDigest } from './digest.js'
 import { RegistryErrors } from './errors.js'
+import { type KnownFiles, knownDigest } from './file-memory.js'
 import { nativeFormat } from './foreign-format.js'
 import { defaultManifest, readManifest } from './manifest.js'
 import { backendOf, describedKind } from './model-file.js'
@@ -30,10 +30,10 @@ export interface LoadedArtifact {
 }
 
 /** Throws REGISTRY_MANIFEST_INVALID, for the model too if it is JSON, and REGISTRY_SOURCE_CHANGED when something writes to the files at the same time. */
-export async function loadArtifact(ref: VersionRef, files: VersionFiles): Promise<LoadedArtifact> {
+export async function loadArtifact(ref: VersionRef, files: VersionFiles, known?: KnownFiles): Promise<LoadedArtifact> {
   const paths = pathsOf(files)
   const before = await Promise.all(paths.map(stampOf))
-  const content = await readContent(files)
+  const content = await readContent(files, known)
   const text = files.manifest === undefined ? undefined : await readFile(files.manifest, 'utf8')
   const kind = describedKind(files.model)
   const description = kind === undefined ? undefined : await readFile(files.model, 'utf8')
@@ -53,10 +53,10 @@ export async function loadArtifact(ref: VersionRef, files: VersionFiles): Promis
 }
 
 /** Digests of the files that are there. */
-export async function readContent(files: VersionFiles): Promise<Content> {
+export async function readContent(files: VersionFiles, known?: KnownFiles): Promise<Content> {
   const content = new Map<string, Digest>()
   for (const path of pathsOf(files)) {
-    const digest = await fileDigest(path).catch(nothingIfMissing)
+    const digest = await knownDigest(path, known).catch(nothingIfMissing)
     if (digest !== undefined) content.set(path, digest)
   }
   return content

@@ -8,6 +8,7 @@ import type { VersionArtifact } from '../tensor/index.js'
 import { type Content, contentDifference, loadArtifact, readContent, type VersionFiles } from './artifact.js'
 import { type Completeness, completenessOf } from './completeness.js'
 import { RegistryErrors } from './errors.js'
+import { type FileMemory, isKnownWhole, type KnownFiles, rememberWhole } from './file-memory.js'
 import { type FolderLook, lookAtFolder, type VersionLook } from './folder-look.js'
 import { createFolderWatch, type FolderWatch } from './folder-watch.js'
 import type { FolderSource, PendingVersion, SourceEvent } from './types.js'
@@ -17,12 +18,17 @@ export interface FolderSourceOptions {
   readonly platform: Platform
   /** How long a version must not change before it counts as complete; default 500. */
   readonly settleMs?: number
+  /** What is known of files that have not changed; default: they are read at every start. */
+  readonly memory?: FileMemory
   /** Between looks when the file system reports nothing; default 2,000. */
   readonly pollMs?: number
 }
 
 // A copying tool causes many events; they are answered by one look.
 const GATHER_MS = 50
+
+/** Files of so many versions are read at once. */
+const MEET_TOGETHER = 32
 
 /** A version folder over several looks. */
 interface Tracked {
@@ -55,6 +61,7 @@ class ModelsFolder implements FolderSource {
   readonly #platform: Platform
   readonly #settleMs: number
   readonly #pollMs: number
+  readonly #known: KnownFiles
   readonly #tracked = new Map<string, Tracked>()
   readonly #watchers = new Set<(event: SourceEvent) => void>()
   readonly #warned = new Set<string>()
@@ -70,6 +77,7 @@ class ModelsFolder implements FolderSource {
     this.#platform = options.platform
     this.#settleMs = options.settleMs ?? 500
     this.#pollMs = options.pollMs ?? 2000
+    this.#known = { memory: options.memory, nowMs: () => options.platform.clock.nowMs() }
   }
 
   async settle(): Promise<void> {
@@ -99,7 +107,7 @@ class ModelsFolder implements FolderSource {
       const reason = version ? { reason: version.reason } : {}
       throw RegistryErrors.VERSION_NOT_FOUND({ model: ref.model, version: ref.version, ...reason })
     }
-    const { artifact, content } = await loadArtifact(version.ref, version.files).catch(
+    const { artifact, content } = await loadArtifact(version.ref, version.files, this.#known).catch(
       (error: NodeJS.ErrnoException) => {
         if (error.code !== 'ENOENT') throw error
         const { model } = version.files
@@ -175,7 +183,11 @@ class ModelsFolder implements FolderSource {
       // Files may have appeared in a folder before it was watched.
       if (this.#watch?.follow(look.folders)) this.#lookIn(GATHER_MS)
       this.#warnAbout(look)
-      for (const found of look.versions.values()) isSettling = (await this.#meet(found, events)) || isSettling
+      const all = [...look.versions.values()]
+      for (let i = 0; i < all.length; i += MEET_TOGETHER) {
+        const met = await Promise.all(all.slice(i, i + MEET_TOGETHER).map((found) => this.#meet(found, events)))
+        isSettling = met.includes(true) || isSettling
+      }
       isSettling = this.#miss(look, events) || isSettling
     } finally {
       this.#isSettling = isSettling
@@ -231,7 +243,7 @@ class ModelsFolder implements FolderSource {
   /** Announces, refuses or accepts the settled files of a version; a text says why nothing could be decided. */
   async #examine(version: Tracked, events: SourceEvent[]): Promise<string | undefined> {
     if (version.content !== undefined) {
-      const difference = contentDifference(version.content, await readContent(version.files))
+      const difference = contentDifference(version.content, await readContent(version.files, this.#known))
       if (difference !== undefined && difference !== version.refused) {
         const { message } = RegistryErrors.DIGEST_CHANGED({ ...version.ref, difference })
         events.push({ kind: 'changed', ref: version.ref, reason: message })
@@ -239,13 +251,24 @@ class ModelsFolder implements FolderSource {
       version.refused = difference
       return undefined
     }
-    const completeness = await completenessOf(version.files.model)
-    if (completeness.kind !== 'complete') return incompleteness(completeness, version)
-    version.files = { ...version.files, external: completeness.external }
+    const external = await this.#wholeness(version)
+    if (typeof external === 'string') return external
+    version.files = { ...version.files, external }
     version.isAnnounced = true
     // Announced again when its files were replaced before anybody got them: to everyone they are new.
     events.push({ kind: 'added', ref: version.ref })
     return undefined
+  }
+
+  /** The files that hold its tensors, or why it is not whole. */
+  async #wholeness(version: Tracked): Promise<readonly string[] | string> {
+    const { model } = version.files
+    if (isKnownWhole(model, version.stamp, this.#known)) return []
+    const completeness = await completenessOf(model)
+    if (completeness.kind !== 'complete') return incompleteness(completeness, version)
+    // Files in folders below do not show in the stamp.
+    if (completeness.external.length === 0) rememberWhole(model, version.stamp, this.#known)
+    return completeness.external
   }
 
   /** Takes note of versions whose model file is not there; says whether that needs another look. */

@@ -5,6 +5,7 @@ export { findFiles, type LoadedArtifact, loadArtifact, type VersionFiles } from 
 export { registryChangeKinds } from './changes.js'
 export { type ModelsSection, modelsSection } from './config.js'
 export { RegistryErrors } from './errors.js'
+export type { FileMemory } from './file-memory.js'
 export { createFileSource, type FileSourceOptions } from './file-source.js'
 export { createFolderSource, type FolderSourceOptions } from './folder-source.js'
 export { defaultManifest, readManifest } from './manifest.js'

@@ -7,6 +7,7 @@ export { type Constraint, StoreErrors } from './errors.js'
 export { lockFolder } from './folder-lock.js'
 export { createMemoryKeyValue } from './memory-key-value.js'
 export { createRedisKeyValue, type RedisKeyValue, type RedisKeyValueOptions } from './redis-key-value.js'
+export { openRemembered, type Remembered, type RememberedOptions } from './remembered.js'
 export { openSql, type SqlOptions } from './sqlite.js'
 export type {
   BlobInfo,
