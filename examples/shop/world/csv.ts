@@ -29,6 +29,9 @@ export function worldFiles(world: World): Readonly<Record<string, string>> {
         clicked,
       })),
     ),
+    'demand.csv': toCsv(
+      world.demand.map(({ kind, category, week, features, units }) => ({ kind, category, week, ...features, units })),
+    ),
   }
 }
 

@@ -1,4 +1,4 @@
-// What the models try to learn. Both functions are the whole truth: labels are drawn from them and from nothing else,
+// What the models try to learn. These functions are the whole truth: labels are drawn from them and from nothing else,
 // so a test can compare a model, a calibration or a monitor with the exact answer. Real shops have no such file.
 import type { ImpressionFeatures } from './impressions.js'
 import type { PaymentFeatures } from './payments.js'
@@ -75,4 +75,35 @@ export function clickProbability(impression: ImpressionFeatures): number {
 
 function sigmoid(logOdds: number): number {
   return 1 / (1 + Math.exp(-logOdds))
+}
+
+/** What makes a kind of product sell as it does; no file holds it. */
+export interface KindHabits {
+  /** Units in an ordinary week of the first year. */
+  readonly level: number
+  /** 0.1: a tenth more each year. */
+  readonly yearlyGrowth: number
+  /** By how much the best week of a year is above the middle, as a share. */
+  readonly seasonSize: number
+  readonly peakWeek: number
+  /** By so many per cent the units fall when the price rises by one. */
+  readonly elasticity: number
+  /** A week on the front page sells so many times as much, the lower price apart. */
+  readonly promotion: number
+}
+
+/** The mean that a week's units are drawn around. */
+export function expectedUnits(
+  habits: KindHabits,
+  week: {
+    readonly week: number
+    readonly week_of_year: number
+    readonly price_ratio: number
+    readonly is_promoted: number
+  },
+): number {
+  const season = 1 + habits.seasonSize * Math.cos((2 * Math.PI * (week.week_of_year - habits.peakWeek)) / 52)
+  const growth = (1 + habits.yearlyGrowth) ** (week.week / 52)
+  const price = week.price_ratio ** -habits.elasticity
+  return habits.level * growth * season * price * (week.is_promoted === 1 ? habits.promotion : 1)
 }

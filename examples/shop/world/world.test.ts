@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { worldFiles } from './csv.js'
+import { createDemand, DEMAND_KINDS } from './demand.js'
 import { clickProbability, fraudProbability, purchaseProbability } from './truth.js'
 import { createWorld } from './world.js'
 
@@ -10,7 +11,7 @@ const purchase = world.sessions.map(({ features }) => purchaseProbability(featur
 
 describe('the shop world', () => {
   it('writes the same bytes for the same seed and others for another seed', () => {
-    const small = { shoppers: 50, products: 20, sessions: 200, payments: 200, pages: 20 }
+    const small = { shoppers: 50, products: 20, sessions: 200, payments: 200, pages: 20, weeks: 2 }
     const files = worldFiles(createWorld({ seed: 7, ...small }))
     expect(worldFiles(createWorld({ seed: 7, ...small }))).toEqual(files)
     expect(worldFiles(createWorld({ seed: 8, ...small }))['payments.csv']).not.toBe(files['payments.csv'])
@@ -48,6 +49,29 @@ describe('the shop world', () => {
       world.impressions.map((impression) => impression.clicked),
       click,
     )
+  })
+
+  it('has two hundred kinds of products, each with a name of its own, and the same weeks however many are asked for', () => {
+    expect(new Set(DEMAND_KINDS.map(({ kind }) => kind)).size).toBe(200)
+    expect(DEMAND_KINDS.filter(({ kind }) => !/^[a-z]+-[a-z]+$/.test(kind))).toEqual([])
+    const [few, many] = [createDemand(7, 2), createDemand(7, 30)]
+    expect(few).toEqual(many.filter(({ week }) => week < 2))
+  })
+
+  it('sells in a week what last week, last month and last year then say of it', () => {
+    const { demand } = world
+    expect(demand.filter(({ units }) => !(Number.isSafeInteger(units) && units >= 0))).toEqual([])
+    const rows = demand.filter(({ kind }) => kind === 'toys-puzzles')
+    expect(rows).toHaveLength(156)
+    for (const [i, { features, units }] of rows.entries()) {
+      expect(rows[i + 1]?.features.units_last_week ?? units).toBe(units)
+      expect(rows[i + 52]?.features.units_last_year ?? units).toBe(units)
+      if (i < 4) continue
+      const month = rows.slice(i - 4, i).reduce((sum, row) => sum + row.units, 0) / 4
+      expect(features.units_last_month).toBeCloseTo(month, 2)
+    }
+    const promoted = mean(demand.filter(({ features }) => features.is_promoted === 1).map(({ units }) => units))
+    expect(promoted).toBeGreaterThan(1.5 * mean(demand.map(({ units }) => units)))
   })
 
   it('keeps features within their meaning', () => {

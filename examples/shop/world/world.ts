@@ -1,4 +1,5 @@
 // The whole shop, drawn from one seed.
+import { createDemand, type Demand } from './demand.js'
 import { createImpressions, type Impression } from './impressions.js'
 import { createPayments, type Payment } from './payments.js'
 import { createProducts, type Product } from './products.js'
@@ -11,6 +12,7 @@ export interface World {
   readonly sessions: readonly Session[]
   readonly payments: readonly Payment[]
   readonly impressions: readonly Impression[]
+  readonly demand: readonly Demand[]
 }
 
 export interface WorldOptions {
@@ -25,6 +27,8 @@ export interface WorldOptions {
   readonly payments?: number
   /** Listing pages with 16 products each; default 3000. */
   readonly pages?: number
+  /** Of demand, for each kind of product; default 156. */
+  readonly weeks?: number
 }
 
 export function createWorld(options: WorldOptions): World {
@@ -37,5 +41,6 @@ export function createWorld(options: WorldOptions): World {
     sessions: createSessions(seed, options.sessions ?? 20_000, shoppers, products),
     payments: createPayments(seed, options.payments ?? 60_000, shoppers, products),
     impressions: createImpressions(seed, options.pages ?? 3_000, shoppers, products),
+    demand: createDemand(seed, options.weeks ?? 156),
   }
 }
