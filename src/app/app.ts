@@ -13,6 +13,7 @@ import { createPath, type Path, type Versions } from '../path/index.js'
 import { createFileSource, createFolderSource, type ModelSource } from '../registry/index.js'
 import {
   type AnswerCache,
+  addTritonMetrics,
   type BackendFactory,
   createOnnxBackends,
   createPipelineBackends,
@@ -90,7 +91,12 @@ export async function createApp(project: LoadedProject, given: Platform, options
   const { logger } = platform
   // A thread that died took its sessions along: those versions load again, once there is a pool.
   let onFailure: Pool['restart'] = async () => {}
-  const onnxOptions = { threads: config.serving.threads ?? defaultThreads(config.server.processes) }
+  const { providers, graphCacheMaxBytes: maxBytes } = config.serving.onnx
+  const onnxOptions = {
+    threads: config.serving.threads ?? defaultThreads(config.server.processes),
+    providers,
+    graphCache: maxBytes > 0 ? { folder: path.join(project.dataDir, 'onnx-cache'), maxBytes } : undefined,
+  }
   const onnx = createOnnxBackends({ ...onnxOptions, onFailure: (ref, error) => void onFailure(ref, error) })
   const scripts = createScriptBackends()
   const remotes = createRemoteBackends({ platform, environment: process.env })
@@ -157,6 +163,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
           processes.kill(model, version) || onnx.kill(model, version) || scripts.kill(model, version),
         hasRedis: config.store.redisUrl !== undefined,
       })
+    if (config.server.tritonMetrics) addTritonMetrics(platform.metrics, pool.allStatistics)
     const versions = createVersions(pool, aliases)
     const requests = createPath({
       platform,

@@ -59,6 +59,10 @@ export const serverSection = z
     headersTimeoutMs: z.int().positive().default(10_000).describe('Time for a client to send its headers'),
     requestTimeoutMs: z.int().positive().default(60_000).describe('Time for a client to send its whole request'),
     drainMs: z.int().positive().default(20_000).describe('On SIGTERM: longest wait for requests in flight'),
+    tritonMetrics: z
+      .boolean()
+      .default(false)
+      .describe("Give out Triton's metrics of models (nv_inference_… and nv_cache_…) beside our own"),
     logLevel: z
       .enum(['debug', 'info', 'warn', 'error', 'silent'])
       .default('info')

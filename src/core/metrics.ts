@@ -27,6 +27,12 @@ export interface MetricOptions {
   readonly together?: 'sum' | 'min' | 'max' | 'average'
 }
 
+export interface ComputedSample {
+  /** Values in the order of the metric's labels. */
+  readonly labels: readonly string[]
+  readonly value: number
+}
+
 /** Every series of one process as plain data, for `sumMetrics`. */
 export type MetricsSnapshot = readonly { readonly name: string; readonly type: string }[]
 
@@ -35,6 +41,8 @@ export interface Metrics {
   gauge(options: MetricOptions): Family<Gauge>
   /** `buckets` are upper bounds in the unit of the name, ascending. */
   histogram(options: MetricOptions & { readonly buckets: readonly number[] }): Family<Histogram>
+  /** A metric that costs nothing until it is asked for: `read` gives its series then. */
+  computed(options: MetricOptions & { readonly type: 'counter' | 'gauge' }, read: () => readonly ComputedSample[]): void
   /** The Prometheus text exposition, format 0.0.4. */
   expose(): Promise<string>
   snapshot(): Promise<MetricsSnapshot>
@@ -82,6 +90,10 @@ export function createMetrics(options: { withProcessMetrics?: boolean } = {}): M
   const registry = new PromRegistry()
   if (options.withProcessMetrics) collectDefaultMetrics({ register: registry })
 
+  // prom-client prints anything with `get`; its types only name its own classes.
+  const register = (collector: object) =>
+    registry.registerMetric(collector as Parameters<typeof registry.registerMetric>[0])
+
   function family<H>(
     metric: MetricOptions,
     type: 'counter' | 'gauge' | 'histogram',
@@ -104,14 +116,13 @@ export function createMetrics(options: { withProcessMetrics?: boolean } = {}): M
         values: [...bound.values()].flatMap(({ labels, series }) => samples(series, labels)),
       }),
     }
-    // prom-client prints anything with `get`; its types only name its own classes.
-    registry.registerMetric(collector as unknown as Parameters<typeof registry.registerMetric>[0])
+    register(collector)
     return {
       with(...values) {
         const key = values.join('\u0000')
         let entry = bound.get(key)
         if (!entry) {
-          const labels = Object.fromEntries(names.map((name, i) => [name, values[i] ?? '']))
+          const labels = labelled(names, values)
           entry = { labels, series: create() }
           bound.set(key, entry)
         }
@@ -130,6 +141,22 @@ export function createMetrics(options: { withProcessMetrics?: boolean } = {}): M
     snapshot: async () => (await registry.getMetricsAsJSON()) as unknown as MetricsSnapshot,
     counter: (metric) => family(metric, 'counter', () => new Series(), scalar),
     gauge: (metric) => family(metric, 'gauge', () => new Series(), scalar),
+    computed({ name, help, labels: names = [], type, together = 'sum' }, read) {
+      register({
+        name,
+        help,
+        type,
+        aggregator: together,
+        reset: () => undefined,
+        get: async () => ({
+          name,
+          help,
+          type,
+          aggregator: together,
+          values: read().map(({ labels, value }) => ({ value, labels: labelled(names, labels) })),
+        }),
+      })
+    },
     histogram: (metric) =>
       family(
         metric,
@@ -149,6 +176,10 @@ export function createMetrics(options: { withProcessMetrics?: boolean } = {}): M
         },
       ),
   }
+}
+
+function labelled(names: readonly string[], values: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.map((name, i) => [name, values[i] ?? '']))
 }
 
 /** The snapshots of several processes as one server's exposition, and as a snapshot again. */

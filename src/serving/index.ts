@@ -23,6 +23,8 @@ export { LoadRetries } from './load-retries.js'
 export type { OnnxBackend, WarmUpReport } from './onnx/backend.js'
 export { createOnnxBackends, type OnnxBackends, type OnnxBackendsOptions } from './onnx/create-onnx-backends.js'
 export { OnnxErrors } from './onnx/errors.js'
+export type { GraphCacheOptions } from './onnx/graph-cache.js'
+export { missingLibraries } from './onnx/providers.js'
 export { createPipelineBackends, type PipelineBackends } from './pipeline/create-pipeline-backends.js'
 export { PipelineErrors } from './pipeline/errors.js'
 export { createPool } from './pool.js'
@@ -54,6 +56,7 @@ export {
 } from './script/define-script.js'
 export { ScriptErrors } from './script/errors.js'
 export { BatchStatistics, type FailureReason, Timing, type VersionRecord, VersionStatistics } from './statistics.js'
+export { addTritonMetrics } from './triton-metrics.js'
 export type {
   Backend,
   BackendFactory,

@@ -57,7 +57,10 @@ describe('probes', () => {
 describe('the Open Inference Protocol', () => {
   it('tells what the server is', async () => {
     const { json, headers } = await get('/v2')
-    expect(json).toMatchObject({ name: 'headrace', extensions: [] })
+    expect(json).toMatchObject({
+      name: 'headrace',
+      extensions: expect.arrayContaining(['statistics', 'model_repository']),
+    })
     expect(json.version).toMatch(/^\d+\.\d+\.\d+/)
     expect(headers.get('content-type')).toBe('application/json')
   })

@@ -178,6 +178,18 @@ describe('what the server answers', () => {
     await ask('GET', '/v2/models/fraud/versions/1/ready', '/v2/models/{model}/versions/{version}/ready')
     await ask('GET', '/v1/models/fraud', '/v1/models/{model}')
     await ask('POST', '/v2/repository/index', '/v2/repository/index')
+    await ask('GET', '/v2/models/stats', '/v2/models/stats')
+    await ask('GET', '/v2/models/fraud/stats', '/v2/models/{model}/stats')
+    await ask('GET', '/v2/models/fraud/versions/1/stats', '/v2/models/{model}/versions/{version}/stats')
+    await ask('GET', '/v2/models/fraud/config', '/v2/models/{model}/config')
+    await ask('GET', '/v2/models/fraud/versions/1/config', '/v2/models/{model}/versions/{version}/config')
+    const repository = '/v2/repository/models'
+    await ask('POST', `${repository}/breast-cancer/unload`, `${repository}/{model}/unload`, {})
+    await ask('POST', `${repository}/breast-cancer/load`, `${repository}/{model}/load`, {
+      parameters: { config: '{}' },
+    })
+    await ask('POST', '/v1/models/fraud:explain', '/v1/models/{model}:explain', { instances: [] })
+    await ask('POST', '/v1/models/fraud/versions/1:explain', '/v1/models/{model}/versions/{version}:explain', {})
 
     const session = { instances: [SESSION] }
     const intent = '/v2/models/purchase-intent'
