@@ -6,8 +6,8 @@ export interface PredictTarget {
   readonly protocol: Protocol
   /** Endpoint or model, percent-decoded. */
   readonly name: string
-  /** Named in the path: pins the version and bypasses the route. */
-  readonly version: number | undefined
+  /** Named in the path, by its number or an alias: pins the version and bypasses the route. */
+  readonly version: number | { readonly alias: string } | undefined
 }
 
 /** `undefined`: not a path that predicts. `'bad'`: it is, but its name or version cannot be read. */
@@ -15,7 +15,8 @@ export type ParsedTarget = PredictTarget | 'bad' | undefined
 
 const PATTERNS: readonly [Protocol, RegExp][] = [
   ['oip', /^\/v2\/models\/([^/]+)(?:\/versions\/([^/]+))?\/infer$/],
-  ['kserve-v1', /^\/v1\/models\/([^/:]+)(?:\/versions\/([^/:]+))?:predict$/],
+  // TensorFlow Serving's labels are aliases.
+  ['kserve-v1', /^\/v1\/models\/([^/:]+)(?:\/versions\/([^/:]+)|\/labels\/([^/:]+))?:predict$/],
   ['native', /^\/api\/v1\/predict\/([^/]+)$/],
 ]
 
@@ -42,9 +43,11 @@ function parse(url: string): ParsedTarget {
     if (!match) continue
     const name = decode(match[1]!)
     const version = match[2]
+    const alias = match[3] === undefined ? undefined : decode(match[3])
     // As Triton: only digits.
     if (name === undefined || (version !== undefined && !/^[1-9]\d{0,14}$/.test(version))) return 'bad'
-    return { protocol, name, version: version === undefined ? undefined : Number(version) }
+    if (match[3] === undefined) return { protocol, name, version: version === undefined ? undefined : Number(version) }
+    return alias === undefined ? 'bad' : { protocol, name, version: { alias } }
   }
   return undefined
 }

@@ -8,6 +8,7 @@ import { encodeModelList, encodeModelMetadata, encodeServerMetadata } from '../o
 import { awake, destination } from '../predict/request.js'
 import { PROTOCOL_EXTENSIONS } from '../protocol-extensions.js'
 import { JSON_TYPE } from '../reply.js'
+import type { PredictTarget } from '../target.js'
 import { packageVersion } from './package-version.js'
 import type { Api } from './route.js'
 import { NameParam } from './schemas.js'
@@ -128,17 +129,18 @@ export function oipRoutes(api: Api, context: ServerContext): void {
   )
 }
 
-/** Clients of Triton look at the status, KServe's at `ready` or at `error`: the body has both. */
+/** Clients of Triton look at the status, KServe's at `ready` or at `error`: the body has both, and what else a protocol needs. */
 export async function sendModelReady(
   reply: FastifyReply,
   context: ServerContext,
   name: string,
-  version: number | undefined,
+  version: PredictTarget['version'],
+  more: () => object = () => ({}),
 ): Promise<FastifyReply> {
   const failure = await unreadiness(context, name, version)
   if (failure?.status === 404) throw failure
-  if (!failure) return sendText(reply, JSON.stringify({ name, ready: true }))
-  const body = { name, ready: false, error: failure.message, code: failure.code }
+  if (!failure) return sendText(reply, JSON.stringify({ name, ready: true, ...more() }))
+  const body = { name, ready: false, error: failure.message, code: failure.code, ...more() }
   return sendText(reply.code(503).header('Retry-After', '1'), JSON.stringify(body))
 }
 
@@ -146,7 +148,7 @@ export async function sendModelReady(
 async function unreadiness(
   context: ServerContext,
   name: string,
-  version: number | undefined,
+  version: PredictTarget['version'],
 ): Promise<HeadraceError | undefined> {
   const target = { protocol: 'oip', name, version } as const
   try {

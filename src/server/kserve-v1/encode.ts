@@ -1,6 +1,7 @@
 // Predict replies of KServe's version 1: rows under `predictions`, or columns under `outputs`. One output drops its name.
 import { isUtf8 } from 'node:buffer'
 import type { HeadraceError } from '../../core/index.js'
+import type { VersionState, VersionStatus } from '../../serving/index.js'
 import { dataToJson, elementToJson, quoteJson, type Tensor } from '../../tensor/index.js'
 import type { PredictResponse } from './types.js'
 
@@ -20,8 +21,24 @@ export function encodeError(error: HeadraceError): string {
   return JSON.stringify({ error: error.message, code: error.code })
 }
 
-export function encodeModelReady(name: string, ready: boolean): string {
-  return JSON.stringify({ name, ready })
+/** As TensorFlow Serving has it. A version that loads when it is asked for is available: its clients wait for that word. */
+export function encodeVersionStatus({ ref, state, reason }: VersionStatus): object {
+  const isFailed = state === 'failed' || state === 'unready'
+  return {
+    version: String(ref.version),
+    state: STATES[state],
+    status: { error_code: isFailed ? 'UNAVAILABLE' : 'OK', error_message: reason ?? '' },
+  }
+}
+
+const STATES: { readonly [S in VersionState]: string } = {
+  resting: 'AVAILABLE',
+  loading: 'LOADING',
+  ready: 'AVAILABLE',
+  unready: 'LOADING',
+  failed: 'END',
+  unloading: 'UNLOADING',
+  unloaded: 'END',
 }
 
 export function encodeModelList(names: readonly string[]): string {

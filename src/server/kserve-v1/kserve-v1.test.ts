@@ -5,7 +5,6 @@ import { type DataType, describeRows, type RowSchema, type Tensor, validateInput
 import {
   encodeError,
   encodeModelList,
-  encodeModelReady,
   encodePredictResponse,
   KserveErrors,
   type PredictRequest,
@@ -313,7 +312,6 @@ describe('encodePredictResponse', () => {
 
 describe('the small bodies', () => {
   it('have the members that clients look for', () => {
-    expect(encodeModelReady('m', false)).toBe('{"name":"m","ready":false}')
     expect(encodeModelList(['a'])).toBe('{"models":["a"]}')
     const error = KserveErrors.FORM_INVALID({ arrived: 'neither' })
     expect(JSON.parse(encodeError(error))).toEqual({ error: error.message, code: 'KSERVE_FORM_INVALID' })
