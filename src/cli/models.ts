@@ -11,7 +11,8 @@ import { globalOptions, wholeNumber } from './options.js'
 import { print, printJson, shortText, table } from './output.js'
 
 export function addModels(program: Command, faces: Faces): void {
-  const models = program.command('models').description('list, push and name model versions')
+  const models = program.command('models').description('list, push, name, load and unload model versions')
+  addRepository(models, faces)
 
   models
     .command('list')
@@ -124,6 +125,43 @@ export function addModels(program: Command, faces: Faces): void {
       if (options.json) printJson(decision)
       else print(decisionLine(decision))
     })
+}
+
+function addRepository(models: Command, faces: Faces): void {
+  models
+    .command('load')
+    .argument('<model>')
+    .option('--config <json>', "Triton's ModelConfig as JSON: what is in it counts in place of model.json")
+    .description('load a model now, with another config if wanted; what is served goes on until it is there')
+    .addHelpText('after', `\nExample:\n  headrace models load fraud --config '{"max_batch_size": 16}'\n`)
+    .action(async (model: string, { config }: { config?: string }, command: Command) => {
+      const options = globalOptions(command)
+      const body = config === undefined ? {} : { parameters: { config } }
+      const answer = await withApi(faces, options, { loads: true }, (api) =>
+        api.json('POST', repositoryPath(model, 'load'), body),
+      )
+      if (options.json) printJson(answer)
+      else
+        print(`Loaded ${model}. Undo it with "headrace decisions undo", see it with "headrace models show ${model}".`)
+    })
+
+  models
+    .command('unload')
+    .argument('<model>')
+    .description('take a model out of service until it is loaded again, also over restarts')
+    .addHelpText('after', '\nExample:\n  headrace models unload fraud\n')
+    .action(async (model: string, _: unknown, command: Command) => {
+      const options = globalOptions(command)
+      const answer = await withApi(faces, options, { loads: true }, (api) =>
+        api.json('POST', repositoryPath(model, 'unload'), {}),
+      )
+      if (options.json) printJson(answer)
+      else print(`Unloaded ${model}. Load it again with "headrace models load ${model}".`)
+    })
+}
+
+function repositoryPath(model: string, act: 'load' | 'unload'): string {
+  return `/v2/repository/models/${encodeURIComponent(model)}/${act}`
 }
 
 interface Pushed {
