@@ -45,7 +45,7 @@ const MAX_HEAD_BYTES = 16 * 1024 * 1024
 const MAX_TENSORS = 4096
 const MAX_TENSOR_BYTES = 2 ** 32
 /** Up to this many bytes a frame is put together and written at once: a copy costs less than a vector of pieces. */
-const JOINED_BYTES = 16 * 1024
+const JOINED_BYTES = 128 * 1024
 
 /** Writes a frame. Its tensors must stay as they are until the answer comes. */
 export function writeFrame(
