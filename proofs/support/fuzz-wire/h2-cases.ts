@@ -1,7 +1,9 @@
 // HTTP/2 that is broken below gRPC: frames that no client sends, on a bare socket. No answer is owed; the server must end the
 // connection or go on, and nothing else may notice.
 import { connect, type Socket } from 'node:net'
+import { encodeRequest, framed } from './grpc-cases.js'
 import { below, chance, pick, type Random, randomBytes } from './random.js'
+import { rightRequest } from './requests.js'
 
 export interface H2Case {
   readonly kind: string
@@ -53,7 +55,7 @@ export function h2Case(random: Random): H2Case {
   const after = (kind: string, ...frames: Buffer[]): H2Case => ({ kind, bytes: Buffer.concat([start, ...frames]), end })
   const id = pick(random, [0, 1, 2, 3, 0x7fffffff])
   const many = (make: (i: number) => Buffer) => Array.from({ length: 20 + below(random, 300) }, (_, i) => make(i))
-  switch (random.uint32() % 19) {
+  switch (random.uint32() % 20) {
     case 0:
       return { kind: 'no preface', bytes: randomBytes(random, 1 + below(random, 200)), end }
     case 1:
@@ -145,6 +147,18 @@ export function h2Case(random: Random): H2Case {
           frame(PRIORITY, 0, 1, Buffer.from('0000000110', 'hex')),
         ]),
       )
+    case 18: {
+      // A window of 0 bytes: the client asks many times and reads nothing.
+      const window = frame(SETTINGS, 0, 0, Buffer.from([0, 4, 0, 0, 0, 0]))
+      const calls = Array.from({ length: 1 + below(random, 50) }, (_, i) => {
+        const message = framed(encodeRequest(random, rightRequest(random), false))
+        return Buffer.concat([
+          frame(HEADERS, END_HEADERS, 2 * i + 1, CALL),
+          frame(DATA, END_STREAM, 2 * i + 1, message),
+        ])
+      })
+      return after('answers that are never read', window, ...calls)
+    }
     default:
       return {
         ...after(
