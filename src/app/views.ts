@@ -24,6 +24,8 @@ export interface VersionView {
   readonly code: string | null
   readonly digest: string | null
   readonly isolation: RunsIn | null
+  /** What ONNX Runtime computes with, in order of preference; null where it does not. */
+  readonly providers: readonly string[] | null
   readonly signature: Signature | null
   readonly labels: readonly string[] | null
   readonly description: string | null
@@ -116,6 +118,7 @@ function versionView(
     code: code ?? null,
     digest: served?.digest ?? null,
     isolation: served?.isolation ?? null,
+    providers: served?.providers ?? null,
     signature: served?.signature ?? null,
     labels: served?.labels ?? null,
     description: served?.manifest.description || null,

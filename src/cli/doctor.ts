@@ -8,6 +8,7 @@ import type { Command } from 'commander'
 import { grpcPortOf, type LoadedProject, type ModelView } from '../app/index.js'
 import { createPlatform, toHeadraceError, versionKey } from '../core/index.js'
 import { createFolderSource } from '../registry/index.js'
+import { missingLibraries } from '../serving/index.js'
 import { type Faces, type GlobalOptions, projectOf, withApi } from './context.js'
 import { globalOptions } from './options.js'
 import { EXIT, print, printJson, table } from './output.js'
@@ -106,11 +107,23 @@ function machine(): Finding {
 async function onnxRuntime(): Promise<Finding> {
   try {
     const { default: ort } = await import('onnxruntime-node')
-    return { check: 'ONNX Runtime', state: 'ok', found: `${ort.env.versions.node ?? 'loaded'}, CPU` }
+    return { check: 'ONNX Runtime', state: 'ok', found: `${ort.env.versions.node ?? 'loaded'}; ${providersFound()}` }
   } catch (error) {
     const remedy = `Its native library does not load here. Reinstall with "npm ci"; on Alpine use a glibc image.`
     return { check: 'ONNX Runtime', state: 'fail', found: (error as Error).message, remedy }
   }
+}
+
+function runsFound({ isolation, providers }: ModelView['versions'][number]): string {
+  return `answers; runs ${isolation}${providers === null ? '' : ` on ${providers.join(', ')}`}`
+}
+
+function providersFound(): string {
+  const gpus = (['cuda', 'tensorrt'] as const).map((name) => {
+    const missing = missingLibraries(name)
+    return missing.length === 0 ? `${name} there` : `no ${name} (${missing[0]}${missing.length > 1 ? ', …' : ''})`
+  })
+  return ['cpu', ...gpus].join(', ')
 }
 
 async function dataFolder(folder: string): Promise<Finding> {
@@ -168,7 +181,7 @@ async function models(faces: Faces, options: GlobalOptions): Promise<Finding[]> 
     return answer.models.flatMap(({ name, versions }) =>
       versions.map((version): Finding => {
         const check = `model ${name}/${version.version}`
-        if (version.state === 'ready') return { check, state: 'ok', found: `answers; runs ${version.isolation}` }
+        if (version.state === 'ready') return { check, state: 'ok', found: runsFound(version) }
         const remedy = 'Export the model again, or remove this version; older ones keep serving.'
         return { check, state: 'fail', found: version.reason ?? version.state, remedy }
       }),

@@ -2,6 +2,8 @@
 import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { cacheSection } from './cache/config.js'
+import { onnxSection } from './onnx/config.js'
+import { poolSection } from './pool/config.js'
 
 export const servingSection = z
   .strictObject({
@@ -14,6 +16,8 @@ export const servingSection = z
         'Threads that run models, in each process; without it its share of the cores less one, which is left for requests.',
       ),
     cache: cacheSection,
+    pool: poolSection,
+    onnx: onnxSection,
   })
   .prefault({})
   .describe('How models are run.')

@@ -206,11 +206,11 @@ export function createPool(options: PoolOptions): Pool {
     if (entry.leaving !== undefined) await entry.leaving
     const { ref, artifact } = entry
     const { running, ...opened } = await openInTime(entry)
-    const { signature, labels, isolation } = opened.backend
+    const { signature, labels, isolation, providers } = opened.backend
     const known = entry.description?.isMeasured ? entry.description : undefined
     const memoryBytes = known?.memoryBytes ?? opened.backend.memoryBytes()
     const { loadMs } = opened
-    entry.describe({ signature, labels, isolation, memoryBytes, isMeasured: known !== undefined, loadMs })
+    entry.describe({ signature, labels, isolation, providers, memoryBytes, isMeasured: known !== undefined, loadMs })
     if (memoryBytes > budget.largestBytes(entry.group)) {
       await closeBackend(opened.backend, ref, opening)
       charge(entry, 0)
@@ -551,13 +551,17 @@ export function createPool(options: PoolOptions): Pool {
     memory: () => ({
       budgetBytes,
       usedBytes: budget.usedBytes,
-      versions: models.all().map(({ ref, chargedBytes, bytes, description }) => ({
+      versions: models.all().map(({ ref, artifact, chargedBytes, bytes, description }) => ({
         ref,
+        digest: artifact.digest,
         usedBytes: chargedBytes,
         sizeBytes: bytes,
         isMeasured: description?.isMeasured ?? false,
       })),
     }),
+    get isServing() {
+      return models.isServing
+    },
     latest: (model) => models.latest(model),
     resolve(model, version) {
       const served = version === 'latest' ? models.latest(model) : get({ model, version })

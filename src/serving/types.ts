@@ -1,5 +1,6 @@
 // The seams of serving: a Backend sees only tensors; a Leaf is what a route calls (cache → batch → run).
 import type {
+  Digest,
   EndpointName,
   HeadraceError,
   ModelName,
@@ -37,6 +38,8 @@ export interface Backend {
   /** Class labels found in the artifact itself (a stripped ZipMap), if any. */
   readonly labels: readonly string[] | undefined
   readonly isolation: RunsIn
+  /** What ONNX Runtime computes with, where it does: `cpu`, `cuda`, `tensorrt`. */
+  readonly providers?: readonly string[]
   /** False: each call is a run of its own, because batches form further down. Default true. */
   readonly joinsCalls?: boolean
   run(batch: TensorMap, run: RunContext): Promise<TensorMap>
@@ -180,6 +183,8 @@ export interface ServedVersion {
   /** From model.json, or else from the graph. */
   readonly labels: readonly string[] | undefined
   readonly isolation: RunsIn
+  /** What ONNX Runtime computes with, where it does. */
+  readonly providers?: readonly string[] | undefined
   readonly leaf: Leaf
 }
 
@@ -194,6 +199,7 @@ export interface VersionStatus {
 /** What one version takes. */
 export interface VersionMemory {
   readonly ref: VersionRef
+  readonly digest: Digest
   /** Of its budget now; 0 while it rests. */
   readonly usedBytes: number
   /** What it takes when it is loaded. */
@@ -246,9 +252,11 @@ export interface Pool {
   unload(ref: VersionRef): Promise<void>
   /** Loads a version anew whose backend was lost, to a dead thread for instance; until then it counts as loading. */
   restart(ref: VersionRef, error: HeadraceError): Promise<void>
-  /** A version that is ready, or unready (its leaf then refuses with SERVING_MODEL_UNREADY). */
+  /** A version that is ready, rests (its leaf then wakes it) or is unready (its leaf refuses with SERVING_MODEL_UNREADY). */
   get(ref: VersionRef): ServedVersion | undefined
-  /** The highest ready number of a model. */
+  /** Some version can be called. */
+  readonly isServing: boolean
+  /** The highest number of a model that is ready, or rests and was loaded well before. */
   latest(model: ModelName): ServedVersion | undefined
   /**
    * `get` or `latest` for a request: throws SERVING_MODEL_NOT_FOUND, SERVING_VERSION_NOT_FOUND or, when it is known but not
@@ -280,6 +288,7 @@ export interface VersionDescription {
   readonly signature: Signature
   readonly labels: readonly string[] | undefined
   readonly isolation: RunsIn
+  readonly providers?: readonly string[] | undefined
   readonly memoryBytes: number
   /** False: `memoryBytes` is its backend's estimate. */
   readonly isMeasured: boolean

@@ -66,6 +66,9 @@ export const VersionView = Type.Object({
   code: TextOrNull('Error code of a load that failed'),
   digest: TextOrNull('SHA-256 of the model file: sha256:…'),
   isolation: Type.Union([Type.Literal('inline'), Type.Literal('thread'), Type.Null()]),
+  providers: Type.Union([Type.Array(Type.String()), Type.Null()], {
+    description: 'What ONNX Runtime computes with, in order of preference',
+  }),
   signature: Type.Union([Signature, Type.Null()]),
   labels: Labels,
   description: TextOrNull('From model.json'),

@@ -23,7 +23,7 @@ describe('checkParity', () => {
 
   it.each<[string, (ensemble: TreeEnsemble) => void]>([
     ['a threshold that is off by the next float32', ({ trees }) => (trees[1]!.threshold[0]! *= 1 + 2 ** -22)],
-    ['missing values that go the other way', ({ trees }) => trees.forEach(({ defaultLeft }) => defaultLeft.fill(1))],
+    ['missing values that go the other way', ({ trees }) => trees.map(({ defaultLeft }) => defaultLeft.fill(1))],
     ['branches that are swapped', ({ trees }) => trees[2]!.right.reverse()],
     ['a leaf that is off by a thousandth', ({ trees }) => (trees[0]!.leaves[0]! += 1e-3)],
     ['another base', ({ base }) => (base[0] = 0.01)],

@@ -32,6 +32,8 @@ export interface WarmUpReport {
 
 export interface OnnxBackend extends Backend {
   readonly warmUp: WarmUpReport
+  /** What it runs on, in order of preference: execution providers of ONNX Runtime. */
+  readonly providers: readonly string[]
   /** Why rows of several requests are not joined, when `signature.batchAxis` is null. */
   readonly notBatchedBecause: string | undefined
   /** Set once the version's thread has died; every run rejects with it until the version is loaded anew. */
@@ -45,6 +47,7 @@ export interface SessionBackendOptions {
   readonly signature: Signature
   readonly labels: readonly string[] | undefined
   readonly isolation: 'inline' | 'thread'
+  readonly providers: readonly string[]
   readonly warmUp: WarmUpReport
   readonly notBatchedBecause: string | undefined
   readonly memoryBytes: number
@@ -56,6 +59,7 @@ export class SessionBackend implements OnnxBackend {
   readonly signature: Signature
   readonly labels: readonly string[] | undefined
   readonly isolation: 'inline' | 'thread'
+  readonly providers: readonly string[]
   readonly warmUp: WarmUpReport
   readonly notBatchedBecause: string | undefined
   readonly #model: string
@@ -71,6 +75,7 @@ export class SessionBackend implements OnnxBackend {
     this.signature = options.signature
     this.labels = options.labels
     this.isolation = options.isolation
+    this.providers = options.providers
     this.warmUp = options.warmUp
     this.notBatchedBecause = options.notBatchedBecause
     this.#model = options.model

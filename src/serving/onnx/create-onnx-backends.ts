@@ -1,13 +1,15 @@
 // Loads ONNX versions and owns the threads they run in.
 import { availableParallelism } from 'node:os'
 import { type HeadraceError, type VersionRef, versionKey } from '../../core/index.js'
-import type { Isolation, VersionArtifact } from '../../tensor/index.js'
+import type { ExecutionProvider, Isolation, VersionArtifact } from '../../tensor/index.js'
 import type { BackendOptions } from '../types.js'
 import { type OnnxBackend, onnxError, SessionBackend } from './backend.js'
 import { fail, type OnnxFailure } from './failure.js'
+import type { GraphCacheOptions } from './graph-cache.js'
 import { InstancesBackend } from './instances-backend.js'
 import type { LoadRequest } from './messages.js'
 import type { OnnxThread } from './onnx-thread.js'
+import { CPU } from './providers.js'
 import { OnnxSession } from './session.js'
 import { ThreadSession } from './thread-session.js'
 import { OnnxThreads, type Placed } from './threads.js'
@@ -17,6 +19,10 @@ export interface OnnxBackendsOptions {
   readonly threads?: number
   /** Told of a version whose thread died: every run of it fails with ONNX_THREAD_DIED until it is loaded anew. */
   readonly onFailure?: (ref: VersionRef, error: HeadraceError) => void
+  /** What versions run on whose model.json does not say, in order of preference; default the CPU. */
+  readonly providers?: readonly ExecutionProvider[] | undefined
+  /** Where optimised graphs are kept; without it they are made anew at each load. */
+  readonly graphCache?: GraphCacheOptions | undefined
   /** The threads' program; another one only in tests of threads that die. */
   readonly worker?: URL
 }
@@ -71,6 +77,7 @@ export function createOnnxBackends(options: OnnxBackendsOptions = {}): OnnxBacke
       signature,
       labels,
       isolation: placed.kind,
+      providers: placed.loaded.providers.map(({ name }) => name),
       warmUp: { createMs, batch1Ms, largestBatchMs },
       notBatchedBecause,
       memoryBytes,
@@ -112,7 +119,15 @@ export function createOnnxBackends(options: OnnxBackendsOptions = {}): OnnxBacke
   ): Promise<SessionBackend> {
     const { ref } = artifact
     try {
-      const placed = await threads.load(loadRequest(artifact), isolation, platform)
+      const request = loadRequest(artifact, options, platform.clock.nowMs())
+      const placed = await threads.load(request, isolation, platform)
+      for (const { name, reason } of placed.loaded.passedOver) {
+        const running = placed.loaded.providers.map((provider) => provider.name).join(', ')
+        platform.logger.warn(
+          { model: ref.model, version: ref.version, provider: name, reason },
+          `${versionKey(ref)} runs on ${running}: the execution provider "${name}" is not there`,
+        )
+      }
       const backend = await createBackend(artifact, placed)
       // The thread may have died, or everything been closed, while the backend was made.
       const reason = placed.kind === 'thread' ? placed.thread.failure : undefined
@@ -143,7 +158,11 @@ export function createOnnxBackends(options: OnnxBackendsOptions = {}): OnnxBacke
   return { prepare: ({ platform }) => threads.prepare(platform), load, kill, close }
 }
 
-function loadRequest({ file, digest, manifest }: VersionArtifact): LoadRequest {
+function loadRequest(
+  { file, digest, manifest }: VersionArtifact,
+  { providers = [CPU], graphCache }: OnnxBackendsOptions,
+  nowMs: number,
+): LoadRequest {
   const { batching, features, warmup } = manifest
   return {
     kind: 'load',
@@ -153,5 +172,8 @@ function loadRequest({ file, digest, manifest }: VersionArtifact): LoadRequest {
     maxBatchSize: batching.enabled ? (batching.maxBatchSizeUnderPressure ?? 2 * batching.maxBatchSize) : 1,
     features,
     warmup: warmup.map(({ inputs }) => inputs),
+    providers: manifest.providers ?? providers,
+    graphCache,
+    nowMs,
   }
 }

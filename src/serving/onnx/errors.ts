@@ -101,6 +101,27 @@ export const OnnxErrors = defineErrors('ONNX', {
     message: (p: { model: string; reason: string }) =>
       `The thread that runs ${p.model} ended unexpectedly: ${p.reason}. Send the request again once the version is loaded anew.`,
   },
+  PROVIDER_UNAVAILABLE: {
+    status: 500,
+    retry: false,
+    level: 'error',
+    message: (p: { model: string; provider: string; reason: string }) =>
+      `The execution provider "${p.provider}" that ${p.model} is to run on is not there: ${p.reason}. Install CUDA 12 and cuDNN 9 (and TensorRT 10) and fetch ONNX Runtime's part with "ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node"; or add "cpu" after it in "providers"; or serve the model with Triton and a remote.json. "headrace doctor" says what is there.`,
+  },
+  PROVIDER_OPTION_UNKNOWN: {
+    status: 422,
+    retry: false,
+    level: 'warn',
+    message: (p: { model: string; provider: string; option: string }) =>
+      `The execution provider "${p.provider}" of ${p.model} has no option "${p.option}" here: ONNX Runtime's Node binding takes "deviceId" of cuda and tensorrt, and no other. Leave it out, or serve the model with Triton and a remote.json, which has them all.`,
+  },
+  PROVIDER_OPTION_INVALID: {
+    status: 422,
+    retry: false,
+    level: 'warn',
+    message: (p: { model: string; provider: string; option: string; value: string }) =>
+      `The option "${p.option}" of the execution provider "${p.provider}" of ${p.model} is "${p.value}"; it is the number of a GPU, from 0 on.`,
+  },
   CLOSED: {
     status: 503,
     retry: true,

@@ -28,6 +28,7 @@ export class InstancesBackend implements OnnxBackend {
   readonly signature: Signature
   readonly labels: readonly string[] | undefined
   readonly isolation = 'thread'
+  readonly providers: readonly string[]
   readonly warmUp: WarmUpReport
   readonly notBatchedBecause: string | undefined
   readonly #options: InstancesOptions
@@ -40,9 +41,10 @@ export class InstancesBackend implements OnnxBackend {
   constructor(options: InstancesOptions) {
     this.#options = options
     this.#places = options.instances.map((backend) => ({ backend, running: 0 }))
-    const { signature, labels, warmUp, notBatchedBecause } = options.instances[0]!
+    const { signature, labels, warmUp, notBatchedBecause, providers } = options.instances[0]!
     this.signature = signature
     this.labels = labels
+    this.providers = providers
     this.warmUp = warmUp
     this.notBatchedBecause = notBatchedBecause
   }

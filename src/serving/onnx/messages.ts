@@ -1,6 +1,9 @@
 // What the main thread and a session thread say to each other: plain data, with arrays of numbers transferred.
+import type { ExecutionProvider } from '../../tensor/index.js'
 import type { Failure } from './failure.js'
+import type { GraphCacheOptions } from './graph-cache.js'
 import type { Probe, ProbeOptions } from './probe.js'
+import type { PassedOver } from './providers.js'
 import type { RawTensor, SessionOptions } from './session.js'
 
 /** Reads, checks, prepares, opens and probes a file. The thread keeps the session and its bytes until `settle`. */
@@ -10,6 +13,12 @@ export interface LoadRequest extends ProbeOptions {
   readonly digest: string
   /** Whether the batcher keeps runs to `maxBatchSize` rows. */
   readonly isBatched: boolean
+  /** In order of preference. */
+  readonly providers: readonly ExecutionProvider[]
+  /** Where optimised graphs are kept; undefined: nowhere. */
+  readonly graphCache: GraphCacheOptions | undefined
+  /** By the platform's clock. */
+  readonly nowMs: number
 }
 
 export interface LoadedModel extends Probe {
@@ -22,6 +31,9 @@ export interface LoadedModel extends Probe {
   readonly isBounded: boolean
   /** An estimate: see `estimateMemoryBytes`. */
   readonly memoryBytes: number
+  /** Those of the request that are used. */
+  readonly providers: readonly ExecutionProvider[]
+  readonly passedOver: readonly PassedOver[]
 }
 
 export type Request =

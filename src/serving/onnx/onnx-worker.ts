@@ -8,9 +8,12 @@ import { parentPort } from 'node:worker_threads'
 import type { Signature } from '../../tensor/index.js'
 import { collectAfterLoad } from './collect-garbage.js'
 import { fail, OnnxFailure, reasonOf } from './failure.js'
+import { GraphCache, LEAST_NODES } from './graph-cache.js'
 import type { Answer, Envelope, LoadedModel, LoadRequest, Reply, Request } from './messages.js'
 import { INLINE_CREATE_MS } from './placement.js'
-import { loadRuntime, OnnxSession, type SessionOptions } from './session.js'
+import type { PreparedModel } from './prepare-model.js'
+import { usesGpu, withProviders } from './providers.js'
+import { loadRuntime, OnnxSession, runtimeVersion, type SessionOptions } from './session.js'
 import { transferable } from './transfer.js'
 
 const port = parentPort!
@@ -81,14 +84,19 @@ async function load(request: LoadRequest): Promise<LoadedModel> {
     inputs: model.values.inputs.map(({ sessionName, datatype }) => ({ sessionName, datatype })),
     outputs: model.values.outputs.map(({ sessionName, datatype }) => ({ sessionName, datatype })),
   }
-  const { created, createMs } = await create({ ...layout, bytes: model.bytes })
+  const { opened, providers, passedOver } = await withProviders(request.providers, (providers) =>
+    openCached({ ...layout, providers, bytes: model.bytes }, model, request),
+  )
+  const { created, createMs, options } = opened
   try {
     const probed = await probe(created, model, request)
     const number = add(created)
-    bytesOf.set(number, model.bytes)
+    bytesOf.set(number, options.bytes)
     const memoryBytes = estimateMemoryBytes(weightBytes, model.treeBytes)
     const isBounded = hasFixedSizes(probed.signature) && (probed.signature.batchAxis === null || request.isBatched)
-    return { session: number, layout, labels: model.labels, createMs, memoryBytes, isBounded, ...probed }
+    const { bytes: _, ...opensLike } = options
+    const found = { labels: model.labels, createMs, memoryBytes, isBounded, providers, passedOver, ...probed }
+    return { session: number, layout: opensLike, ...found }
   } catch (error) {
     await created.release()
     throw error
@@ -155,6 +163,48 @@ async function timed(options: SessionOptions): Promise<{ created: OnnxSession; c
   const start = performance.now()
   const created = await OnnxSession.create(options)
   return { created, createMs: performance.now() - start }
+}
+
+/** A session, and what another one like it is opened with. */
+interface Opened {
+  readonly created: OnnxSession
+  readonly createMs: number
+  readonly options: SessionOptions
+}
+
+/** From the optimised graph that an earlier load wrote, or else from the model, writing it. */
+async function openCached(options: SessionOptions, model: PreparedModel, request: LoadRequest): Promise<Opened> {
+  const { graphCache, digest, nowMs } = request
+  const providers = options.providers ?? []
+  // A GPU's compiled parts cannot be written, and weights in side files would be looked for beside the graph.
+  const mayKeep = model.nodes >= LEAST_NODES && model.externalFiles.length === 0 && !usesGpu(providers)
+  if (!graphCache || !mayKeep) return { ...(await create(options)), options }
+  const cache = new GraphCache(graphCache, nowMs)
+  const key = await cache.key(digest, await runtimeVersion(), providers)
+  const graph = await cache.read(key)
+  if (graph) {
+    const optimized = { ...options, bytes: graph, isOptimized: true }
+    const found = await timed(optimized).catch(() => cache.drop(key))
+    if (found) return { ...found, options: optimized }
+  }
+  return { ...(await createAndKeep(options, cache, key)), options }
+}
+
+/** A graph that cannot be kept (a full disk) is no reason not to serve. */
+async function createAndKeep(
+  options: SessionOptions,
+  cache: GraphCache,
+  key: string,
+): Promise<{ created: OnnxSession; createMs: number }> {
+  const saveTo = await cache.reserve().catch(() => undefined)
+  if (saveTo === undefined) return create(options)
+  try {
+    const made = await timed({ ...options, saveTo }).catch(() => create(options))
+    await cache.keep(key, saveTo).catch(() => undefined)
+    return made
+  } finally {
+    await cache.discard(saveTo).catch(() => undefined)
+  }
 }
 
 async function settle(number: number, stays: boolean): Promise<Answer> {

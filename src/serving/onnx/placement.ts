@@ -19,7 +19,13 @@ export interface Measured {
 }
 
 /** `dedicated`: whatever was measured, as for one of several instances. */
-export function placeOf(isolation: Isolation | 'dedicated', { createMs, largestBatchMs, isBounded }: Measured): Place {
+export function placeOf(
+  isolation: Isolation | 'dedicated',
+  { createMs, largestBatchMs, isBounded }: Measured,
+  usesGpu = false,
+): Place {
+  // Waiting for a GPU would stop the event loop, and what else shares its thread.
+  if (usesGpu) return 'dedicated'
   if (isolation === 'inline' || isolation === 'dedicated') return isolation
   // A text model answers one token in no time and a thousand in a second.
   const runMs = isBounded && largestBatchMs !== undefined ? largestBatchMs : Number.POSITIVE_INFINITY

@@ -15,6 +15,8 @@ export interface PreparedModel {
   /** Undefined when the graph claims that rows can be joined. */
   readonly notBatchedBecause: string | undefined
   readonly externalFiles: readonly string[]
+  /** Of the graph itself, without those of subgraphs. */
+  readonly nodes: number
   /** How much of the file is tree ensembles, which take many times that in memory. */
   readonly treeBytes: number
 }
@@ -38,6 +40,7 @@ export function prepareModel(bytes: Uint8Array): PreparedModel {
     labels: zipMap?.labels,
     notBatchedBecause: whyNotBatched(values),
     externalFiles: externalFiles(graph),
+    nodes: graph.node.length,
     treeBytes: treeBytes(graph),
   }
 }

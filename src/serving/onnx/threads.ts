@@ -7,6 +7,7 @@ import { fail, type OnnxFailure } from './failure.js'
 import type { LoadedModel, LoadRequest } from './messages.js'
 import { OnnxThread } from './onnx-thread.js'
 import { placeOf } from './placement.js'
+import { usesGpu } from './providers.js'
 
 /** A loaded version: its bytes, for a session on the main thread, or the thread that holds its session. */
 export type Placed =
@@ -134,7 +135,7 @@ export class OnnxThreads {
   }
 
   async #place(loader: OnnxThread, loaded: LoadedModel, isolation: Isolation | 'dedicated'): Promise<Placed> {
-    const place = placeOf(isolation, loaded)
+    const place = placeOf(isolation, loaded, usesGpu(loaded.providers))
     const { session, layout } = loaded
     const batchMs = loaded.largestBatchMs ?? 0
     if (place === 'inline') {

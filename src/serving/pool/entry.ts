@@ -78,6 +78,11 @@ export class Entry implements Loadable, Resident {
     return this.leaf.isBusy
   }
 
+  /** It runs elsewhere, or is made of other versions, for which it waits. */
+  get isLight(): boolean {
+    return this.artifact.backend === 'remote' || this.artifact.backend === 'pipeline'
+  }
+
   get isWanted(): boolean {
     return this.wakers > 0 || this.leaf.isWanted
   }
@@ -134,6 +139,7 @@ export class Entry implements Loadable, Resident {
       manifest,
       labels: manifest.labels ?? description.labels,
       isolation: description.isolation,
+      providers: description.providers,
       leaf: this.front,
     }
   }
@@ -145,6 +151,7 @@ export class Entry implements Loadable, Resident {
 }
 
 function saysTheSame(a: VersionDescription, b: VersionDescription): boolean {
-  const said = ({ signature, labels, isolation }: VersionDescription) => JSON.stringify([signature, labels, isolation])
+  const said = ({ signature, labels, isolation, providers }: VersionDescription) =>
+    JSON.stringify([signature, labels, isolation, providers])
   return said(a) === said(b)
 }
