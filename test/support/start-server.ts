@@ -1,4 +1,5 @@
 // The real server on a free port, with the shop's models and a data folder of its own.
+import { readdirSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type App, createApp, type LoadedProject, loadProject } from '../../src/app/index.js'
@@ -8,6 +9,10 @@ import { startServer } from '../../src/server/index.js'
 export interface TestServer {
   readonly url: string
   readonly port: number
+  /** `127.0.0.1:41234` */
+  readonly grpcAddress: string
+  /** `127.0.0.1:50123`; undefined when gRPC is switched off. */
+  readonly grpcAddress: string | undefined
   readonly app: App
   readonly project: LoadedProject
   /** Models can be added here. */
@@ -18,7 +23,7 @@ export interface TestServer {
 export interface TestServerOptions {
   /** An empty folder; it is the caller's to remove. */
   readonly folder: string
-  /** Models of the shop to serve; default all. */
+  /** Models of the shop to serve; default all but the demand models, which are many. */
   readonly models?: readonly string[]
   /** Sections of the configuration. */
   readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
@@ -28,15 +33,15 @@ export interface TestServerOptions {
 }
 
 const SHOP_MODELS = join(import.meta.dirname, '../../examples/shop/models')
+const DEFAULT_MODELS = readdirSync(SHOP_MODELS).filter((model) => !model.startsWith('demand-'))
 
 export async function startTestServer(options: TestServerOptions): Promise<TestServer> {
   const modelsFolder = join(options.folder, 'models')
   await cp(SHOP_MODELS, modelsFolder, {
     recursive: true,
     filter: (source) =>
-      options.models === undefined ||
       source === SHOP_MODELS ||
-      options.models.some((model) => `${source}/`.startsWith(`${join(SHOP_MODELS, model)}/`)),
+      (options.models ?? DEFAULT_MODELS).some((model) => `${source}/`.startsWith(`${join(SHOP_MODELS, model)}/`)),
   })
   const project = await loadProject(options.folder, {
     overrides: {
@@ -56,6 +61,8 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
   return {
     url: server.url,
     port: Number(new URL(server.url).port),
+    grpcAddress: server.grpcAddress ?? '',
+    grpcAddress: server.grpcAddress,
     app,
     project,
     modelsFolder,

@@ -5,7 +5,7 @@ import { inferenceService } from '../../oip/index.js'
 import type { TensorSpec } from '../../tensor/index.js'
 import { packageVersion } from '../api/package-version.js'
 import type { ServerContext } from '../context.js'
-import { awake, destination } from '../predict/request.js'
+import { awake, destination, expectReady } from '../predict/request.js'
 import type { PredictTarget } from '../target.js'
 import type { GrpcMethod } from './call.js'
 import { unary } from './unary.js'
@@ -62,7 +62,7 @@ async function unreadiness(context: ServerContext, name: string, version: string
   try {
     const target = targetOf(name, version)
     await awake(context, target)
-    destination(context, target)
+    expectReady(context, target)
     return undefined
   } catch (error) {
     return toHeadraceError(error)

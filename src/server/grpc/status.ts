@@ -64,19 +64,19 @@ export function errorTrailers(
   return trailers
 }
 
-/** Trailers have to fit into what clients take for headers, often 8 KiB. */
-const MAX_MESSAGE_BYTES = 4096
+/** Trailers have to fit into what clients take for headers, often 8 KiB; a character takes up to nine bytes. */
+const MAX_CHARACTERS = 4096
+const MAX_ENCODED_CHARACTERS = 700
 
 /** UTF-8 with everything but printable ASCII, and `%` itself, as %XX. */
 export function percentEncode(message: string): string {
-  if (message.length <= MAX_MESSAGE_BYTES && /^[ -$&-~]*$/.test(message)) return message
+  const isPlain = /^[ -$&-~]*$/.test(message)
+  if (isPlain) return message.slice(0, MAX_CHARACTERS)
   let encoded = ''
-  for (const byte of Buffer.from(message)) {
-    if (encoded.length >= MAX_MESSAGE_BYTES) break
+  for (const byte of Buffer.from(message.slice(0, MAX_ENCODED_CHARACTERS)))
     encoded +=
       byte >= 0x20 && byte <= 0x7e && byte !== 0x25
         ? String.fromCharCode(byte)
         : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
-  }
   return encoded
 }
