@@ -49,7 +49,7 @@ export interface BatcherOptions {
 
 const DEFAULT_MAX_WAIT_MS = 5000
 /** The process that ran it has ended, by some member's fault or nobody's. */
-const RUN_LOST = 'PROCESS_ENDED'
+const RUN_LOST = 'MODEL_PROCESS_ENDED'
 
 export class Batcher implements Leaf {
   readonly version: VersionRef

@@ -6,7 +6,7 @@ import type { Joining } from './joining.js'
 import type { Margin } from './margin.js'
 import type { Member } from './member.js'
 import type { VersionMetrics } from './metrics.js'
-import { ProcessErrors } from './process/errors.js'
+import { ModelProcessErrors } from './process/errors.js'
 import type { Queue } from './queue.js'
 import type { LeafResult } from './types.js'
 import type { VersionErrors } from './version-errors.js'
@@ -132,5 +132,5 @@ export class Endings {
 }
 
 function lostTwice({ params }: HeadraceError): HeadraceError {
-  return ProcessErrors.ENDED_TWICE(params as Parameters<typeof ProcessErrors.ENDED_TWICE>[0])
+  return ModelProcessErrors.ENDED_TWICE(params as Parameters<typeof ModelProcessErrors.ENDED_TWICE>[0])
 }

@@ -2,7 +2,7 @@
 import { type Platform, versionKey } from '../../core/index.js'
 import type { VersionArtifact } from '../../tensor/index.js'
 import type { Backend, BackendOptions } from '../types.js'
-import { ProcessErrors } from './errors.js'
+import { ModelProcessErrors } from './errors.js'
 import type { Hosted } from './hosted.js'
 import type { ProcessOnnxOptions } from './messages.js'
 import { createProcessMetrics, type GroupMetrics, type ProcessMetrics } from './metrics.js'
@@ -20,7 +20,7 @@ export interface ProcessBackendsOptions {
 }
 
 export interface ProcessBackends {
-  /** A BackendFactory for onnx and script versions. Rejects with the PROCESS_ codes of errors.ts and with those of the backend. */
+  /** A BackendFactory for onnx and script versions. Rejects with the MODEL_PROCESS_ codes of errors.ts and with those of the backend. */
   load(artifact: VersionArtifact, options: BackendOptions): Promise<Backend>
   /** For drills: kills a process with this model, or version of it. False when there is none. */
   kill(model: string, version: number | undefined): boolean
@@ -84,8 +84,8 @@ export function createProcessBackends(options: ProcessBackendsOptions = {}): Pro
     const { ref, manifest, backend: kind, sizeBytes } = artifact
     const model = versionKey(ref)
     const { group = ref.model, instances = 1, timeoutMs } = manifest
-    if (!SUPPORTED.includes(kind)) throw ProcessErrors.BACKEND_UNSUPPORTED({ model, backend: kind })
-    if (isClosed) throw ProcessErrors.CLOSED({ model })
+    if (!SUPPORTED.includes(kind)) throw ModelProcessErrors.BACKEND_UNSUPPORTED({ model, backend: kind })
+    if (isClosed) throw ModelProcessErrors.CLOSED({ model })
     const loads = await Promise.allSettled(
       Array.from({ length: instances }, (_, i) => placeOf(group, i, platform).load({ artifact })),
     )
@@ -94,7 +94,7 @@ export function createProcessBackends(options: ProcessBackendsOptions = {}): Pro
     if (failed !== undefined) {
       await Promise.all(hosted.map((one) => one.place.release(one)))
       if (failed.reason instanceof ProcessEnded)
-        throw ProcessErrors.LOAD_ENDED({ model, group, reason: failed.reason.message })
+        throw ModelProcessErrors.LOAD_ENDED({ model, group, reason: failed.reason.message })
       throw failed.reason
     }
     const onClosed = () => void open.delete(backend)

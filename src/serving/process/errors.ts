@@ -2,7 +2,7 @@
 import { defineErrors } from '../../core/index.js'
 
 /** `model` is the version, as in `fraud/2`. */
-export const ProcessErrors = defineErrors('PROCESS', {
+export const ModelProcessErrors = defineErrors('MODEL_PROCESS', {
   ENDED: {
     status: 503,
     retry: true,
@@ -30,20 +30,6 @@ export const ProcessErrors = defineErrors('PROCESS', {
     level: 'error',
     message: (p: { model: string; group: string; reason: string }) =>
       `The process of group '${p.group}' ended while it loaded ${p.model}: ${p.reason}. If it was killed for memory, give it more; otherwise its runtime cannot take this model.`,
-  },
-  LOAD_TIMEOUT: {
-    status: 504,
-    retry: true,
-    level: 'error',
-    message: (p: { model: string; group: string; timeoutMs: number }) =>
-      `The process of group '${p.group}' did not load ${p.model} within ${p.timeoutMs} ms and was killed.`,
-  },
-  START_FAILED: {
-    status: 503,
-    retry: true,
-    level: 'error',
-    message: (p: { model: string; group: string; reason: string }) =>
-      `The process of group '${p.group}' for ${p.model} could not be started: ${p.reason}. Check the limits of processes and memory.`,
   },
   BACKEND_UNSUPPORTED: {
     status: 422,

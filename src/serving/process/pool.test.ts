@@ -91,14 +91,14 @@ describe('a pool over processes', () => {
     const first = call(0)
     await new Promise((resolve) => setTimeout(resolve, 5))
     const calls = [1, 2, 13, 4, 5].map((x) => call(x))
-    expect(await answers([first, ...calls])).toEqual([1, 2, 3, 'PROCESS_ENDED_TWICE', 5, 6])
+    expect(await answers([first, ...calls])).toEqual([1, 2, 3, 'MODEL_PROCESS_ENDED_TWICE', 5, 6])
     expect(await platform.metrics.expose()).toContain(`ml_process_restarts_total{group="${group}"} 2`)
   })
 
   it('fails a call clearly when the next process cannot be there in time', async () => {
     const { ref, call } = await load()
     const back = stateBecomes(ref.version, 'ready')
-    await expect(call(13, 60)).rejects.toMatchObject({ code: 'PROCESS_DOWN', status: 503, retry: true })
+    await expect(call(13, 60)).rejects.toMatchObject({ code: 'MODEL_PROCESS_DOWN', status: 503, retry: true })
     await back
     expect((await call(1)).outputs.get('y')!.data).toEqual(Float32Array.of(2))
   })

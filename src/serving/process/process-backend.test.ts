@@ -136,7 +136,7 @@ describe('a version in a process', () => {
 
   it('refuses a kind that runs nothing here', async () => {
     expect(await refusal(load(fakeArtifact('far', 1, { backend: 'remote' })))).toMatchObject({
-      code: 'PROCESS_BACKEND_UNSUPPORTED',
+      code: 'MODEL_PROCESS_BACKEND_UNSUPPORTED',
       status: 422,
     })
   })
@@ -206,7 +206,7 @@ describe('a process that ends', () => {
     const run = refusal(backend.run(x(1, 2, 3, 4), context))
     setTimeout(() => process.kill(pids(group)[0]!, signal), 50)
     const error = await run
-    expect(error).toMatchObject({ code: 'PROCESS_ENDED', status: 503, retry: true })
+    expect(error).toMatchObject({ code: 'MODEL_PROCESS_ENDED', status: 503, retry: true })
     expect(error.message).toContain(signal)
   })
 
@@ -216,7 +216,7 @@ describe('a process that ends', () => {
     process.kill(pids('waiting')[0]!, 'SIGKILL')
     await down
     const short = await refusal(backend.run(x(1), { ...context, deadline: Deadline.in(systemClock, 1) }))
-    expect(short).toMatchObject({ code: 'PROCESS_DOWN', status: 503, retry: true })
+    expect(short).toMatchObject({ code: 'MODEL_PROCESS_DOWN', status: 503, retry: true })
     expect(short.params['retryAfterMs']).toBeGreaterThan(1)
     const long = await backend.run(x(1), { ...context, deadline: Deadline.in(systemClock, 20_000) })
     expect(long.get('y')!.data).toEqual(Float32Array.of(2))
@@ -239,7 +239,7 @@ describe('a process that ends', () => {
     const backend = await onnx(models.linearModel([2]), { manifest: { timeoutMs: 200 } }, 'stopped')
     process.kill(pids('stopped')[0]!, 'SIGSTOP')
     const error = await refusal(backend.run(x(1), context))
-    expect(error).toMatchObject({ code: 'PROCESS_ENDED' })
+    expect(error).toMatchObject({ code: 'MODEL_PROCESS_ENDED' })
     expect(error.message).toContain('longer than its limit of 200 ms')
     expect((await backend.run(x(1), context)).get('y')!.data).toEqual(Float32Array.of(2))
   })
@@ -247,7 +247,7 @@ describe('a process that ends', () => {
   it('that ends while it loads is tried once more, and then refused', async () => {
     const artifact = scriptArtifact('process.kill(process.pid, "SIGSEGV")')
     const error = await refusal(load(artifact, 'loading'))
-    expect(error).toMatchObject({ code: 'PROCESS_LOAD_ENDED', status: 422 })
+    expect(error).toMatchObject({ code: 'MODEL_PROCESS_LOAD_ENDED', status: 422 })
     expect(error.message).toContain('SIGSEGV')
     expect(pids('loading')).toHaveLength(2)
   })

@@ -3,7 +3,7 @@
 import { type HeadraceError, toHeadraceError } from '../../core/index.js'
 import type { Signature, Tensor, TensorMap } from '../../tensor/index.js'
 import type { Backend, RunContext } from '../types.js'
-import { ProcessErrors } from './errors.js'
+import { ModelProcessErrors } from './errors.js'
 import type { FrameTensor } from './frames.js'
 import { type Hosted, ProcessDown } from './hosted.js'
 import { ProcessEnded } from './model-process.js'
@@ -58,7 +58,7 @@ export class ProcessBackend implements Backend {
 
   async run(batch: TensorMap, { deadline, outputs }: RunContext): Promise<TensorMap> {
     const { model, group, timeoutMs } = this.#options
-    if (this.#closing) throw ProcessErrors.CLOSED({ model })
+    if (this.#closing) throw ModelProcessErrors.CLOSED({ model })
     this.#running++
     try {
       const answer = await this.#next().run(this.#headOf(outputs), this.#framed(batch), deadline, timeoutMs)
@@ -157,8 +157,8 @@ function isSooner(other: Hosted, best: Hosted): boolean {
 
 /** What a process ended with as the table's error; anything else unforeseen as CORE_INTERNAL. */
 export function processError(error: unknown, model: string, group: string): HeadraceError {
-  if (error instanceof ProcessEnded) return ProcessErrors.ENDED({ model, group, reason: error.message })
+  if (error instanceof ProcessEnded) return ModelProcessErrors.ENDED({ model, group, reason: error.message })
   if (error instanceof ProcessDown)
-    return ProcessErrors.DOWN({ model, group, reason: error.reason, retryAfterMs: error.retryAfterMs })
+    return ModelProcessErrors.DOWN({ model, group, reason: error.reason, retryAfterMs: error.retryAfterMs })
   return toHeadraceError(error)
 }
