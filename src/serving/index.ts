@@ -27,13 +27,15 @@ export type { GraphCacheOptions } from './onnx/graph-cache.js'
 export { missingLibraries } from './onnx/providers.js'
 export { createPipelineBackends, type PipelineBackends } from './pipeline/create-pipeline-backends.js'
 export { PipelineErrors } from './pipeline/errors.js'
+export type { Reservation } from './pool/budget.js'
+export { poolBudgetBytes } from './pool/config.js'
 export { createPool } from './pool.js'
 export {
   createProcessBackends,
   type ProcessBackends,
   type ProcessBackendsOptions,
 } from './process/create-process-backends.js'
-export { ProcessErrors } from './process/errors.js'
+export { ModelProcessErrors } from './process/errors.js'
 export { createMemoryGauge, type MemoryGauge, type MemoryGaugeOptions } from './process/memory-gauge.js'
 export { movingHung } from './process/move-hung.js'
 export {
@@ -67,6 +69,7 @@ export type {
   LeafInput,
   LeafResult,
   Pool,
+  PoolMemory,
   PoolOptions,
   PredictionCache,
   Priority,
@@ -74,6 +77,9 @@ export type {
   RunsIn,
   ServedVersion,
   StagedVersion,
+  VersionDescription,
+  VersionDescriptions,
+  VersionMemory,
   VersionState,
   VersionStatus,
 } from './types.js'
