@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { toHeadraceError } from '../../core/index.js'
 import { readBody } from '../body.js'
-import { isJsonType } from '../content-type.js'
+import { isBinaryType, isJsonType } from '../content-type.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
 import type { Intake } from '../intake.js'
@@ -24,7 +24,9 @@ export function readJsonBodies(api: Api, { bodyLimitBytes, intake }: ServerConte
 
 async function parseJson(request: IncomingMessage, limitBytes: number, intake: Intake): Promise<unknown> {
   const { 'content-type': contentType, 'content-encoding': encoding = 'identity' } = request.headers
-  if (contentType !== undefined && !isJsonType(contentType))
+  const isJson = contentType === undefined || isJsonType(contentType)
+  // Triton's asyncio client calls its JSON bytes.
+  if (!isJson && !(request.url!.startsWith('/v2/') && isBinaryType(contentType)))
     throw HttpErrors.CONTENT_TYPE({ contentType: contentType.slice(0, 100) })
   if (encoding !== 'identity')
     throw HttpErrors.CONTENT_ENCODING({ encoding: encoding.slice(0, 100), acceptEncoding: 'identity' })
