@@ -5,7 +5,7 @@ import { platformOf } from '../../app/index.js'
 import { type HeadraceError, toHeadraceError } from '../../core/index.js'
 import type { ServerContext } from '../context.js'
 import { encodeModelList, encodeModelMetadata, encodeServerMetadata } from '../oip/index.js'
-import { awake, destination } from '../predict/request.js'
+import { awake, destination, expectReady } from '../predict/request.js'
 import { PROTOCOL_EXTENSIONS } from '../protocol-extensions.js'
 import { JSON_TYPE } from '../reply.js'
 import type { PredictTarget } from '../target.js'
@@ -153,7 +153,7 @@ async function unreadiness(
   const target = { protocol: 'oip', name, version } as const
   try {
     await awake(context, target)
-    destination(context, target)
+    expectReady(context, target)
     return undefined
   } catch (error) {
     return toHeadraceError(error)

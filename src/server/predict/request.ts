@@ -7,7 +7,7 @@ import {
   type Shaper,
   wakeReference,
 } from '../../path/index.js'
-import type { Priority, ServedVersion } from '../../serving/index.js'
+import { type Priority, type ServedVersion, ServingErrors } from '../../serving/index.js'
 import type { TensorMap } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
@@ -43,6 +43,15 @@ export function destination({ app }: ServerContext, { name, version }: PredictTa
   const { model } = endpoint.route.leaves[0]!
   const pinned = app.versions.resolve({ kind: 'version', model, version })
   return { endpoint, pinned, reference: pinned }
+}
+
+/** Throws what `destination` throws, and SERVING_MODEL_UNREADY when the one version that would answer says that it cannot. */
+export function expectReady(context: ServerContext, target: PredictTarget): void {
+  const { endpoint, pinned, reference } = destination(context, target)
+  const only = pinned ?? (endpoint.route.leaves.length === 1 ? reference : undefined)
+  const status = only && context.app.pool.status(only.ref)
+  if (status?.state === 'unready')
+    throw ServingErrors.MODEL_UNREADY({ ...status.ref, reason: status.reason ?? 'it is unready', retryAfterMs: 1000 })
 }
 
 export interface Parsed {

@@ -53,8 +53,8 @@ export class Failures {
   ) {}
 
   unreachable(reason: string, hadAnswer = false): RemoteFailure {
-    return new RemoteFailure(RemoteErrors.UNREACHABLE({ ...this.#where(), reason }), {
-      because: `cannot be reached: ${reason}`,
+    return new RemoteFailure(RemoteErrors.UNREACHABLE({ ...this.#where(), reason: phrase(reason) }), {
+      because: `cannot be reached: ${phrase(reason)}`,
       mayRetry: !hadAnswer,
       isSuspicious: true,
     })
@@ -62,9 +62,13 @@ export class Failures {
 
   /** The server itself says that it cannot answer now. */
   busy(said: string, retryAfterMs: number | undefined, mayRetry: boolean): RemoteFailure {
-    const error = RemoteErrors.BUSY({ ...this.#where(), said: clip(said), retryAfterMs: retryAfterMs ?? BUSY_RETRY_MS })
+    const error = RemoteErrors.BUSY({
+      ...this.#where(),
+      said: phrase(said),
+      retryAfterMs: retryAfterMs ?? BUSY_RETRY_MS,
+    })
     return new RemoteFailure(error, {
-      because: `is too busy: ${clip(said)}`,
+      because: `is too busy: ${phrase(said)}`,
       mayRetry,
       retryAfterMs,
       isSuspicious: mayRetry,
@@ -88,7 +92,7 @@ export class Failures {
 
   refused(status: string, said: string): RemoteFailure {
     const error = RemoteErrors.REFUSED({ ...this.#where(), status, said: sentence(said) })
-    return new RemoteFailure(error, { because: `refuses with ${status}: ${clip(said)}`, isSuspicious: true })
+    return new RemoteFailure(error, { because: `refuses with ${status}: ${phrase(said)}`, isSuspicious: true })
   }
 
   failed(status: string, said: string): RemoteFailure {
@@ -96,8 +100,8 @@ export class Failures {
   }
 
   invalid(problem: string, cause?: unknown): RemoteFailure {
-    return new RemoteFailure(RemoteErrors.REPLY_INVALID({ ...this.#where(), problem: clip(problem) }, cause), {
-      because: `gives answers that are none: ${clip(problem)}`,
+    return new RemoteFailure(RemoteErrors.REPLY_INVALID({ ...this.#where(), problem: phrase(problem) }, cause), {
+      because: `gives answers that are none: ${phrase(problem)}`,
       isSuspicious: true,
     })
   }
@@ -108,7 +112,7 @@ export class Failures {
 
   /** Of a look at the server: it answers, but not for this model. */
   unready(reason: string): RemoteFailure {
-    const because = `is not ready: ${clip(reason)}`
+    const because = `is not ready: ${phrase(reason)}`
     return new RemoteFailure(this.waiting(because, BUSY_RETRY_MS), { because, isDefinite: true })
   }
 
@@ -118,7 +122,7 @@ export class Failures {
   }
 
   signatureUnknown(problem: string): RemoteFailure {
-    return new RemoteFailure(RemoteErrors.SIGNATURE_UNKNOWN({ ...this.#where(), problem: clip(problem) }))
+    return new RemoteFailure(RemoteErrors.SIGNATURE_UNKNOWN({ ...this.#where(), problem: phrase(problem) }))
   }
 
   #where(): { model: string; server: string } {
@@ -138,8 +142,13 @@ function sentence(said: string): string {
   return /[.!?…]$/.test(text) ? text : `${text}.`
 }
 
+/** For the middle of a sentence. */
+function phrase(said: string): string {
+  return clip(said).replace(/\.+$/, '')
+}
+
 /** Printable and short, because it came from elsewhere and goes into logs. */
-export function clip(said: string): string {
+function clip(said: string): string {
   const text = said.replace(/[^\x20-\x7e\u00a0-\uffff]+/g, ' ').trim()
   if (text === '') return 'it gave no reason'
   return text.length > MAX_SAID ? `${text.slice(0, MAX_SAID)}…` : text
