@@ -10,11 +10,12 @@ import {
 } from '../core/index.js'
 import type { Actor, Change, Decision, Decisions, Evidence } from '../decisions/index.js'
 import { createPath, type Path, type Versions } from '../path/index.js'
-import { createFileSource, createFolderSource, type ModelSource } from '../registry/index.js'
+import { createFileSource, createFolderSource, createKeptArtifacts, type ModelSource } from '../registry/index.js'
 import {
   type AnswerCache,
   addTritonMetrics,
   type BackendFactory,
+  createMemoryGauge,
   createOnnxBackends,
   createPipelineBackends,
   createPool,
@@ -25,6 +26,8 @@ import {
   LoadRetries,
   movingHung,
   type Pool,
+  poolBudgetBytes,
+  type ServedVersion,
 } from '../serving/index.js'
 import { describeRows, rowsToTensors, type VersionArtifact } from '../tensor/index.js'
 import { createAnswerCache, followSwitches } from './answer-cache.js'
@@ -37,6 +40,7 @@ import { checkConstants } from './check-constants.js'
 import { createEndpoints, type Endpoints } from './endpoints.js'
 import type { AppLog, Engines, Peers } from './engines.js'
 import type { LoadedProject } from './load-project.js'
+import { type ModelMemory, openModelMemory } from './model-memory.js'
 import { openEngines } from './open-engines.js'
 import { processStatistics } from './repository/process-statistics.js'
 import { Repository } from './repository/repository.js'
@@ -53,7 +57,7 @@ export interface App {
   readonly versions: Versions
   readonly aliases: Aliases
   /** For reading; changes go through `decide` and `undo`, so that they take effect before they resolve. */
-  readonly decisions: Omit<Decisions, 'apply' | 'undo'>
+  readonly decisions: Omit<Decisions, 'apply' | 'applyAll' | 'undo'>
   readonly log: AppLog
   readonly source: ModelSource
   readonly repository: Repository
@@ -110,7 +114,8 @@ export async function createApp(project: LoadedProject, given: Platform, options
   const closeAll = async () => {
     for (const close of closers.reverse()) await close()
   }
-  const breakable = (load: BackendFactory) => (faults ? faultyBackends(load, faults, platform) : load)
+  const breakable = (load: BackendFactory, mayHang = true) =>
+    faults ? faultyBackends(load, faults, platform, mayHang) : load
   /** In a process where model.json says so. */
   const isolable = (load: BackendFactory): BackendFactory => {
     const isolated = breakable(processes.load)
@@ -124,23 +129,46 @@ export async function createApp(project: LoadedProject, given: Platform, options
     if (proxy) closers.push(() => proxy.close())
     const cache = await createAnswerCache(config, proxy?.url ?? redisUrl, engines, platform)
     closers.push(() => cache.close())
-    return build(engines, cache)
+    const memory = await openModelMemory(project.dataDir, platform)
+    closers.push(() => memory.close())
+    return build(engines, cache, memory)
   } catch (error) {
     await closeAll()
     throw error
   }
 
-  function build(engines: Engines, cache: AnswerCache): App {
+  function build(engines: Engines, cache: AnswerCache, memory: ModelMemory): App {
     const { log, decisions, peers } = engines
+    const { budgetMb, reservations, idleMs, pinned, copiesMb, load: defaultLoad } = config.serving.pool
+    const { processes: serverProcesses } = config.server
+    const gauge = createMemoryGauge({ platform, onnx: onnxOptions })
+    closers.push(() => gauge.close())
+    const kept = createKeptArtifacts({
+      folder: path.join(project.dataDir, 'artifacts'),
+      platform,
+      maxBytes: copiesMb * 2 ** 20,
+    })
     const pool = createPool({
       platform,
       cache,
+      budgetBytes: poolBudgetBytes(budgetMb, serverProcesses),
+      reservations: Object.entries(reservations).map(([name, { models, mb }]) => ({
+        name,
+        models,
+        bytes: (mb * 2 ** 20) / serverProcesses,
+      })),
+      idleMs,
+      pinned,
+      measure: (artifact) => gauge.measure(artifact),
+      descriptions: memory.descriptions,
+      kept,
+      residentBytes: () => process.memoryUsage.rss(),
       factories: new Map<string, BackendFactory>([
         // A fault that hangs runs must not follow a version that moves because of it.
-        ['onnx', isolable(movingHung(breakable(onnx.load), processes.load))],
+        ['onnx', isolable(movingHung(breakable(onnx.load), breakable(processes.load, false)))],
         ['script', isolable(breakable(scripts.load))],
-        ['remote', retries.of(breakable(remotes.load))],
-        ['pipeline', retries.of(breakable(pipelines.load))],
+        ['remote', isolable(retries.of(breakable(remotes.load)))],
+        ['pipeline', isolable(retries.of(breakable(pipelines.load)))],
       ]),
       warmupInputs: ({ manifest }, signature) =>
         manifest.warmup.map(({ inputs }) =>
@@ -178,7 +206,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
     const source =
       project.models.kind === 'file'
         ? createFileSource({ file: project.models.file, platform })
-        : createFolderSource({ ...config.models, folder: project.models.folder, platform })
+        : createFolderSource({ ...config.models, folder: project.models.folder, platform, memory: memory.files })
     const found = new Map<string, VersionRef>()
     const repository = new Repository({
       project,
@@ -195,6 +223,9 @@ export async function createApp(project: LoadedProject, given: Platform, options
     })
     const refused = new Map<string, HeadraceError>()
     let isStarted = false
+    /** Versions that come and go with what is asked for: too often for the log. */
+    const restful = new Set<string>()
+    const checked = new WeakSet<ServedVersion>()
 
     function refresh(): void {
       const registry = engines.registry()
@@ -205,9 +236,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
 
     function isWarm(): boolean {
       // What was unloaded on purpose is not waited for.
-      const hasModel =
-        ![...found.values()].some((ref) => repository.wants(ref)) ||
-        pool.statuses().some(({ state }) => state === 'ready')
+      const hasModel = ![...found.values()].some((ref) => repository.wants(ref)) || pool.isServing
       return isStarted && !requests.isDraining && hasModel
     }
 
@@ -222,7 +251,9 @@ export async function createApp(project: LoadedProject, given: Platform, options
       refused.delete(versionKey(ref))
       if (!repository.wants(ref)) return
       try {
-        await pool.load(repository.prepare(await obtain(ref)))
+        const artifact = repository.prepare(await obtain(ref))
+        if ((artifact.manifest.load ?? defaultLoad) === 'lazy') pool.register(artifact)
+        else await pool.load(artifact)
       } catch (error) {
         // What it needs is closed under its hands: no fault of the version.
         if (requests.isDraining) return
@@ -248,14 +279,28 @@ export async function createApp(project: LoadedProject, given: Platform, options
     }
 
     refresh()
-    closers.push(stopper(engines.follow(refresh)))
+    closers.push(
+      stopper(
+        engines.follow(({ change }) => {
+          // What a number stands for changes no endpoint, and a thousand of them may be seen at once.
+          if (change.kind !== 'version.seen') refresh()
+        }),
+      ),
+    )
     closers.push(stopper(engines.follow((decision) => repository.follow(decision))))
     peers?.shareStatistics(() => processStatistics({ pool, platform }))
     pool.watch(({ ref, state, reason }) => {
       const fields = { model: ref.model, version: ref.version, state, reason }
       if (state === 'failed' || state === 'unready') logger.error(fields, 'model version is not serving')
+      else if (restful.has(versionKey(ref)) || state === 'resting') logger.debug(fields, 'model version changed state')
       else logger.info(fields, 'model version changed state')
-      if (state === 'ready') checkConstants(endpoints.list(), ref.model, versions, logger)
+      if (state === 'resting') restful.add(versionKey(ref))
+      else if (state === 'unloaded') restful.delete(versionKey(ref))
+      const served = state === 'ready' ? pool.get(ref) : undefined
+      if (served !== undefined && !checked.has(served)) {
+        checked.add(served)
+        checkConstants(endpoints.list(), ref.model, versions, logger)
+      }
       peers?.tellReady(isWarm())
     })
 
@@ -285,6 +330,9 @@ export async function createApp(project: LoadedProject, given: Platform, options
         refresh()
         await Promise.all([...found.values()].map(load))
         isStarted = true
+        void kept.prune(new Set(pool.memory().versions.map(({ digest }) => digest)))
+        if (restful.size > 0)
+          logger.info({ versions: restful.size }, 'model versions are loaded when somebody asks for them')
         peers?.tellReady(isWarm())
         closers.push(
           stopper(

@@ -27,6 +27,8 @@ export function logPolicyOf(declared: Readonly<Record<string, EndpointConfig>>):
 export function createEndpoints(declared: Readonly<Record<string, EndpointConfig>>, aliases: Aliases): Endpoints {
   const defaults = endpointSchema.omit({ route: true }).parse({})
   const origins = new Map<string, EndpointOrigin>()
+  /** What the table was built from: most of a thousand endpoints stay as they are when a model comes. */
+  const sources = new Map<string, RouteNode>()
   let table = new Map<string, Endpoint>()
 
   function build(name: string, route: RouteNode): Endpoint {
@@ -63,12 +65,22 @@ export function createEndpoints(declared: Readonly<Record<string, EndpointConfig
       const next = new Map<string, Endpoint>()
       origins.clear()
       for (const [name, [origin, route]] of routes) {
-        next.set(name, build(name, route))
+        const before = sources.get(name)
+        const isSame = before !== undefined && isSameRoute(before, route)
+        next.set(name, isSame ? table.get(name)! : build(name, route))
+        sources.set(name, route)
         origins.set(name, origin)
       }
+      for (const name of table.keys()) if (!next.has(name)) sources.delete(name)
       table = next
     },
   }
   endpoints.replace([], new Map())
   return endpoints
+}
+
+function isSameRoute(a: RouteNode, b: RouteNode): boolean {
+  if (a === b) return true
+  if (a.kind !== 'version' || b.kind !== 'version') return false
+  return a.model === b.model && JSON.stringify(a.version) === JSON.stringify(b.version)
 }

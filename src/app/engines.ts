@@ -28,7 +28,7 @@ export type AppLog = Pick<FileLog, 'folder' | 'append' | 'whenDurable' | 'durabl
 export interface Engines {
   readonly log: AppLog
   /** For reading, in any process; changes go through `decide` and `undo`. `watch` hears the decisions of every process. */
-  readonly decisions: Omit<Decisions, 'apply' | 'undo'>
+  readonly decisions: Omit<Decisions, 'apply' | 'applyAll' | 'undo'>
   registry(): RegistryState
   /** Makes a change. It has taken effect in every process, through `follow`, when it resolves. */
   decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision>

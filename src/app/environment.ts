@@ -73,7 +73,17 @@ function parse(text: string, type: string): unknown {
     return text === 'true' || text === '1' ? true : text === 'false' || text === '0' ? false : undefined
   if (type === 'number' || type === 'integer')
     return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : undefined
+  if (type === 'array') return text.split(',').map((part) => part.trim())
+  if (type === 'object') return object(text)
   return text
+}
+
+function object(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 function set(object: Record<string, unknown>, [key, ...rest]: string[], value: unknown): Record<string, unknown> {

@@ -16,6 +16,7 @@ import { logPolicyOf } from './endpoints.js'
 import type { Engines, RegistryState } from './engines.js'
 import type { LoadedProject } from './load-project.js'
 import { readRepository, repositoryChangeKinds, repositoryMigrations } from './repository/decisions.js'
+import { Sightings } from './sightings.js'
 
 /** Where pushes are kept until they are whole. */
 export function uploadsFolder({ dataDir }: LoadedProject): string {
@@ -79,7 +80,6 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     })
     let state = await readState()
     const followers = new Set<(decision: Decision) => void | Promise<void>>()
-    const sightings = new Map<string, Promise<unknown>>()
 
     decisions.watch(({ id, timeMs, change, by }) =>
       log.append({
@@ -100,6 +100,14 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       await Promise.all([...followers].map((change) => change(decision)))
       return decision
     }
+
+    const sightings = new Sightings({
+      digests,
+      async decide(changes) {
+        checkDisk()
+        for (const decision of await decisions.applyAll(changes, SYSTEM)) await takeEffect(decision)
+      },
+    })
 
     /** What drills say about themselves is written all the same. */
     function checkDisk(kind = ''): void {
@@ -123,15 +131,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
         checkDisk()
         return takeEffect(await decisions.undo(id, by))
       },
-      async sawVersion({ ref, digest, sizeBytes }, file) {
-        const subject = versionKey(ref)
-        await sightings.get(subject)?.catch(() => undefined)
-        if (digests.get(subject) === digest) return
-        const detail = { model: ref.model, version: ref.version, digest }
-        const sighting = decide({ kind: 'version.seen', subject, detail }, { file, sizeBytes }, SYSTEM)
-        sightings.set(subject, sighting)
-        await sighting.finally(() => sightings.delete(subject))
-      },
+      sawVersion: (version, file) => sightings.add(version, file),
       follow(change) {
         followers.add(change)
         return () => followers.delete(change)

@@ -65,29 +65,47 @@ class StoredDecisions implements Decisions {
   }
 
   async apply(change: Change, evidence: Evidence, by: Actor): Promise<Decision> {
+    const [decision] = await this.applyAll([{ change, evidence }], by)
+    return decision!
+  }
+
+  async applyAll(
+    changes: readonly { readonly change: Change; readonly evidence: Evidence }[],
+    by: Actor,
+  ): Promise<Decision[]> {
+    const drafts = changes.map(({ change, evidence }) => this.#draft(change, evidence, by))
+    return this.#commit(async (tx) => {
+      const made: Decision[] = []
+      for (const draft of drafts)
+        made.push(await this.#append(tx, draft, () => this.#kind(draft.change.kind).apply(tx, draft.change)))
+      return made
+    })
+  }
+
+  #draft(change: Change, evidence: Evidence, by: Actor): Draft {
     const kind = this.#kind(change.kind)
     checkText('subject', change.subject)
     kind.parse(change)
-    const draft: Draft = {
+    return {
       change: { kind: change.kind, subject: change.subject, detail: record('detail', change.detail) },
       evidence: record('evidence', evidence),
       by: checkActor(by),
       undoes: null,
     }
-    return this.#commit((tx) => this.#append(tx, draft, () => kind.apply(tx, draft.change)))
   }
 
   async undo(id: DecisionId, by: Actor): Promise<Decision> {
     const actor = checkActor(by)
-    return this.#commit(async (tx) => {
+    const [decision] = await this.#commit(async (tx) => {
       // The head is locked first, here as in apply, so that nothing changes between the question and the act.
       const head = await lockHead(tx)
       const target = await find(tx.withTables<DecisionTables>(), id)
       const refusal = await this.#whyNotUndo(tx.withTables<DecisionTables>(), target)
       if (refusal) throw refusal
       const draft: Draft = { change: target.change, evidence: {}, by: actor, undoes: id }
-      return this.#append(tx, draft, () => this.#kind(target.change.kind).undo(tx, target), head)
+      return [await this.#append(tx, draft, () => this.#kind(target.change.kind).undo(tx, target), head)]
     })
+    return decision!
   }
 
   async get(id: DecisionId): Promise<Decision> {
@@ -144,11 +162,13 @@ class StoredDecisions implements Decisions {
     return kind
   }
 
-  async #commit(work: (tx: Transaction<unknown>) => Promise<Decision>): Promise<Decision> {
-    const decision = await this.#sql.transaction(work)
-    this.#made.with(decision.change.kind, String(decision.undoes !== null)).inc()
-    for (const watcher of [...this.#watchers]) void this.#tell(watcher, decision)
-    return decision
+  async #commit(work: (tx: Transaction<unknown>) => Promise<Decision[]>): Promise<Decision[]> {
+    const decisions = await this.#sql.transaction(work)
+    for (const decision of decisions) {
+      this.#made.with(decision.change.kind, String(decision.undoes !== null)).inc()
+      for (const watcher of [...this.#watchers]) void this.#tell(watcher, decision)
+    }
+    return decisions
   }
 
   async #tell(watcher: (decision: Decision) => unknown, decision: Decision): Promise<void> {

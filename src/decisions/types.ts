@@ -90,6 +90,8 @@ export interface Decisions {
    * Throws DECISION_INVALID, DECISION_KIND_UNKNOWN and what the kind throws.
    */
   apply(change: Change, evidence: Evidence, by: Actor): Promise<Decision>
+  /** Several changes of the same actor in one transaction: all are made, or none. Throws as `apply` does. */
+  applyAll(changes: readonly { readonly change: Change; readonly evidence: Evidence }[], by: Actor): Promise<Decision[]>
   /**
    * A new decision that puts back what this one replaced; undoing an undo does the change again.
    * Throws DECISION_NOT_FOUND, DECISION_ALREADY_UNDONE, DECISION_NOT_UNDOABLE, DECISION_SUPERSEDED.

@@ -16,6 +16,8 @@ export const LOAD_REASONS = ['preload', 'call', 'new', 'asked', 'restart'] as co
 export interface Loadable extends Wanted {
   /** A caller waits for it. */
   readonly isWanted: boolean
+  /** Loading it is no work for this process, and may wait for other loads: it takes no turn. */
+  readonly isLight: boolean
 }
 
 export interface LoadsOptions<L extends Loadable, R extends Resident> {
@@ -96,13 +98,13 @@ export class Loads<L extends Loadable, R extends Resident> {
   #look(): void {
     const nowMs = this.#options.clock.monotonicMs()
     for (const job of this.#jobs) {
-      if (this.#underWay >= this.#options.maxLoads) break
+      if (this.#underWay >= this.#options.maxLoads && !job.loadable.isLight) continue
       const isNeedless = job.reason === 'call' && !job.loadable.isWanted
       if (isNeedless) this.#refuse(job, this.#options.unwanted(job.loadable))
       else if (!this.#begin(job, nowMs) && !this.#waits(job, nowMs)) this.#refuse(job, this.#options.full(job.loadable))
       else if (this.#jobs.has(job) && nowMs - job.sinceMs >= PATIENCE_MS) break
     }
-    if (this.#jobs.size > 0 && this.#underWay < this.#options.maxLoads) this.#lookAgain()
+    if (this.#jobs.size > 0) this.#lookAgain()
   }
 
   #lookAgain(): void {
@@ -126,7 +128,7 @@ export class Loads<L extends Loadable, R extends Resident> {
     if (choice === undefined || (choice.victims.length > 0 && this.#swaps >= this.#options.maxSwaps)) return false
     if (choice.takesHot) this.#tookHotAtMs = nowMs
     this.#jobs.delete(job)
-    this.#underWay++
+    if (!loadable.isLight) this.#underWay++
     const isSwap = choice.victims.length > 0
     if (isSwap) this.#swaps++
     for (const victim of choice.victims) evict(victim)
@@ -145,7 +147,7 @@ export class Loads<L extends Loadable, R extends Resident> {
     } catch (error) {
       job.reject(error)
     }
-    this.#underWay--
+    if (!job.loadable.isLight) this.#underWay--
     if (isSwap) this.#swaps--
     this.look()
   }

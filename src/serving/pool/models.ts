@@ -14,6 +14,12 @@ export class Models {
     return [...this.#models.keys()]
   }
 
+  get isServing(): boolean {
+    if (this.#latest.size > 0) return true
+    for (const { state } of this.#asleep) if (state !== 'failed') return true
+    return false
+  }
+
   get hasSleepers(): boolean {
     return this.#asleep.size > 0
   }

@@ -1,0 +1,51 @@
+// What the data folder remembers about models, so that a server with a thousand of them starts without reading or loading any: what files
+// are made of, and what versions look like that were loaded once.
+import { createHash } from 'node:crypto'
+import path from 'node:path'
+import type { Platform } from '../core/index.js'
+import type { FileMemory } from '../registry/index.js'
+import type { VersionDescription, VersionDescriptions } from '../serving/index.js'
+import { openRemembered } from '../store/index.js'
+import type { VersionArtifact } from '../tensor/index.js'
+
+export interface ModelMemory {
+  readonly files: FileMemory
+  readonly descriptions: VersionDescriptions
+  close(): Promise<void>
+}
+
+type FileFacts = NonNullable<ReturnType<FileMemory['get']>>
+
+export async function openModelMemory(dataDir: string, platform: Platform): Promise<ModelMemory> {
+  const folder = path.join(dataDir, 'models')
+  const [files, descriptions] = await Promise.all([
+    openRemembered<FileFacts>({ file: path.join(folder, 'files.jsonl'), platform }),
+    openRemembered<VersionDescription>({ file: path.join(folder, 'descriptions.jsonl'), platform }),
+  ])
+  return {
+    files,
+    descriptions: {
+      get: (artifact) => descriptions.get(keyOf(artifact)),
+      set(artifact, description) {
+        const key = keyOf(artifact)
+        const known = descriptions.get(key)
+        // Load times differ from load to load; that alone is not worth writing down.
+        const isNews = known === undefined || said(known) !== said(description)
+        if (isNews) descriptions.set(key, description)
+      },
+    },
+    async close() {
+      await Promise.all([files.close(), descriptions.close()])
+    },
+  }
+}
+
+/** The same file with another model.json may take other inputs, and other memory. */
+function keyOf({ backend, digest, manifest }: VersionArtifact): string {
+  const { description: _, trained: __, load: ___, pinned: ____, ...rest } = manifest
+  return `${backend} ${digest} ${createHash('sha256').update(JSON.stringify(rest)).digest('base64url').slice(0, 16)}`
+}
+
+function said({ loadMs: _, ...description }: VersionDescription): string {
+  return JSON.stringify(description)
+}
