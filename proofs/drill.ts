@@ -145,11 +145,11 @@ const drills: readonly Drill[] = [
     // Those of the model that hangs have nobody else to ask.
     answered: 0,
     async run(stage) {
-      const user = new User(stage, 'alone')
+      const user = new User(stage, 'stuck')
       const other = new User(stage, 'busy')
       await user.steady(performance.now(), 'the usual answer', fromV2)
       const brokenMs = performance.now()
-      await stage.inject('hang', { model: 'echo', version: 2 })
+      await stage.inject('hang', { model: 'stuck', version: 1 })
       const detectedMs = await user.first(brokenMs, 'a refusal', ({ code }) => code === 'SERVING_MODEL_UNREADY')
       await sleep(HOLD_MS)
       const healedMs = performance.now()
@@ -159,6 +159,42 @@ const drills: readonly Drill[] = [
       const harmed = other.seen.filter(({ status }) => status !== 200).length
       if (harmed > 0) throw new Error(`${harmed} callers of another model were not answered`)
       return { detectedMs, recoveredMs, seen: other.seen }
+    },
+  },
+  {
+    failure: 'A second hang moves the model to a process of its own',
+    sees: 'its callers get 504, then 503 while it moves; then it answers from its process, where another hang would be killed',
+    // Those of the model that hangs have nobody else to ask.
+    answered: 0,
+    async run(stage) {
+      const user = new User(stage, 'alone')
+      const other = new User(stage, 'busy')
+      const moves = 'ml_moved_to_process_total{model="echo",version="2"}'
+      await user.steady(performance.now(), 'the usual answer', fromV2)
+      const brokenMs = performance.now()
+      await stage.inject('hang', { model: 'echo', version: 2 })
+      const detectedMs = await stage.until(brokenMs, 'a move', async () => (await stage.metric(moves)) === 1)
+      // Nobody heals it.
+      const recoveredMs = await user.steady(brokenMs, 'the usual answer', fromV2)
+      await stage.heal()
+      await Promise.all([user.end(), other.end()])
+      return { detectedMs, recoveredMs, seen: other.seen }
+    },
+  },
+  {
+    failure: 'The process that runs a model crashes',
+    sees: 'its callers in flight are answered by the next process or get 503, later ones 503 with Retry-After until that is there',
+    // There is nobody else to ask for a moment.
+    answered: 0.5,
+    async run(stage) {
+      const user = new User(stage, 'apart')
+      await user.steady(performance.now(), 'the usual answer', fromV2)
+      const brokenMs = performance.now()
+      await stage.inject('kill/thread', { model: 'apart', version: 1 })
+      const detectedMs = await user.first(brokenMs, 'a refusal', ({ code }) => code === 'SERVING_MODEL_UNREADY')
+      const recoveredMs = await user.steady(brokenMs, 'the usual answer', fromV2)
+      await user.end()
+      return { detectedMs, recoveredMs, seen: user.seen }
     },
   },
   {
@@ -347,10 +383,6 @@ const NOT_YET: readonly (readonly [failure: string, reason: string])[] = [
     'the registry is a folder and a database of the server itself; a full disk is drilled',
   ],
   ['Memory pressure', 'models are not unloaded by themselves yet'],
-  [
-    'A second hang moves the model to a process of its own',
-    'models run in threads; a hang makes the version not ready until it ends',
-  ],
   ['A scoring job interrupted', 'needs scoring jobs'],
   ['A node cut off', 'needs leases; a server is one machine'],
 ]

@@ -42,6 +42,8 @@ export class Stage {
     await cp(CONFIG, join(folder, 'headrace.config.ts'))
     await stage.addModel('echo', 1, linearModel([1]), { isolation: 'thread' })
     await stage.addModel('echo', 2, linearModel([2]), { isolation: 'thread', timeoutMs: 500 })
+    await stage.addModel('stuck', 1, linearModel([2]), { isolation: 'thread', timeoutMs: 1000 })
+    await stage.addModel('apart', 1, linearModel([2]), { isolation: 'process' })
     await stage.addModel('busy', 1, linearModel([1]), {
       isolation: 'thread',
       batching: { maxBatchSize: 4, maxQueueRows: 16 },

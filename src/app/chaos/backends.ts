@@ -4,8 +4,13 @@ import type { Backend, BackendFactory, RunContext } from '../../serving/index.js
 import type { TensorMap } from '../../tensor/index.js'
 import type { Faults } from './faults.js'
 
-/** Wraps what a factory loads. */
-export function faultyBackends(load: BackendFactory, faults: Faults, { clock, random }: Platform): BackendFactory {
+/** Wraps what a factory loads. `mayHang` is false for what a version is moved to because it hangs. */
+export function faultyBackends(
+  load: BackendFactory,
+  faults: Faults,
+  { clock, random }: Platform,
+  mayHang = true,
+): BackendFactory {
   const pause = (ms: number) => new Promise<void>((resolve) => clock.after(ms, resolve))
   return async (artifact, options) => {
     const backend = await load(artifact, options)
@@ -20,7 +25,7 @@ export function faultyBackends(load: BackendFactory, faults: Faults, { clock, ra
     })
 
     async function run(batch: TensorMap, context: RunContext): ReturnType<Backend['run']> {
-      const hang = faults.find('hang', model, version)
+      const hang = mayHang ? faults.find('hang', model, version) : undefined
       if (hang !== undefined) await faults.healed(hang.id)
       const delay = faults.find('delay', model, version)
       if (delay !== undefined) await Promise.race([faults.healed(delay.id), pause(delay.fault.ms)])
