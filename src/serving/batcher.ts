@@ -26,7 +26,6 @@ import { type Batch, NextBatch } from './next-batch.js'
 import { Queue } from './queue.js'
 import { RowLimit } from './row-limit.js'
 import { type Run, Runs } from './runs.js'
-import { nothingPending } from './statistics.js'
 import { TurnEnd } from './turn-end.js'
 import type { Backend, Leaf, LeafInput, LeafResult } from './types.js'
 import { VersionErrors } from './version-errors.js'
@@ -110,7 +109,7 @@ export class Batcher implements Leaf {
     this.#runs = runs
     this.#queue = queue
     this.#endings = endings
-    metrics.statistics.pending = this.#pending
+    metrics.statistics.queues.add(queue)
     this.#admission = new Admission({ queue, runs, joining, endings, costs, load, limit, margin, errors })
     this.#next = new NextBatch({
       queue,
@@ -147,7 +146,7 @@ export class Batcher implements Leaf {
       } catch (error) {
         const { code } = error as HeadraceError
         this.#metrics.ended(code).inc()
-        this.#metrics.statistics.failed(code, this.#clock.monotonicMs() - nowMs)
+        if (input.isTest !== true) this.#metrics.statistics.failed(code, this.#clock.monotonicMs() - nowMs)
         reject(error)
       }
     })
@@ -176,12 +175,8 @@ export class Batcher implements Leaf {
   async close(): Promise<void> {
     if (!this.isIdle) await new Promise<void>((resolve) => this.#idle.push(resolve))
     this.#isClosed = true
-    const { statistics } = this.#metrics
-    // Whoever took its place counts its own.
-    if (statistics.pending === this.#pending) statistics.pending = nothingPending
+    this.#metrics.statistics.queues.delete(this.#queue)
   }
-
-  readonly #pending = (): number => this.#queue.length
 
   #admit(member: Member, nowMs: number): void {
     this.#newCalls++
@@ -312,7 +307,8 @@ export class Batcher implements Leaf {
       start += member.rows
     }
     const outputMs = this.#clock.monotonicMs() - nowMs
-    this.#metrics.statistics.ran(rows, answers, run.inputMs, computeMs - run.inputMs, outputMs, nowMs)
+    if (members[0]!.input.isTest !== true)
+      this.#metrics.statistics.ran(rows, answers, run.inputMs, computeMs - run.inputMs, outputMs, nowMs)
   }
 
   #failed(run: Run, reason: unknown): void {

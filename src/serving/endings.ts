@@ -33,7 +33,7 @@ export class Endings {
     if (whole === undefined) {
       this.metrics.latencySeconds.observe((nowMs - member.arrivedMs) / 1000)
       this.#succeeded.inc()
-      this.metrics.statistics.succeeded(result.queueMs, nowMs - member.arrivedMs)
+      if (member.input.isTest !== true) this.metrics.statistics.succeeded(result.queueMs, nowMs - member.arrivedMs)
       if (member.isExpectedInTime) this.margin.kept(member.priority)
       return
     }
@@ -57,7 +57,7 @@ export class Endings {
     }
     this.metrics.latencySeconds.observe((nowMs - member.arrivedMs) / 1000)
     this.metrics.ended(error.code).inc()
-    this.metrics.statistics.failed(error.code, nowMs - member.arrivedMs)
+    if (member.input.isTest !== true) this.metrics.statistics.failed(error.code, nowMs - member.arrivedMs)
     member.reject(error)
   }
 

@@ -79,12 +79,12 @@ describe('the statistics of a version', () => {
     await settle()
     const second = call([2])
     await settle()
-    expect(statistics.pending()).toBe(1)
+    expect(statistics.pending).toBe(1)
     const closed = leaf.close()
     await finish()
     await finish()
     await Promise.all([first, second, closed])
-    expect(statistics.pending()).toBe(0)
+    expect(statistics.pending).toBe(0)
   })
 
   it('count answers from the cache, and identical calls that shared a run, as hits', async () => {

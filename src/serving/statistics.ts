@@ -58,8 +58,15 @@ export class VersionStatistics {
   lastInferenceMs: number | undefined
   /** How long its last load took, with its test predictions. */
   loadMs: number | undefined
+  /** Of each instance that is loaded: two while one takes the other's place. */
+  readonly queues = new Set<{ readonly length: number }>()
+
   /** Requests that wait for a run now. */
-  pending: () => number = nothingPending
+  get pending(): number {
+    let pending = 0
+    for (const { length } of this.queues) pending += length
+    return pending
+  }
 
   /** A request was answered by a run. */
   succeeded(queueMs: number, totalMs: number): void {
@@ -107,10 +114,6 @@ export class VersionStatistics {
     }
     return batch
   }
-}
-
-export function nothingPending(): number {
-  return 0
 }
 
 const REASONS: ReadonlyMap<string, FailureReason> = new Map([

@@ -24,7 +24,7 @@ describe("Triton's metrics", () => {
     statistics.failed('ONNX_RUN_FAILED', 1)
     statistics.failed('TENSOR_SHAPE_MISMATCH', 1)
     statistics.loadMs = 1500
-    statistics.pending = () => 7
+    statistics.queues.add({ length: 7 })
     const text = await metrics.expose()
     const labels = '{model="fraud",version="2"}'
     for (const line of [

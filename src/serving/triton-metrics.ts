@@ -71,7 +71,7 @@ export function addTritonMetrics(metrics: Metrics, all: () => readonly VersionRe
       labels: LABELS,
       type: 'gauge',
     },
-    perVersion(({ pending }) => pending()),
+    perVersion(({ pending }) => pending),
   )
   metrics.computed(
     {

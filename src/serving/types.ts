@@ -83,6 +83,8 @@ export interface LeafInput {
   readonly protocol?: string
   /** False keeps the answer out of the endpoint's last known ones: it is no reply to anyone (a shadow's, an ensemble member's). Default true. */
   readonly feedsLastKnown?: boolean
+  /** Nobody asked: it is left out of the version's statistics. Default false. */
+  readonly isTest?: boolean
 }
 
 /** Which class of the batcher's queue a call waits in. Overload is felt from the last to the first. */

@@ -11,7 +11,8 @@ export async function warmUp(
   deadline: Deadline,
 ): Promise<void> {
   const tests = inputs.length > 0 ? inputs : [zeroInputs(signature)]
-  const call = (tensors: TensorMap) => leaf.call({ tensors, rows: 1, outputs: undefined, cancelled: false }, deadline)
+  const call = (tensors: TensorMap) =>
+    leaf.call({ tensors, rows: 1, outputs: undefined, cancelled: false, isTest: true }, deadline)
   for (const tensors of tests) await call(tensors)
   // Two at once share a run: a model that cannot be batched, whatever its signature says, gives itself away before a caller
   // pays for it.
