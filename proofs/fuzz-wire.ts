@@ -169,9 +169,7 @@ function problemOfGrpc(made: GrpcCase, { http, status, message, code, resetCode 
   if (status === undefined) {
     // A stream that HTTP/2 itself refuses, or headers that are none of gRPC's.
     if (resetCode !== 0 || (http !== undefined && NO_GRPC_STATUSES.has(http))) {
-      return made.kind === 'headers' || made.kind === 'framing'
-        ? undefined
-        : `no gRPC status (HTTP ${http}, reset ${resetCode})`
+      return made.kind === 'headers' ? undefined : `no gRPC status (HTTP ${http}, reset ${resetCode})`
     }
     return `no status and no reset (HTTP ${http})`
   }

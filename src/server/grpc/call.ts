@@ -204,9 +204,9 @@ export class Call {
     else if (!this.#hasMessage && this.#frames.isEmpty) this.fail(PathErrors.DRAINING({ retryAfterMs: 1000 }))
   }
 
-  /** Takes nothing more from the client; what is being sent to it is sent to its end. */
+  /** Takes nothing more from the client. A reset that is sent at once would overtake what says how the call ended. */
   stop(): void {
-    this.stream.close(constants.NGHTTP2_NO_ERROR)
+    setImmediate(() => this.stream.close(constants.NGHTTP2_NO_ERROR))
   }
 
   /** Ends a call whose client does not read. */
