@@ -1,5 +1,5 @@
 // What one process counted, as Triton's clients read it.
-import type { Platform } from '../../core/index.js'
+import { type Platform, versionKey } from '../../core/index.js'
 import type { Pool, Timing, VersionRecord, VersionStatistics } from '../../serving/index.js'
 import { byVersion } from './sum-statistics.js'
 import type { Duration, ModelStatistics } from './types.js'
@@ -13,10 +13,16 @@ export function processStatistics({
   readonly platform: Platform
 }): ModelStatistics[] {
   const elapsedMs = clock.nowMs() - clock.monotonicMs()
+  const bytes = new Map(pool.memory().versions.map(({ ref, usedBytes }) => [versionKey(ref), usedBytes]))
   return pool
     .allStatistics()
-    .map((record) => view(record, elapsedMs, []))
+    .map((record) => view(record, elapsedMs, memoryUsage(bytes.get(versionKey(record.ref)) ?? 0)))
     .sort(byVersion)
+}
+
+/** What a version takes of its pool's budget; what it takes on a GPU is not known. */
+function memoryUsage(byte_size: number): ModelStatistics['memory_usage'] {
+  return byte_size === 0 ? [] : [{ type: 'CPU', id: 0, byte_size }]
 }
 
 function view(

@@ -57,6 +57,7 @@ export async function openVersion(
     try {
       await warmUp(batcher, signature, warmupInputs(artifact, signature), Deadline.in(clock, manifest.timeoutMs))
     } catch (cause) {
+      void batcher.close()
       throw ServingErrors.WARMUP_FAILED({ ...ref, detail: textOf(cause) }, cause)
     }
     return { backend, batcher, loadMs: clock.monotonicMs() - startedMs }
