@@ -34,6 +34,13 @@ export const CliErrors = defineErrors('CLI', {
     message: (p: { file: string }) =>
       `${p.file} is a script, which is code that the server runs, so it is not sent over HTTP. Push it where the server's models folder is, without --server.`,
   },
+  DESCRIPTION_NOT_SENT: {
+    status: 400,
+    retry: false,
+    level: 'error',
+    message: (p: { file: string }) =>
+      `${p.file} says where the server sends its requests, so it is not sent over HTTP. Push it where the server's models folder is, without --server.`,
+  },
   NOT_EMPTY: {
     status: 409,
     retry: false,

@@ -1,8 +1,12 @@
 // `headrace models`: what is there, pushing a version, moving aliases.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import { AppErrors, type ModelView } from '../app/index.js'
+import { HeadraceError } from '../core/index.js'
 import type { Decision } from '../decisions/index.js'
-import { isScript, pushVersion } from '../registry/index.js'
+import { describedKind, isScript, pushVersion, RegistryErrors } from '../registry/index.js'
 import { type Faces, type GlobalOptions, projectOf, withApi } from './context.js'
 import { decisionLine } from './decision-line.js'
 import { CliErrors } from './errors.js'
@@ -62,18 +66,32 @@ export function addModels(program: Command, faces: Faces): void {
     .command('push')
     .argument('<model>')
     .argument(
-      '<file>',
-      'the .onnx file, a model of XGBoost (.json, .ubj) or LightGBM (.txt), or a script (.ts, .mjs, .js)',
+      '[file]',
+      'the .onnx file, a model of XGBoost (.json, .ubj) or LightGBM (.txt), a script (.ts, .mjs, .js), remote.json or pipeline.json',
     )
     .option('--manifest <file>', 'its model.json')
     .option('--allow-same', 'make a version even when the newest has the same content')
+    .option('--remote <url>', 'in place of a file: the server that runs the model (http, https, grpc or grpcs)')
+    .option('--remote-model <name>', 'its name there; default the same name')
+    .option('--remote-version <version>', 'its version there; default whichever that server takes')
     .description('add a version to the models folder; it is served once it is warm')
-    .addHelpText('after', '\nExample:\n  headrace models push fraud ./model.onnx --manifest ./model.json\n')
-    .action(async (name: string, file: string, own: { manifest?: string; allowSame?: true }, command: Command) => {
+    .addHelpText(
+      'after',
+      '\nExamples:\n  headrace models push fraud ./model.onnx --manifest ./model.json\n  headrace models push resnet --remote grpc://triton:8001 --remote-model resnet50\n',
+    )
+    .action(async (name: string, given: string | undefined, own: PushOptions, command: Command) => {
       const options = globalOptions(command)
       const { manifest, allowSame = false } = own
-      if (isScript(file)) {
-        report(await pushScript(name, file, own, options), options)
+      if (own.remote !== undefined) {
+        if (given !== undefined) usage('A version is a file or --remote, not both.')
+        report(await pushRemote(name, own, options), options)
+        return
+      }
+      const file = given ?? usage('A file is needed, or --remote with the address of a server.')
+      if (own.remoteModel !== undefined || own.remoteVersion !== undefined)
+        usage('--remote-model and --remote-version are for --remote.')
+      if (isScript(file) || describedKind(file) !== undefined) {
+        report(await pushHere(name, file, own, options), options)
         return
       }
       const [model, text] = await Promise.all([
@@ -180,18 +198,57 @@ function report(pushed: Pushed, { json }: GlobalOptions): void {
   }
 }
 
-/** A script is code that the server runs, so it is put where only who may write the models folder can, never sent over HTTP. */
-async function pushScript(
+interface PushOptions {
+  readonly manifest?: string
+  readonly allowSame?: true
+  readonly remote?: string
+  readonly remoteModel?: string
+  readonly remoteVersion?: string
+}
+
+/**
+ * A script is code that the server runs, and a description says where it sends what it is given: both are put where only who may write
+ * the models folder can, never sent over HTTP.
+ */
+async function pushHere(
   model: string,
   file: string,
-  own: { readonly manifest?: string; readonly allowSame?: true },
+  { manifest, allowSame }: PushOptions,
   options: GlobalOptions,
 ): Promise<Pushed> {
-  if (options.server !== undefined) throw CliErrors.SCRIPT_NOT_SENT({ file })
+  if (options.server !== undefined)
+    throw isScript(file) ? CliErrors.SCRIPT_NOT_SENT({ file }) : CliErrors.DESCRIPTION_NOT_SENT({ file })
   const { models } = await projectOf(options)
   if (models.kind === 'file') throw AppErrors.NO_MODELS_FOLDER()
-  const { ref, digest } = await pushVersion({ folder: models.folder, model, file, ...own })
+  const { ref, digest } = await pushVersion({
+    folder: models.folder,
+    model,
+    file,
+    ...(manifest === undefined ? {} : { manifest }),
+    ...(allowSame === undefined ? {} : { allowSame }),
+  })
   return { ...ref, digest }
+}
+
+/** Writes the remote.json that the options say, and pushes it. */
+async function pushRemote(model: string, own: PushOptions, options: GlobalOptions): Promise<Pushed> {
+  const folder = await mkdtemp(join(tmpdir(), 'headrace-push-'))
+  const file = join(folder, 'remote.json')
+  const { remote: url, remoteModel = model, remoteVersion: version } = own
+  try {
+    await writeFile(file, `${JSON.stringify({ url, model: remoteModel, version }, null, 2)}\n`)
+    return await pushHere(model, file, own, options)
+  } catch (error) {
+    throw error instanceof HeadraceError && error.code === 'REGISTRY_MANIFEST_INVALID'
+      ? RegistryErrors.MANIFEST_INVALID({ source: '--remote', problems: error.params['problems'] as readonly string[] })
+      : error
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+function usage(problem: string): never {
+  throw CliErrors.USAGE({ problem, help: 'headrace models push --help' })
 }
 
 function aliasPath(model: string, alias: string): string {

@@ -18,6 +18,6 @@ export {
   readVersions,
   registryMigrations,
 } from './metadata.js'
-export { isScript } from './model-file.js'
+export { describedKind, isScript } from './model-file.js'
 export { type PushedVersion, type PushOptions, pushVersion } from './push.js'
 export type { FolderSource, ModelSource, PendingVersion, SourceEvent } from './types.js'

@@ -2,7 +2,7 @@
 import { validateHeaderName, validateHeaderValue } from 'node:http'
 import { z } from 'zod'
 import type { RemoteModel } from '../tensor/index.js'
-import { objectOf, readJsonFile, text, wholeNumber } from './json-file.js'
+import { objectOf, readJsonFile, text, WHOLE, wholeNumber } from './json-file.js'
 import { TENSOR_SPEC_KEYS, tensorSpecs } from './tensor-spec.js'
 
 const MiB = 1024 * 1024
@@ -28,12 +28,13 @@ const url = z
     const refuse = (message: string) => context.addIssue({ code: 'custom', message })
     if (!URL.canParse(value) || !SCHEMES.includes(new URL(value).protocol))
       return refuse('an address that begins with http://, https://, grpc:// or grpcs:// is needed')
-    const { protocol, hostname, username, password, pathname, search, hash } = new URL(value)
+    const { protocol, hostname, port, username, password, pathname, search, hash } = new URL(value)
     if (hostname === '') refuse('the name of a host is needed')
     if (username !== '' || password !== '')
       refuse('an address without a user and password is needed; send them in "headers", from environment variables')
     if (search !== '' || hash !== '') refuse('an address without "?" and "#" is needed')
     if (protocol.startsWith('grpc') && !['', '/'].includes(pathname)) refuse('gRPC has no paths; leave it out')
+    if (protocol.startsWith('grpc') && port === '') refuse('a port is needed, such as grpc://triton:8001')
   })
   .transform((value) => value.replace(/\/+$/, ''))
 
@@ -41,7 +42,9 @@ const headers = z
   .record(z.string(), z.string({ error: 'text is needed' }), objectOf('an object of texts by header name'))
   .superRefine((record, context) => {
     for (const [name, value] of Object.entries(record)) {
-      const refuse = (message: string) => context.addIssue({ code: 'custom', path: [name], message })
+      // Its value may be a secret, so it is not shown.
+      const refuse = (problem: string) =>
+        context.addIssue({ code: 'custom', message: `header "${name}": ${problem}`, params: WHOLE })
       if (OWN_HEADERS.includes(name.toLowerCase())) refuse('that header is set by itself; leave it out')
       else if (!isValid(() => validateHeaderName(name))) refuse('its name cannot be that of a header')
       else if (!isValid(() => validateHeaderValue(name, value))) refuse('a header cannot have such a value')
