@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url'
 
 export interface Subject {
   readonly url: string
+  /** Of a server that speaks gRPC: `127.0.0.1:8081`. */
+  readonly grpc?: string | undefined
   readonly pid: number
   stop(): Promise<void>
 }
@@ -26,8 +28,8 @@ export function startScript(
     child.once('error', reject)
     child.once('exit', (code) => reject(new Error(`${script.pathname} ended with status ${code} before it listened.`)))
     child.once('message', (message) => {
-      const { url } = message as { url: string }
-      resolve({ url, pid: child.pid!, stop: () => stop(child) })
+      const { url, grpc } = message as { url: string; grpc?: string }
+      resolve({ url, grpc, pid: child.pid!, stop: () => stop(child) })
     })
   })
 }

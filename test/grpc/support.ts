@@ -144,7 +144,8 @@ export class RawClient {
     return new Promise((resolve, reject) => {
       const session = connect(`http://${address}`, options)
       session.once('error', reject)
-      session.once('connect', () => {
+      // What the server allows holds from its settings on.
+      session.once('remoteSettings', () => {
         session.off('error', reject)
         session.on('error', () => {})
         resolve(new RawClient(session))

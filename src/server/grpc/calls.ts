@@ -60,7 +60,7 @@ export class Calls {
         call.refuse(GrpcErrors.STREAMS_FULL({ limit: this.#limit, retryAfterMs: RETRY_AFTER_MS }))
         return
       }
-      this.#waiting.delete(idlest)
+      this.forget(idlest)
       if (idlest.isDone) idlest.cut()
       else idlest.refuse(GrpcErrors.STREAM_IDLE({ limit: this.#limit }))
     }
@@ -75,6 +75,8 @@ export class Calls {
 
   /** The client has to send, or to read, before anything goes on. */
   waitFor(call: Call): void {
+    // One that lost its place only has its end to be sent.
+    if (!this.#open.has(call)) return
     call.waitsSinceMs = this.clock.monotonicMs()
     this.#waiting.add(call)
   }
