@@ -13,8 +13,11 @@ const weights = (inputs: number, hidden: number, version = 1) =>
 
 describe('the memory gauge', () => {
   it('measures a model of 100 MB within a quarter, also after another one', async () => {
+    // The first one of a process does not pay for its runtime.
     const small = weights(64, 500, 1)
-    expect(await gauge.measure(small)).toBeGreaterThanOrEqual(small.sizeBytes)
+    const smallBytes = await gauge.measure(small)
+    expect(smallBytes).toBeGreaterThanOrEqual(small.sizeBytes)
+    expect(smallBytes).toBeLessThan(8 * small.sizeBytes)
     const large = weights(64, 5000, 2)
     expect(large.sizeBytes).toBeGreaterThan(100e6)
     for (const artifact of [large, weights(64, 5000, 3)]) {
@@ -22,6 +25,15 @@ describe('the memory gauge', () => {
       expect(bytes / artifact.sizeBytes).toBeGreaterThanOrEqual(1)
       expect(bytes / artifact.sizeBytes).toBeLessThan(1.25)
     }
+  })
+
+  it('counts every instance, and the process of one that has its own', async () => {
+    const one = weights(64, 500, 5)
+    const bytes = await gauge.measure(one)
+    const of = (manifest: Partial<typeof one.manifest>) =>
+      gauge.measure({ ...one, manifest: { ...one.manifest, ...manifest } })
+    expect(await of({ instances: 3 })).toBeGreaterThanOrEqual(3 * one.sizeBytes)
+    expect((await of({ isolation: 'process' })) - bytes).toBeGreaterThan(40e6)
   })
 
   it('takes nothing for versions that run elsewhere or are made of others', async () => {

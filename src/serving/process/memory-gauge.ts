@@ -21,8 +21,8 @@ export interface MemoryGaugeOptions {
 
 export interface MemoryGauge {
   /**
-   * Resident bytes of the version once it is loaded and its largest batch has run; at least the size of its file. One after the other.
-   * 0 for a version that runs elsewhere or is made of others. Rejects with what loading it rejects with.
+   * Resident bytes of the version once it is loaded and its largest batch has run, at least the size of its file, for each of its
+   * instances; with its process when it has one. One after the other. 0 for a version that runs elsewhere or is made of others. Rejects with what loading it rejects with.
    */
   measure(artifact: VersionArtifact): Promise<number>
   close(): Promise<void>
@@ -34,6 +34,8 @@ const NICENESS = 10
 const MAX_BYTES = 2 ** 30
 const SETTLE_MS = 30
 const STEADY_BYTES = 500_000
+/** A larger version hides what the runtime takes. */
+const WARM_BYTES = 64e6
 const IDLE_MS = 30_000
 const LOAD_TIMEOUT_MS = 300_000
 
@@ -42,15 +44,20 @@ export function createMemoryGauge(options: MemoryGaugeOptions): MemoryGauge {
   const { platform, onnx = {}, maxBytes = MAX_BYTES, idleMs = IDLE_MS, loadTimeoutMs = LOAD_TIMEOUT_MS } = options
   const { clock, logger } = platform
   let process: ModelProcess | undefined
+  /** The process that has its runtime. */
+  let warm: ModelProcess | undefined
   let expiry = clock.after(0, () => undefined)
   let last: Promise<unknown> = Promise.resolve()
   let lastHandle = 0
+  /** Resident bytes of a process with its runtime and nothing else; 0 until the first version has paid for that. */
+  let baseBytes = 0
 
   function running(): ModelProcess {
     process ??= new ModelProcess({
       clock,
       logger,
-      start: { group: GROUP, niceness: NICENESS, onnx },
+      // Versions that share a thread are to share one, or every other would pay for its own.
+      start: { group: GROUP, niceness: NICENESS, onnx: { ...onnx, threads: 1 } },
       exposesGc: true,
       onMemory: () => undefined,
       onEnd(ended) {
@@ -60,15 +67,24 @@ export function createMemoryGauge(options: MemoryGaugeOptions): MemoryGauge {
     return process
   }
 
-  /** What is resident once that no longer falls: threads collect their garbage in their own time. */
+  /** What is resident once that stays as it is: threads collect their garbage in their own time. */
   async function settledBytes(measuring: ModelProcess): Promise<number> {
-    let least = Number.POSITIVE_INFINITY
+    let last = Number.POSITIVE_INFINITY
     for (;;) {
       const { rssBytes } = await measuring.ask<MemoryReport>(Kind.MEMORY, {})
-      if (rssBytes > least - STEADY_BYTES) return Math.min(least, rssBytes)
-      least = rssBytes
+      if (Math.abs(rssBytes - last) < STEADY_BYTES) return rssBytes
+      last = rssBytes
       await new Promise<void>((resolve) => clock.after(SETTLE_MS, resolve))
     }
+  }
+
+  /** The first load also brings in the runtime, so what a small version takes is seen the second time. */
+  async function warmUp(measuring: ModelProcess, artifact: VersionArtifact): Promise<void> {
+    warm = measuring
+    // Twice: the thread that the first one is loaded in becomes the one that versions share.
+    for (let i = 0; i < 2 && artifact.sizeBytes < WARM_BYTES; i++)
+      await measuring.ask<LoadedVersion>(Kind.LOAD, { handle: ++lastHandle, artifact })
+    baseBytes = Math.max(0, (await settledBytes(measuring)) - artifact.sizeBytes)
   }
 
   async function end(): Promise<void> {
@@ -84,11 +100,14 @@ export function createMemoryGauge(options: MemoryGaugeOptions): MemoryGauge {
     const timer = clock.after(loadTimeoutMs, () => measuring.kill(`a load took longer than ${loadTimeoutMs} ms`))
     try {
       await measuring.up
+      if (measuring !== warm) await warmUp(measuring, artifact)
       const before = await settledBytes(measuring)
       await measuring.ask<LoadedVersion>(Kind.LOAD, { handle: ++lastHandle, artifact })
       const after = await settledBytes(measuring)
       if (after > maxBytes) await end()
-      return Math.max(artifact.sizeBytes, after - before)
+      const { isolation, instances = 1 } = artifact.manifest
+      const own = Math.max(artifact.sizeBytes, after - before)
+      return instances * (isolation === 'process' ? baseBytes + own : own)
     } catch (error) {
       throw gaugeError(error, artifact)
     } finally {

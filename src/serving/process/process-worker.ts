@@ -78,6 +78,8 @@ async function handle(frame: Frame): Promise<Reply> {
       await release(parse<ReleaseRequest>(frame))
       return { head: EMPTY }
     case Kind.MEMORY:
+      // The thread that loads is there at every measurement, or at none.
+      onnx.prepare({ platform })
       globalThis.gc?.()
       return { head: jsonOf(memory()) }
     default:
