@@ -2,10 +2,9 @@ import { cp, readFile, rename, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { processTree } from '../support/cpu.js'
 import { type ProbeTarget, probe } from '../support/probe.js'
 import { describeMachine, type Figures, makeReport, publish } from '../support/report.js'
-import { madeModels, type Subject, startHeadrace } from '../support/servers.js'
+import { madeModels, readMetric, type Subject, startHeadrace } from '../support/servers.js'
 import { mlpModel } from './models.js'
 
 const { values } = parseArgs({
@@ -32,20 +31,16 @@ async function rssMiB(pid: number): Promise<number> {
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(text)?.[1] ?? 0) / 1024
 }
 
-/** The least of a few readings: what is between two collections of garbage is nobody's leak. */
-async function memoryOf({ pid }: Subject): Promise<{ serverMiB: number; childrenMiB: number }> {
+/** The least of a few readings: what is between two collections of garbage is nobody's leak. The server may have other children. */
+async function memoryOf(server: Subject): Promise<{ serverMiB: number; modelsMiB: number }> {
   let serverMiB = Number.POSITIVE_INFINITY
-  let childrenMiB = Number.POSITIVE_INFINITY
+  let modelsMiB = Number.POSITIVE_INFINITY
   for (let i = 0; i < 10; i++) {
-    const children = await Promise.all(processTree(pid).slice(1).map(rssMiB))
-    serverMiB = Math.min(serverMiB, await rssMiB(pid))
-    childrenMiB = Math.min(
-      childrenMiB,
-      children.reduce((sum, mib) => sum + mib, 0),
-    )
-    await pause(300)
+    serverMiB = Math.min(serverMiB, await rssMiB(server.pid))
+    modelsMiB = Math.min(modelsMiB, (await readMetric(server, 'ml_process_rss_bytes', 'group="reloaded"')) / 2 ** 20)
+    await pause(600)
   }
-  return { serverMiB, childrenMiB }
+  return { serverMiB, modelsMiB }
 }
 
 async function expectOk(url: string, init?: RequestInit): Promise<void> {
@@ -118,8 +113,8 @@ async function measure(isolation: 'thread' | 'process', reloads: boolean): Promi
       'server RSS before, MiB': before.serverMiB,
       'server RSS after, MiB': after.serverMiB,
       'server RSS grown, MiB': after.serverMiB - before.serverMiB,
-      'children RSS grown, MiB': after.childrenMiB - before.childrenMiB,
-      'children RSS without the model, MiB': emptied.childrenMiB,
+      'process RSS grown, MiB': after.modelsMiB - before.modelsMiB,
+      'process RSS without the model, MiB': emptied.modelsMiB,
       'server RSS without the model, MiB': emptied.serverMiB,
     }
   } finally {

@@ -34,6 +34,8 @@ const NICENESS = 10
 const MAX_BYTES = 2 ** 30
 const SETTLE_MS = 30
 const STEADY_BYTES = 500_000
+/** A session of the smallest model; less than that cannot be told from noise. */
+const LEAST_BYTES = 500_000
 /** A larger version hides what the runtime takes. */
 const WARM_BYTES = 64e6
 const IDLE_MS = 30_000
@@ -106,7 +108,7 @@ export function createMemoryGauge(options: MemoryGaugeOptions): MemoryGauge {
       const after = await settledBytes(measuring)
       if (after > maxBytes) await end()
       const { isolation, instances = 1 } = artifact.manifest
-      const own = Math.max(artifact.sizeBytes, after - before)
+      const own = Math.max(artifact.sizeBytes, LEAST_BYTES, after - before)
       return instances * (isolation === 'process' ? baseBytes + own : own)
     } catch (error) {
       throw gaugeError(error, artifact)
