@@ -135,6 +135,18 @@ describe('headrace models, endpoints and decisions', LONG, () => {
     expect((await run('models', 'show', 'frod')).status).toBe(3)
   })
 
+  it('unload a model and load it with a config', async () => {
+    expect(await json('models', 'unload', 'purchase-intent')).toEqual({ name: 'purchase-intent', unload: true })
+    expect((await run('models', 'list')).stdout).toMatch(/^purchase-intent +1 +unloaded/m)
+    const config = '{"max_batch_size": 16}'
+    const { status, stdout } = await run('models', 'load', 'purchase-intent', '--config', config)
+    expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining('Loaded purchase-intent.') })
+    const wrong = await run('models', 'load', 'purchase-intent', '--config', '{"max_batch_sice": 16}')
+    expect(wrong).toMatchObject({ status: 1, stderr: expect.stringContaining('max_batch_size') })
+    expect((await run('models', 'load', 'frod')).status).toBe(3)
+    expect((await run('models', 'load', 'purchase-intent')).status).toBe(0)
+  })
+
   it('move an alias, point an endpoint at it, and take both back', async () => {
     const alias = await json<{ id: string }>('models', 'alias', 'fraud', 'champion', '1', '--reason', 'a test')
     const reader = await json<Answer>('predict', 'fraud', '--input', JSON.stringify(firstPayment()))

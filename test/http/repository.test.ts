@@ -211,6 +211,10 @@ describe('loading with a config', () => {
     const all = await versions()
     expect(await loadWith({ version_policy: { latest: { num_versions: 1 } } }, 'fraud')).toMatchObject({ status: 200 })
     expect(await versions()).toEqual(all.slice(-1))
+    const { json: config } = await get('/v2/models/fraud/config')
+    expect(config.version_policy).toEqual({ latest: { num_versions: 1 } })
+    expect(await loadWith(config, 'fraud')).toMatchObject({ status: 200, json: { load: true } })
+    expect(await versions()).toEqual(all.slice(-1))
     expect(await loadWith({ version_policy: { specific: { versions: ['1'] } } }, 'fraud')).toMatchObject({
       status: 200,
     })

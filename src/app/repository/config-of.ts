@@ -1,18 +1,26 @@
 // A version as Triton's ModelConfig, as perf_analyzer and Model Analyzer read it.
 import type { ServedVersion } from '../../serving/index.js'
 import type { DataType, TensorSpec } from '../../tensor/index.js'
-import type { ConfigTensor, DynamicBatchingConfig, ModelConfig, WarmupConfig } from './types.js'
+import type { ConfigTensor, DynamicBatchingConfig, ModelConfig, VersionPolicy, WarmupConfig } from './types.js'
 
 /** Classes of urgency: `priority` 1, 2 and 3 of a request. */
 const PRIORITY_LEVELS = 3
 const DEFAULT_PRIORITY_LEVEL = 2
+/** How the names of our own parameters begin, which are facts about a version. */
+export const OWN_PARAMETERS = 'headrace.'
 
 /** What `platform` is called in metadata and configurations. */
 export function platformOf(kind: string): string {
   return kind === 'onnx' ? 'onnxruntime_onnx' : `headrace_${kind}`
 }
 
-export function configOf(name: string, served: ServedVersion, isCached: boolean): ModelConfig {
+/** What is so beside the version. */
+export interface ConfigFacts {
+  readonly isCached: boolean
+  readonly policy: VersionPolicy
+}
+
+export function configOf(name: string, served: ServedVersion, { isCached, policy }: ConfigFacts): ModelConfig {
   const { manifest, signature, kind, digest, isolation, ref } = served
   const { batching } = manifest
   const isBatched =
@@ -23,7 +31,7 @@ export function configOf(name: string, served: ServedVersion, isCached: boolean)
     name,
     platform: platformOf(kind),
     backend: kind === 'onnx' ? 'onnxruntime' : `headrace_${kind}`,
-    version_policy: { all: {} },
+    version_policy: policy,
     max_batch_size: isBatched ? batching.maxBatchSize : 0,
     input: signature.inputs.map((spec) => ({ ...describe(spec), optional: optional.has(spec.name) })),
     output: signature.outputs.map(describe),
@@ -70,7 +78,9 @@ function dynamicBatching({ manifest: { batching } }: ServedVersion): DynamicBatc
 }
 
 function parameters(values: Readonly<Record<string, string>>): ModelConfig['parameters'] {
-  return Object.fromEntries(Object.entries(values).map(([key, value]) => [`headrace.${key}`, { string_value: value }]))
+  return Object.fromEntries(
+    Object.entries(values).map(([key, value]) => [`${OWN_PARAMETERS}${key}`, { string_value: value }]),
+  )
 }
 
 /** A row is a request of its own; its values are in model.json, where Triton has a file for each input. */

@@ -1,6 +1,7 @@
 // Reads the ModelConfig that a client wants a model loaded with. What can be honoured becomes an override; everything else must say
 // nothing, or what is so anyway, which is known when the model is loaded (`checkRest`). Nothing is ignored in silence.
 import { didYouMean } from '../../core/index.js'
+import { OWN_PARAMETERS } from './config-of.js'
 import { RepositoryErrors } from './errors.js'
 import type { ModelOverride } from './override.js'
 import type { ModelConfig } from './types.js'
@@ -85,6 +86,12 @@ function read(reader: Reader, config: Readonly<Record<string, unknown>>): ReadCo
     ...(versions !== undefined && { versions }),
   }
   const rest: Record<string, unknown> = Object.fromEntries(Object.entries(config).filter(([key]) => !READ.has(key)))
+  // Our own say which version was described, and come back with what was read from us.
+  const { parameters } = config
+  if (typeof parameters === 'object' && parameters !== null && !Array.isArray(parameters))
+    rest['parameters'] = Object.fromEntries(
+      Object.entries(parameters).filter(([key]) => !key.startsWith(OWN_PARAMETERS)),
+    )
   // Whether the model can have it shows when it is loaded.
   if (maxBatchSize !== undefined) rest['max_batch_size'] = maxBatchSize
   return { override, rest }

@@ -16,5 +16,5 @@ export function modelConfig(app: App, name: string, version?: number): ModelConf
       ? referenceVersion(endpoint, app.versions)
       : app.versions.resolve({ kind: 'version', model, version })
   const isCached = endpoint.cache !== undefined && app.cache.isOn(endpoint.name)
-  return configOf(name, served, isCached)
+  return configOf(name, served, { isCached, policy: app.repository.versionPolicy(served.ref.model) })
 }

@@ -22,7 +22,7 @@ import { RepositoryErrors } from './errors.js'
 import { checkRest, type ReadConfig, readConfig } from './load-config.js'
 import { type ModelOverride, overlay, overrideText, readOverride, servedVersions } from './override.js'
 import { pushFiles } from './push-files.js'
-import type { LoadRequest } from './types.js'
+import type { LoadRequest, VersionPolicy } from './types.js'
 
 export interface RepositoryOptions {
   readonly project: LoadedProject
@@ -65,6 +65,15 @@ export class Repository {
   /** Whether a version that was found is to be served. */
   wants({ model, version }: VersionRef): boolean {
     return !this.#options.engines.registry().repository.has(model) || this.#wanted(model).includes(version)
+  }
+
+  /** Which of a model's versions are served, as Triton says it. */
+  versionPolicy(model: ModelName): VersionPolicy {
+    const { versions } = this.#override(model)
+    if (versions === undefined) return { all: {} }
+    return 'latest' in versions
+      ? { latest: { num_versions: versions.latest } }
+      : { specific: { versions: versions.specific } }
   }
 
   /** A version as it is to be loaded. Throws REGISTRY_MANIFEST_INVALID when its model.json and the config do not go together. */
@@ -159,7 +168,9 @@ export class Repository {
 
   #check(model: string, { rest }: ReadConfig, loaded: readonly (ServedVersion | undefined)[]): void {
     const configs = loaded.flatMap((served) =>
-      served === undefined ? [] : configOf(model, served, this.#options.isCached(model)),
+      served === undefined
+        ? []
+        : configOf(model, served, { isCached: this.#options.isCached(model), policy: { all: {} } }),
     )
     checkRest(model, rest, configs)
   }
