@@ -11,8 +11,6 @@ export interface TestServer {
   readonly port: number
   /** `127.0.0.1:41234` */
   readonly grpcAddress: string
-  /** `127.0.0.1:50123`; undefined when gRPC is switched off. */
-  readonly grpcAddress: string | undefined
   readonly app: App
   readonly project: LoadedProject
   /** Models can be added here. */
@@ -62,7 +60,6 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
     url: server.url,
     port: Number(new URL(server.url).port),
     grpcAddress: server.grpcAddress ?? '',
-    grpcAddress: server.grpcAddress,
     app,
     project,
     modelsFolder,

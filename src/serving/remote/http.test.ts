@@ -1,11 +1,12 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: that is how remote.json names environment variables
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { backendContract } from '../../../test/contract/backend.js'
-import { doublerInput, fakeArtifact, tensors } from '../../../test/support/fake-backend.js'
+import { doublerInput, tensors } from '../../../test/support/fake-backend.js'
 import { answer, doubled, fakeOipServer, type InferSeen } from '../../../test/support/fake-oip-server.js'
+import { remoteArtifact } from '../../../test/support/remote-artifact.js'
 import { type HeadraceError, systemClock, testPlatform } from '../../core/index.js'
 import { Deadline } from '../../flow/index.js'
-import type { RemoteModel, VersionArtifact } from '../../tensor/index.js'
+import type { RemoteModel } from '../../tensor/index.js'
 import type { Backend } from '../types.js'
 import { createRemoteBackends, type RemoteBackends } from './create-remote-backends.js'
 
@@ -19,30 +20,11 @@ function remotes(environment = {}): RemoteBackends & { text(): Promise<string> }
   return { ...backends, text: () => platform.metrics.expose() }
 }
 
-function artifact(url: string, parts: Partial<RemoteModel> = {}): VersionArtifact {
-  const remote: RemoteModel = {
-    url,
-    model: 'm',
-    version: undefined,
-    headers: {},
-    timeoutMs: undefined,
-    maxInFlight: 64,
-    maxBatchSize: undefined,
-    maxReplyBytes: 1024 * 1024,
-    probeMs: 600_000,
-    binary: undefined,
-    batchAxis: undefined,
-    signature: undefined,
-    ...parts,
-  }
-  return fakeArtifact('far', 1, { backend: 'remote', remote })
-}
-
 async function setUp(behaviour: Parameters<typeof fakeOipServer>[0] = {}, parts: Partial<RemoteModel> = {}) {
   const server = await fakeOipServer(behaviour)
   onTestFinished(() => server.stop())
   const all = remotes()
-  const backend = await all.load(artifact(server.url, parts))
+  const backend = await all.load(remoteArtifact(server.url, parts))
   onTestFinished(() => backend.close())
   return { server, backend, all }
 }
@@ -70,7 +52,7 @@ describe.each([['binary_tensor_data'], []])('a remote version over HTTP with the
       },
     })
     onTestFinished(() => server.stop())
-    const backend = await remotes().load(artifact(server.url))
+    const backend = await remotes().load(remoteArtifact(server.url))
     return { backend, poison: input([666]) }
   })
 })
@@ -82,7 +64,11 @@ describe('a remote version over HTTP', () => {
     const all = remotes({ TOKEN: 's3cret' })
     const backend = await all
       .load(
-        artifact(`${server.url}/base`, { model: 'a b', version: '3', headers: { authorization: 'Bearer ${TOKEN}' } }),
+        remoteArtifact(`${server.url}/base`, {
+          model: 'a b',
+          version: '3',
+          headers: { authorization: 'Bearer ${TOKEN}' },
+        }),
       )
       .catch((error) => error)
     // The fake knows no paths but its own; the addresses are what counts.
@@ -160,7 +146,7 @@ describe('a remote version over HTTP', () => {
 
 describe('a load over HTTP', () => {
   it('fails so that it may be tried again while nobody answers', async () => {
-    const error = await refusal(remotes().load(artifact('http://127.0.0.1:1')))
+    const error = await refusal(remotes().load(remoteArtifact('http://127.0.0.1:1')))
     expect(error).toMatchObject({ code: 'REMOTE_UNREACHABLE', status: 503, retry: true })
     expect(error.message).toContain('far/1')
     expect(error.message).toContain('ECONNREFUSED')
@@ -169,17 +155,20 @@ describe('a load over HTTP', () => {
   it('fails while the model is not ready there', async () => {
     const server = await fakeOipServer({ isReady: false })
     onTestFinished(() => server.stop())
-    expect(await refusal(remotes().load(artifact(server.url)))).toMatchObject({ code: 'REMOTE_UNREADY', retry: true })
+    expect(await refusal(remotes().load(remoteArtifact(server.url)))).toMatchObject({
+      code: 'REMOTE_UNREADY',
+      retry: true,
+    })
   })
 
   it('names the environment variables that are not set, and no values', async () => {
     const headers = { a: 'x${NOT_THERE}', b: '${ALSO_NOT}${NOT_THERE}${HERE}' }
-    const error = await refusal(remotes({ HERE: 's3cret' }).load(artifact('http://127.0.0.1:1', { headers })))
+    const error = await refusal(remotes({ HERE: 's3cret' }).load(remoteArtifact('http://127.0.0.1:1', { headers })))
     expect(error.code).toBe('REMOTE_ENVIRONMENT_MISSING')
     expect(error.message).toContain('NOT_THERE, ALSO_NOT')
     expect(error.message).not.toContain('s3cret')
     const broken = await refusal(
-      remotes({ V: 'a\nb' }).load(artifact('http://127.0.0.1:1', { headers: { a: '${V}' } })),
+      remotes({ V: 'a\nb' }).load(remoteArtifact('http://127.0.0.1:1', { headers: { a: '${V}' } })),
     )
     expect(broken.code).toBe('REMOTE_HEADER_INVALID')
   })
@@ -187,17 +176,19 @@ describe('a load over HTTP', () => {
   it('asks for the signature when the server does not say it, and takes it from the file', async () => {
     const server = await fakeOipServer({ metadata: { inputs: [], outputs: [] } })
     onTestFinished(() => server.stop())
-    const error = await refusal(remotes().load(artifact(server.url)))
+    const error = await refusal(remotes().load(remoteArtifact(server.url)))
     expect(error).toMatchObject({ code: 'REMOTE_SIGNATURE_UNKNOWN', status: 422 })
     const signature = {
       inputs: [{ name: 'x', datatype: 'FP32' as const, shape: [-1, 2] }],
       outputs: [{ name: 'double', datatype: 'FP32' as const, shape: [-1, 2] }],
     }
-    const backend = await remotes().load(artifact(server.url, { signature }))
+    const backend = await remotes().load(remoteArtifact(server.url, { signature }))
     expect(backend.signature).toEqual({ ...signature, batchAxis: 0 })
     expect(await numbers(backend.run(input([1, 2]), context))).toEqual([2, 4])
     await backend.close()
-    expect((await remotes().load(artifact(server.url, { signature, batchAxis: null }))).signature.batchAxis).toBeNull()
+    expect(
+      (await remotes().load(remoteArtifact(server.url, { signature, batchAxis: null }))).signature.batchAxis,
+    ).toBeNull()
   })
 
   it.each([
@@ -207,7 +198,9 @@ describe('a load over HTTP', () => {
   ])('refuses metadata with %s', async (_, inputs) => {
     const server = await fakeOipServer({ metadata: { inputs, outputs: inputs } })
     onTestFinished(() => server.stop())
-    expect(await refusal(remotes().load(artifact(server.url)))).toMatchObject({ code: 'REMOTE_SIGNATURE_UNKNOWN' })
+    expect(await refusal(remotes().load(remoteArtifact(server.url)))).toMatchObject({
+      code: 'REMOTE_SIGNATURE_UNKNOWN',
+    })
   })
 })
 
