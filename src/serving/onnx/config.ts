@@ -16,7 +16,7 @@ export const onnxSection = z
     providers: z
       .array(provider)
       .min(1)
-      .default([{ name: 'cpu', options: {} }])
+      .prefault(['cpu'])
       .describe(
         'Execution providers in order of preference: "cpu", "cuda", "tensorrt", or { name, options: { deviceId } }. One that is not there is passed over if another follows, and fails the load otherwise',
       ),
