@@ -177,6 +177,7 @@ describe('what the server answers', () => {
     await ask('GET', '/v2/models/fraud/ready', '/v2/models/{model}/ready')
     await ask('GET', '/v2/models/fraud/versions/1/ready', '/v2/models/{model}/versions/{version}/ready')
     await ask('GET', '/v1/models/fraud', '/v1/models/{model}')
+    await ask('GET', '/v1/models/fraud/versions/1', '/v1/models/{model}/versions/{version}')
     await ask('POST', '/v2/repository/index', '/v2/repository/index')
     await ask('GET', '/v2/models/stats', '/v2/models/stats')
     await ask('GET', '/v2/models/fraud/stats', '/v2/models/{model}/stats')
@@ -228,6 +229,9 @@ describe('what the server answers', () => {
     asked.add('POST /api/v1/models/{name}/versions')
     const alias = '/api/v1/models/fraud/aliases/champion'
     await ask('PUT', alias, '/api/v1/models/{name}/aliases/{alias}', { version: 1, reason: 'a test' })
+    const label = '/v1/models/{model}/labels/{alias}'
+    await ask('GET', '/v1/models/fraud/labels/champion', label)
+    await ask('POST', '/v1/models/fraud/labels/champion:predict', `${label}:predict`, { instances: [PAYMENT] })
     const { json: decision } = await ask('DELETE', alias, '/api/v1/models/{name}/aliases/{alias}')
     await ask('PUT', '/api/v1/endpoints/checkout/route', '/api/v1/endpoints/{name}/route', {
       model: 'fraud',

@@ -109,6 +109,8 @@ const UnitHeader = Type.Object({ 'headrace-unit': Type.Optional(Unit) })
 
 const INFER = {
   tags: ['Open Inference Protocol'],
+  description:
+    'Tensors may also follow the JSON as binary data: `Inference-Header-Content-Length` is then the length of the JSON.',
   headers: UnitHeader,
   body: InferRequest,
   response: { 200: InferResponse },
@@ -141,6 +143,11 @@ export const hotRoutes: readonly DescribedRoute[] = [
     ...PREDICT,
     summary: 'Predict with one version',
     params: VersionParams,
+  }),
+  route('POST', '/v1/models/{model}/labels/{alias}:predict', {
+    ...PREDICT,
+    summary: 'Predict with the version of an alias',
+    params: Type.Object({ model: NameParam('Endpoint or model'), alias: NameParam('Alias') }),
   }),
   route('POST', '/api/v1/predict/{endpoint}', {
     tags: ['Predictions'],

@@ -67,7 +67,7 @@ export function kserveV1Routes(api: Api, context: ServerContext): void {
   )
 
   api.get(
-    '/v1/models/:model(^[^:/]+)/versions/:version(^\\d+$)',
+    '/v1/models/:model(^[^:/]+)/versions/:version(^[^:/]+$)',
     {
       schema: {
         ...status,
