@@ -145,7 +145,7 @@ const drills: readonly Drill[] = [
     // Those of the model that hangs have nobody else to ask.
     answered: 0,
     async run(stage) {
-      const user = new User(stage, 'stuck')
+      const user = new User(stage, 'alone')
       const other = new User(stage, 'busy')
       await user.steady(performance.now(), 'the usual answer', fromV2)
       const brokenMs = performance.now()
@@ -167,12 +167,12 @@ const drills: readonly Drill[] = [
     // Those of the model that hangs have nobody else to ask.
     answered: 0,
     async run(stage) {
-      const user = new User(stage, 'alone')
+      const user = new User(stage, 'moving')
       const other = new User(stage, 'busy')
-      const moves = 'ml_moved_to_process_total{model="echo",version="2"}'
+      const moves = 'ml_moved_to_process_total{model="moving",version="1"}'
       await user.steady(performance.now(), 'the usual answer', fromV2)
       const brokenMs = performance.now()
-      await stage.inject('hang', { model: 'echo', version: 2 })
+      await stage.inject('hang', { model: 'moving', version: 1 })
       const detectedMs = await stage.until(brokenMs, 'a move', async () => (await stage.metric(moves)) === 1)
       // Nobody heals it.
       const recoveredMs = await user.steady(brokenMs, 'the usual answer', fromV2)
@@ -183,15 +183,14 @@ const drills: readonly Drill[] = [
   },
   {
     failure: 'The process that runs a model crashes',
-    sees: 'its callers in flight are answered by the next process or get 503, later ones 503 with Retry-After until that is there',
-    // There is nobody else to ask for a moment.
-    answered: 0.5,
+    sees: 'the stand-in answers while another process is started; the server and every other model notice nothing',
+    answered: 1,
     async run(stage) {
-      const user = new User(stage, 'apart')
+      const user = new User(stage, 'isolated')
       await user.steady(performance.now(), 'the usual answer', fromV2)
       const brokenMs = performance.now()
       await stage.inject('kill/thread', { model: 'apart', version: 1 })
-      const detectedMs = await user.first(brokenMs, 'a refusal', ({ code }) => code === 'SERVING_MODEL_UNREADY')
+      const detectedMs = await user.first(brokenMs, 'the answer of a stand-in', fromV1)
       const recoveredMs = await user.steady(brokenMs, 'the usual answer', fromV2)
       await user.end()
       return { detectedMs, recoveredMs, seen: user.seen }

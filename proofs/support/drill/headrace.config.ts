@@ -17,7 +17,17 @@ export default defineProject({
       }),
       deadlineMs: 1000,
     },
-    alone: { route: version('echo', 2), deadlineMs: 300 },
+    isolated: {
+      route: fallback({
+        name: 'guard',
+        arms: [
+          { route: version('apart', 1), timeoutMs: 150 },
+          { route: version('echo', 1), timeoutMs: 150 },
+        ],
+      }),
+      deadlineMs: 1000,
+    },
+    alone: { route: version('stuck', 1), deadlineMs: 300 },
     busy: { route: version('busy', 1), deadlineMs: 2000 },
     cached: { route: version('echo', 1), deadlineMs: 2000, cache: {} },
     durable: { route: version('echo', 1), deadlineMs: 2000, log: { ack: 'before-reply' } },

@@ -41,8 +41,10 @@ export class Stage {
     const stage = new Stage(folder, args, environment)
     await cp(CONFIG, join(folder, 'headrace.config.ts'))
     await stage.addModel('echo', 1, linearModel([1]), { isolation: 'thread' })
-    await stage.addModel('echo', 2, linearModel([2]), { isolation: 'thread', timeoutMs: 500 })
+    await stage.addModel('echo', 2, linearModel([2]), { isolation: 'thread', timeoutMs: 2000 })
+    // Their hangs are let last for less and for more than twice their limit.
     await stage.addModel('stuck', 1, linearModel([2]), { isolation: 'thread', timeoutMs: 1000 })
+    await stage.addModel('moving', 1, linearModel([2]), { isolation: 'thread', timeoutMs: 300 })
     await stage.addModel('apart', 1, linearModel([2]), { isolation: 'process' })
     await stage.addModel('busy', 1, linearModel([1]), {
       isolation: 'thread',
