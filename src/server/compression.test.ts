@@ -37,7 +37,7 @@ describe('inflate', () => {
 
   it('gives back megabytes', async () => {
     const bytes = randomBytes(5 * MiB)
-    expect((await inflated(gzipSync(bytes, { level: 1 }))).equals(bytes)).toBe(true)
+    expect(Buffer.compare(await inflated(gzipSync(bytes, { level: 1 })), bytes)).toBe(0)
   })
 
   it('stops at the limit of bodies', async () => {

@@ -1,8 +1,18 @@
-// Reads a large binary tensor a slice at a time, so that other work gets its turn: copying 13 MB, looking at 4 million flags or
+// Reads and writes a large binary tensor a slice at a time, so that other work gets its turn: copying 13 MB, looking at 4 million flags or
 // making 50,000 Buffers each hold the event loop for some 5 ms.
-import { BytesReader, bytesOf, checkedBinary, onlyZeroAndOne, readBinaryTensor } from './binary.js'
+import {
+  BytesReader,
+  binarySizeBytes,
+  binaryTensor,
+  bytesOf,
+  checkedBinary,
+  onlyZeroAndOne,
+  readBinaryTensor,
+  writeBinaryTensor,
+} from './binary.js'
 import { copyData } from './copy.js'
 import { type DataType, ELEMENT_BYTES, type TensorData } from './datatype.js'
+import type { Tensor } from './tensor.js'
 
 /** Up to this many bytes everything is read at once. */
 export const BINARY_INLINE_BYTES = 1024 * 1024
@@ -40,6 +50,19 @@ export async function readBinaryTensorInTurns(
       return readBinaryTensor(isAligned ? bytes : await copyData(bytesOf(bytes)), name, datatype, shape)
     }
   }
+}
+
+/** As `binaryTensor`. */
+export async function binaryTensorInTurns(tensor: Tensor): Promise<Uint8Array> {
+  const { data } = tensor
+  if (!Array.isArray(data) || data.length <= SLICE_STRINGS) return binaryTensor(tensor)
+  const bytes = Buffer.allocUnsafeSlow(binarySizeBytes(tensor))
+  let at = 0
+  for (let start = 0; start < data.length; start += SLICE_STRINGS) {
+    at = writeBinaryTensor({ ...tensor, data: data.slice(start, start + SLICE_STRINGS) }, bytes, at)
+    await nextTurn()
+  }
+  return bytes
 }
 
 function nextTurn(): Promise<void> {

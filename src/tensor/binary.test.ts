@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import oracle from '../../test/fixtures/binary-tensors/binary-tensors.json' with { type: 'json' }
 import { HeadraceError } from '../core/index.js'
 import { binarySizeBytes, binaryTensor, readBinaryTensor, writeBinaryTensor } from './binary.js'
-import { BINARY_INLINE_BYTES, readBinaryTensorInTurns } from './binary-in-turns.js'
+import { BINARY_INLINE_BYTES, binaryTensorInTurns, readBinaryTensorInTurns } from './binary-in-turns.js'
 import { DATATYPES, type DataType, ELEMENT_BYTES, type TensorData } from './datatype.js'
 import { bfloat16ToNumber, float16ToNumber } from './half.js'
 import { MAX_STRINGS } from './json-scan.js'
@@ -151,6 +151,7 @@ describe('readBinaryTensor', () => {
     const words = Array.from({ length: 20_000 }, (_, i) => Buffer.from(String(i)))
     const bytes = binaryTensor(tensorOf('BYTES', [words.length], words))
     expect(await readBinaryTensorInTurns(bytes, 'x', 'BYTES', [words.length])).toEqual(words)
+    expect(Buffer.compare(await binaryTensorInTurns(tensorOf('BYTES', [words.length], words)), bytes)).toBe(0)
   })
 
   it('refuses every length but the right one', () => {

@@ -4,7 +4,7 @@
 
 export { canConcatenate, concatenateRows, sliceRows } from './batch.js'
 export { binarySizeBytes, binaryTensor, readBinaryTensor, writeBinaryTensor } from './binary.js'
-export { BINARY_INLINE_BYTES, readBinaryTensorInTurns } from './binary-in-turns.js'
+export { BINARY_INLINE_BYTES, binaryTensorInTurns, readBinaryTensorInTurns } from './binary-in-turns.js'
 export { copyData } from './copy.js'
 export {
   allocate,

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { deflateRawSync, deflateSync, gunzipSync, gzipSync, inflateSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { DATATYPES, type DataType, ELEMENT_BYTES, MAX_STRINGS } from '../../src/tensor/index.js'
-import { RawConnection, type RawReply } from '../support/http.js'
+import { call, RawConnection, type RawReply } from '../support/http.js'
 import { buildModel, identityModel, node, value } from '../support/onnx-models.js'
 import { startTestServer, type TestServer } from '../support/start-server.js'
 
@@ -161,7 +161,7 @@ describe.each(WAYS)('binary tensors over %s', (_name, way) => {
       expect(json.outputs[0]!['data']).toEqual(['é"'])
       expect(binary['y']).toEqual(floats(Number.NaN, 2))
       const id = reply.headers['headrace-prediction-id']!
-      const { prediction } = await (await fetch(`${server.url}/api/v1/predictions/${id}`)).json()
+      const { prediction } = (await call(`${server.url}/api/v1/predictions/${id}`, 'GET')).json
       expect(prediction.payload.inputs.map(({ data }: { data: unknown }) => data).sort()).toEqual([['NaN', 2], ['é"']])
       expect(prediction.payload.outputs[0].tensors).toHaveLength(2)
     }
@@ -458,10 +458,10 @@ describe.each(WAYS)('compression over %s', (_name, way) => {
 
   it('stops bombs early, and holds nothing of them', async () => {
     const headers = { 'Content-Encoding': 'gzip', 'Inference-Header-Content-Length': 2, ...way }
-    const bomb = gzipSync(Buffer.alloc(400 * 1024 * 1024), { level: 9 })
+    const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024), { level: 9 })
     const before = process.memoryUsage().rss
     for (let i = 0; i < 4; i++) {
-      expect(await send('fp32', bomb.subarray(0, 100_000), headers)).toMatchObject({
+      expect(await send('fp32', bomb, headers)).toMatchObject({
         status: 413,
         json: { code: 'HTTP_COMPRESSED_TOO_MUCH' },
       })

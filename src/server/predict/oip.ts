@@ -1,7 +1,7 @@
 // An Open Inference Protocol infer request as a prediction: one prediction with one unit and `rows: n`.
 import type { Prediction } from '../../path/index.js'
 import type { Priority } from '../../serving/index.js'
-import { binarySizeBytes, binaryTensor, type Tensor } from '../../tensor/index.js'
+import { binarySizeBytes, binaryTensorInTurns, type Tensor } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
 import {
   classify,
@@ -122,7 +122,7 @@ async function shapeFormed(
     outputs.push(sizeBytes === undefined ? tensor : { ...tensor, data: NO_DATA })
     if (sizeBytes === undefined || sizeBytes === 0) continue
     binaryBytes += sizeBytes
-    parts.push(binaryTensor(tensor))
+    parts.push(await binaryTensorInTurns(tensor))
   }
   const isMixed = binarySizes.some((size) => size !== undefined)
   const formed = { ...response, outputs, binarySizes: isMixed ? binarySizes : undefined }
