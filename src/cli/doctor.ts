@@ -120,8 +120,10 @@ function runsFound({ isolation, providers }: ModelView['versions'][number]): str
 
 function providersFound(): string {
   const gpus = (['cuda', 'tensorrt'] as const).map((name) => {
-    const missing = missingLibraries(name)
-    return missing.length === 0 ? `${name} there` : `no ${name} (${missing[0]}${missing.length > 1 ? ', …' : ''})`
+    const [first, ...more] = missingLibraries(name).map((clause) => clause.split(' ')[0])
+    return first === undefined
+      ? name
+      : `no ${name} (lacks ${first}${more.length > 0 ? ` and ${more.length} more` : ''})`
   })
   return ['cpu', ...gpus].join(', ')
 }

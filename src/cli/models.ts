@@ -1,12 +1,12 @@
 // `headrace models`: what is there, pushing a version, moving aliases.
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { AppErrors, type ModelView } from '../app/index.js'
+import { AppErrors, type MemoryView, type ModelView } from '../app/index.js'
 import { HeadraceError } from '../core/index.js'
 import type { Decision } from '../decisions/index.js'
-import { describedKind, isScript, pushVersion, RegistryErrors } from '../registry/index.js'
+import { describedKind, foreignFormat, isScript, pushVersion, RegistryErrors } from '../registry/index.js'
 import { type Faces, type GlobalOptions, projectOf, withApi } from './context.js'
 import { decisionLine } from './decision-line.js'
 import { CliErrors } from './errors.js'
@@ -31,7 +31,7 @@ export function addModels(program: Command, faces: Faces): void {
       if (answer.models.length === 0)
         return print('No models. Push one with "headrace models push <name> <file.onnx>".')
       const rows = answer.models.flatMap((model) =>
-        model.versions.map(({ version, state, isolation, digest, reason, convertedFrom }) => [
+        model.versions.map(({ version, state, isolation, memory, digest, reason, convertedFrom }) => [
           model.name,
           version,
           Object.entries(model.aliases)
@@ -40,12 +40,13 @@ export function addModels(program: Command, faces: Faces): void {
             .join(', '),
           state,
           isolation ?? '',
+          memory === null ? '' : memoryText(memory),
           digest?.slice(0, 19) ?? '',
           convertedFrom?.format ?? '',
           shortText(reason ?? '', 100),
         ]),
       )
-      print(table(['model', 'version', 'aliases', 'state', 'runs', 'digest', 'made from', ''], rows))
+      print(table(['model', 'version', 'aliases', 'state', 'runs', 'memory', 'digest', 'made from', ''], rows))
     })
 
   models
@@ -94,6 +95,7 @@ export function addModels(program: Command, faces: Faces): void {
         report(await pushHere(name, file, own, options), options)
         return
       }
+      await refuseFolder(file)
       const [model, text] = await Promise.all([
         readInput(file),
         manifest === undefined ? Buffer.alloc(0) : readInput(manifest),
@@ -143,6 +145,16 @@ export function addModels(program: Command, faces: Faces): void {
       if (options.json) printJson(decision)
       else print(decisionLine(decision))
     })
+}
+
+/** A folder cannot be sent, and what it is says what to do: a TensorFlow SavedModel is one. */
+async function refuseFolder(file: string): Promise<void> {
+  const isFolder = await stat(file).then(
+    (found) => found.isDirectory(),
+    () => false,
+  )
+  const found = isFolder ? await foreignFormat(file) : undefined
+  if (found) throw RegistryErrors.NOT_ONNX({ file, found: found.found, remedy: found.remedy })
 }
 
 function addRepository(models: Command, faces: Faces): void {
@@ -253,6 +265,13 @@ function usage(problem: string): never {
 
 function aliasPath(model: string, alias: string): string {
   return `/api/v1/models/${encodeURIComponent(model)}/aliases/${encodeURIComponent(alias)}`
+}
+
+/** `1.9 MB`, with `~` when it is an estimate and in brackets when it is not used now. */
+function memoryText({ usedBytes, sizeBytes, isMeasured }: MemoryView): string {
+  const mb = sizeBytes / 2 ** 20
+  const text = `${isMeasured ? '' : '~'}${mb < 10 ? mb.toFixed(1) : Math.round(mb)} MB`
+  return usedBytes > 0 ? text : `(${text})`
 }
 
 function describeModel({ name, aliases, versions }: ModelView): string {

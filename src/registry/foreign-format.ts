@@ -33,7 +33,7 @@ const KERAS = 'Export it where you train: model.export("model.onnx", format="onn
 const PUSH = 'Push it, which converts it: headrace models push <name> <file>.'
 const OLD_XGBOOST = 'Save it as model.save_model("model.ubj") and push that: headrace models push <name> model.ubj.'
 const SERVE_REMOTELY =
-  'Or serve it as it is with a server made for it, such as Triton, and make a version with a remote.json that points there.'
+  'Or serve it as it is with a server made for it, such as Triton, and push a version that points there: headrace models push <name> --remote grpc://host:8001.'
 const UNPACK = 'Unpack it and give the .onnx file inside.'
 
 // The order matters: what is told from its first bytes comes before what is only told from its name.

@@ -8,6 +8,7 @@ export { RegistryErrors } from './errors.js'
 export type { FileMemory } from './file-memory.js'
 export { createFileSource, type FileSourceOptions } from './file-source.js'
 export { createFolderSource, type FolderSourceOptions } from './folder-source.js'
+export { type ForeignFormat, foreignFormat } from './foreign-format.js'
 export { createKeptArtifacts, type KeptArtifacts, type KeptArtifactsOptions } from './kept-artifacts.js'
 export { defaultManifest, readManifest } from './manifest.js'
 export {
