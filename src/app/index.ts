@@ -43,4 +43,12 @@ export {
   repositoryUnload,
 } from './repository/index.js'
 export { switchCache } from './switch-cache.js'
-export { type EndpointView, endpointViews, type ModelView, modelViews, rowSchema, type VersionView } from './views.js'
+export {
+  type EndpointView,
+  endpointViews,
+  type MemoryView,
+  type ModelView,
+  modelViews,
+  rowSchema,
+  type VersionView,
+} from './views.js'

@@ -2,7 +2,7 @@
 import { toHeadraceError, versionKey } from '../core/index.js'
 import { firstThere, type Versions } from '../path/index.js'
 import type { VersionLeaf } from '../route/index.js'
-import type { CachePolicy, RunsIn, ServedVersion, VersionState } from '../serving/index.js'
+import type { CachePolicy, RunsIn, ServedVersion, VersionMemory, VersionState } from '../serving/index.js'
 import {
   type ConvertedFrom,
   describeRows,
@@ -24,6 +24,8 @@ export interface VersionView {
   readonly code: string | null
   readonly digest: string | null
   readonly isolation: RunsIn | null
+  /** Null when it is not in the pool. */
+  readonly memory: MemoryView | null
   /** What ONNX Runtime computes with, in order of preference; null where it does not. */
   readonly providers: readonly string[] | null
   readonly signature: Signature | null
@@ -32,6 +34,17 @@ export interface VersionView {
   readonly trained: Readonly<Record<string, unknown>> | null
   /** The file of another library that it was made from. */
   readonly convertedFrom: ConvertedFrom | null
+}
+
+export interface MemoryView {
+  /** Of the budget of the process that answers, now; 0 at rest. */
+  readonly usedBytes: number
+  /** What it takes when it is loaded. */
+  readonly sizeBytes: number
+  /** False: `sizeBytes` is an estimate. */
+  readonly isMeasured: boolean
+  /** Never unloaded to make room. */
+  readonly isPinned: boolean
 }
 
 export interface ModelView {
@@ -91,10 +104,14 @@ export async function modelViews(app: App): Promise<ModelView[]> {
   for (const ref of await app.source.list()) {
     if (app.pool.status(ref)) continue
     const error = app.refused.get(versionKey(ref))
-    put(ref.model, versionView(ref.version, error ? 'failed' : 'unloaded', error?.message, error?.code, undefined))
+    put(
+      ref.model,
+      versionView(ref.version, error ? 'failed' : 'unloaded', error?.message, error?.code, undefined, undefined),
+    )
   }
+  const memory = new Map(app.pool.memory().versions.map((version) => [versionKey(version.ref), version]))
   for (const { ref, state, reason, error } of app.pool.statuses())
-    put(ref.model, versionView(ref.version, state, reason, error?.code, app.pool.get(ref)))
+    put(ref.model, versionView(ref.version, state, reason, error?.code, app.pool.get(ref), memory.get(versionKey(ref))))
   return [...models]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, versions]) => ({
@@ -110,6 +127,7 @@ function versionView(
   reason: string | undefined,
   code: string | undefined,
   served: ServedVersion | undefined,
+  memory: VersionMemory | undefined,
 ): VersionView {
   return {
     version,
@@ -118,6 +136,7 @@ function versionView(
     code: code ?? null,
     digest: served?.digest ?? null,
     isolation: served?.isolation ?? null,
+    memory: memory === undefined ? null : memoryView(memory),
     providers: served?.providers ?? null,
     signature: served?.signature ?? null,
     labels: served?.labels ?? null,
@@ -125,6 +144,10 @@ function versionView(
     trained: served?.manifest.trained ?? null,
     convertedFrom: served?.manifest.convertedFrom ?? null,
   }
+}
+
+function memoryView({ usedBytes, sizeBytes, isMeasured, isPinned }: VersionMemory): MemoryView {
+  return { usedBytes: Math.round(usedBytes), sizeBytes: Math.round(sizeBytes), isMeasured, isPinned }
 }
 
 /** Of leaves none of which is there. */

@@ -551,12 +551,13 @@ export function createPool(options: PoolOptions): Pool {
     memory: () => ({
       budgetBytes,
       usedBytes: budget.usedBytes,
-      versions: models.all().map(({ ref, artifact, chargedBytes, bytes, description }) => ({
+      versions: models.all().map(({ ref, artifact, chargedBytes, bytes, description, isPinned }) => ({
         ref,
         digest: artifact.digest,
         usedBytes: chargedBytes,
         sizeBytes: bytes,
         isMeasured: description?.isMeasured ?? false,
+        isPinned,
       })),
     }),
     get isServing() {

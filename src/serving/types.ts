@@ -208,6 +208,8 @@ export interface VersionMemory {
   readonly sizeBytes: number
   /** False: `sizeBytes` is its backend's estimate, or one from its file. */
   readonly isMeasured: boolean
+  /** Never unloaded to make room. */
+  readonly isPinned: boolean
 }
 
 /** What the versions of a pool take, of what they may take. */

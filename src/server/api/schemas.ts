@@ -59,13 +59,33 @@ const ConvertedFrom = Type.Object(
   { description: 'The file of another library that it was made from' },
 )
 
+const VersionMemory = Type.Object(
+  {
+    usedBytes: Type.Integer({ description: 'Of the budget of this process, now; 0 at rest' }),
+    sizeBytes: Type.Integer({ description: 'What it takes when it is loaded' }),
+    isMeasured: Type.Boolean({ description: 'False: sizeBytes is an estimate' }),
+    isPinned: Type.Boolean({ description: 'Never unloaded to make room' }),
+  },
+  { description: 'Null when it is not in the pool' },
+)
+
 export const VersionView = Type.Object({
   version: VersionNumber,
-  state: Type.Enum(['loading', 'ready', 'unready', 'failed', 'unloading', 'unloaded']),
+  state: Type.Enum(['resting', 'loading', 'ready', 'unready', 'failed', 'unloading', 'unloaded'], {
+    description: 'resting: known, and loaded when a request asks for it',
+  }),
   reason: TextOrNull('Why it is not ready'),
   code: TextOrNull('Error code of a load that failed'),
   digest: TextOrNull('SHA-256 of the model file: sha256:…'),
-  isolation: Type.Union([Type.Literal('inline'), Type.Literal('thread'), Type.Null()]),
+  isolation: Type.Union([
+    Type.Literal('inline'),
+    Type.Literal('thread'),
+    Type.Literal('process'),
+    Type.Literal('remote'),
+    Type.Literal('steps'),
+    Type.Null(),
+  ]),
+  memory: Type.Union([VersionMemory, Type.Null()]),
   providers: Type.Union([Type.Array(Type.String()), Type.Null()], {
     description: 'What ONNX Runtime computes with, in order of preference',
   }),
