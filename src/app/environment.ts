@@ -69,6 +69,13 @@ export function withEnvironment(
 }
 
 function parse(text: string, type: string): unknown {
+  if (type.includes(' | ') && !type.startsWith('"')) {
+    for (const part of type.split(' | ')) {
+      const value = parse(text, part)
+      if (value !== undefined) return value
+    }
+    return undefined
+  }
   if (type === 'boolean')
     return text === 'true' || text === '1' ? true : text === 'false' || text === '0' ? false : undefined
   if (type === 'number' || type === 'integer')

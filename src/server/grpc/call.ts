@@ -5,7 +5,7 @@ import { type HeadraceError, toHeadraceError } from '../../core/index.js'
 import { PathErrors, type Prediction } from '../../path/index.js'
 import { inflate } from '../compression.js'
 import { LARGE_BODY_BYTES } from '../intake.js'
-import type { Calls } from './calls.js'
+import type { Calls, OpenCall } from './calls.js'
 import { compressFrame } from './compress.js'
 import { GrpcErrors } from './errors.js'
 import { type Frame, Frames, PREFIX_BYTES } from './frames.js'
@@ -36,7 +36,7 @@ const ERROR_HEADERS: OutgoingHttpHeaders = { ...REPLY_HEADERS, 'grpc-accept-enco
 const REPLY_OPTIONS = { waitForTrailers: true, sendDate: false }
 const ERROR_OPTIONS = { endStream: true, sendDate: false }
 
-export class Call {
+export class Call implements OpenCall {
   readonly arrivedMs: number
   /** What a method that takes many keeps of its call. */
   state: unknown = undefined
@@ -77,6 +77,10 @@ export class Call {
 
   header(name: string): string | undefined {
     return this.headers[name] as string | undefined
+  }
+
+  get mayIdle(): boolean {
+    return this.method.mayIdle === true
   }
 
   get path(): string {

@@ -5,7 +5,6 @@ import type { Path } from '../../path/index.js'
 import { HttpErrors } from '../errors.js'
 import type { Intake } from '../intake.js'
 import type { Clients } from '../predict/client.js'
-import type { Call } from './call.js'
 import { GrpcErrors } from './errors.js'
 
 const SWEEP_MS = 1000
@@ -25,15 +24,33 @@ export interface CallsOptions {
   readonly limit: number
 }
 
+/** A call as the others of its server see it. */
+export interface OpenCall {
+  /** The reply is out, or nobody waits for one any more. */
+  readonly isDone: boolean
+  /** Whether its client may be silent for as long as it likes. */
+  readonly mayIdle: boolean
+  /** Monotonic milliseconds since when the server has waited for its client. */
+  waitsSinceMs: number
+  /** Ends it with an error that was thrown before there was a prediction. */
+  refuse(error: unknown): void
+  /** Ends it because its client does not read. */
+  cut(): void
+  /** The same, unless it has a large reply, which has its own watch. */
+  cutUnlessLarge(): void
+  /** The server closes. */
+  drain(): void
+}
+
 export class Calls {
   readonly clock: Clock
   readonly intake: Intake
   readonly clients: Clients
   readonly limitBytes: number
   readonly stallMs: number
-  readonly #open = new Set<Call>()
+  readonly #open = new Set<OpenCall>()
   /** Those whose client has to do something next, the longest waiting first. */
-  readonly #waiting = new Set<Call>()
+  readonly #waiting = new Set<OpenCall>()
   readonly #limit: number
   #sweep: Timer | undefined
 
@@ -52,7 +69,7 @@ export class Calls {
   }
 
   /** A call has come; it waits for its client. When there are too many, the longest idle one ends, or else this one. */
-  enter(call: Call): void {
+  enter(call: OpenCall): void {
     if (this.#open.size >= this.#limit) {
       const [idlest] = this.#waiting
       if (idlest === undefined) {
@@ -69,19 +86,19 @@ export class Calls {
   }
 
   /** The server has work to do for the call. */
-  waitNoMore(call: Call): void {
+  waitNoMore(call: OpenCall): void {
     this.#waiting.delete(call)
   }
 
   /** The client has to send, or to read, before anything goes on. */
-  waitFor(call: Call): void {
+  waitFor(call: OpenCall): void {
     // One that lost its place only has its end to be sent.
     if (!this.#open.has(call)) return
     call.waitsSinceMs = this.clock.monotonicMs()
     this.#waiting.add(call)
   }
 
-  forget(call: Call): void {
+  forget(call: OpenCall): void {
     this.#waiting.delete(call)
     this.#open.delete(call)
   }
@@ -105,9 +122,8 @@ export class Calls {
       const sinceMs = this.clock.monotonicMs() - this.stallMs
       for (const call of this.#waiting) {
         if (call.waitsSinceMs > sinceMs) continue
-        // A large reply has its own watch, which knows whether it moves.
         if (call.isDone) call.cutUnlessLarge()
-        else if (!call.method.mayIdle) call.refuse(HttpErrors.TIMEOUT())
+        else if (!call.mayIdle) call.refuse(HttpErrors.TIMEOUT())
       }
       this.#sweepLater()
     })

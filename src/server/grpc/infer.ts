@@ -14,7 +14,7 @@ import {
   tensorMap,
 } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
-import { classify, identityOf, OipErrors, orderOutputs, type Parameters } from '../oip/index.js'
+import { classify, identityOf, OipErrors, orderOutputs, type Parameters, refuseSequence } from '../oip/index.js'
 import { priorityOf } from '../predict/oip.js'
 import { awake, destination, predictionRequest } from '../predict/request.js'
 import type { PredictTarget } from '../target.js'
@@ -79,6 +79,7 @@ export async function infer(
     if (waking !== undefined) await waking
     const to = destination(context, target)
     const isTyped = checkForm(request)
+    refuseSequence(request.parameters)
     const reading =
       message.length <= BINARY_INLINE_BYTES && (!isTyped || message.length <= CONTENTS_INLINE_BYTES)
         ? readInputs(request)
