@@ -8,6 +8,12 @@ export const HttpErrors = defineErrors('HTTP', {
     message: (p: { method: string; path: string }) =>
       `There is nothing at ${p.method} ${p.path}. The routes are listed at /api/docs.`,
   },
+  NOT_OFFERED: {
+    status: 501,
+    retry: false,
+    level: 'info',
+    message: (p: { what: string; reason: string }) => `${p.what} is not offered by this server: ${p.reason}.`,
+  },
   METHOD_NOT_ALLOWED: {
     status: 405,
     retry: false,

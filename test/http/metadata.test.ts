@@ -106,12 +106,12 @@ describe('the Open Inference Protocol', () => {
     const index = `${server.url}/v2/repository/index`
     const all = await call(index, 'POST')
     expect(all.json).toEqual([
-      { name: 'breast-cancer', version: '1', state: 'READY' },
-      { name: 'fraud', version: '1', state: 'READY' },
-      { name: 'fraud', version: '2', state: 'READY' },
-      { name: 'fraud-rule', version: '1', state: 'READY' },
-      { name: 'product-ranking', version: '1', state: 'READY' },
-      { name: 'purchase-intent', version: '1', state: 'READY' },
+      { name: 'breast-cancer', version: '1', state: 'READY', reason: '' },
+      { name: 'fraud', version: '1', state: 'READY', reason: '' },
+      { name: 'fraud', version: '2', state: 'READY', reason: '' },
+      { name: 'fraud-rule', version: '1', state: 'READY', reason: '' },
+      { name: 'product-ranking', version: '1', state: 'READY', reason: '' },
+      { name: 'purchase-intent', version: '1', state: 'READY', reason: '' },
     ])
     expect((await call(index, 'POST', { ready: true })).json).toEqual(all.json)
     expect((await call(index, 'POST', new TextEncoder().encode('{"ready": false}'))).json).toEqual(all.json)

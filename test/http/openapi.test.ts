@@ -189,6 +189,19 @@ describe('what the server answers', () => {
     await ask('POST', `${repository}/breast-cancer/load`, `${repository}/{model}/load`, {
       parameters: { config: '{}' },
     })
+    for (const kind of ['systemsharedmemory', 'cudasharedmemory']) {
+      await ask('GET', `/v2/${kind}/status`, `/v2/${kind}/status`)
+      await ask('POST', `/v2/${kind}/unregister`, `/v2/${kind}/unregister`)
+      await ask('GET', `/v2/${kind}/region/x/status`, `/v2/${kind}/region/{region}/status`)
+      await ask('POST', `/v2/${kind}/region/x/register`, `/v2/${kind}/region/{region}/register`, {})
+      await ask('POST', `/v2/${kind}/region/x/unregister`, `/v2/${kind}/region/{region}/unregister`)
+    }
+    for (const method of ['GET', 'POST']) {
+      await ask(method, '/v2/logging', '/v2/logging', method === 'GET' ? undefined : {})
+      await ask(method, '/v2/trace/setting', '/v2/trace/setting', method === 'GET' ? undefined : {})
+      const ofModel = '/v2/models/{model}/trace/setting'
+      await ask(method, '/v2/models/fraud/trace/setting', ofModel, method === 'GET' ? undefined : {})
+    }
     await ask('POST', '/v1/models/fraud:explain', '/v1/models/{model}:explain', { instances: [] })
     await ask('POST', '/v1/models/fraud/versions/1:explain', '/v1/models/{model}/versions/{version}:explain', {})
 

@@ -23,8 +23,9 @@ export async function repositoryIndex(
   const models = await modelViews(app)
   const entries = models.flatMap(({ name, versions }) =>
     versions.map(({ version, state, reason }): RepositoryEntry => {
-      const why = reason ?? (state === 'unloaded' ? 'unloaded' : undefined)
-      return { name, version: String(version), state: STATES[state], ...(why !== undefined && { reason: why }) }
+      // MLServer's types want a reason also where there is none.
+      const why = reason ?? (state === 'unloaded' ? 'unloaded' : '')
+      return { name, version: String(version), state: STATES[state], reason: why }
     }),
   )
   return options.readyOnly === true ? entries.filter(({ state }) => state === 'READY') : entries

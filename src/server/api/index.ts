@@ -15,6 +15,7 @@ import { kserveV1Routes } from './kserve-v1.js'
 import { logRoutes } from './log.js'
 import { modelFactRoutes } from './model-facts.js'
 import { modelRoutes } from './models.js'
+import { notOfferedRoutes } from './not-offered.js'
 import { oipRoutes } from './oip.js'
 import { predictionRoutes } from './predictions.js'
 import { repositoryLoadRoutes, repositoryRoutes } from './repository.js'
@@ -29,6 +30,7 @@ const AREAS: readonly Area[] = [
   modelFactRoutes,
   repositoryRoutes,
   repositoryLoadRoutes,
+  notOfferedRoutes,
   kserveV1Routes,
   statusRoutes,
   modelRoutes,

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import { Worker } from 'node:worker_threads'
 import { deserializeError, type SerializedError, workerFile } from '../../core/index.js'
 import { readBody } from '../body.js'
-import { isJsonType } from '../content-type.js'
+import { isBinaryType, isJsonType } from '../content-type.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
 import { PARSE_INLINE_MAX_BYTES } from '../parse-pool.js'
@@ -22,7 +22,8 @@ export async function withLoadBody<T>(
   use: (body: LoadBody) => Promise<T>,
 ): Promise<T> {
   const { 'content-type': contentType, 'content-encoding': encoding = 'identity' } = request.headers
-  if (contentType !== undefined && !isJsonType(contentType))
+  // Triton's asyncio client calls its JSON bytes.
+  if (contentType !== undefined && !isJsonType(contentType) && !isBinaryType(contentType))
     throw HttpErrors.CONTENT_TYPE({ contentType: contentType.slice(0, 100) })
   if (encoding !== 'identity')
     throw HttpErrors.CONTENT_ENCODING({ encoding: encoding.slice(0, 100), acceptEncoding: 'identity' })

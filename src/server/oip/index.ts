@@ -18,7 +18,7 @@ export {
 } from './encode.js'
 export { OipErrors } from './errors.js'
 export { type OutputForm, type OutputForms, outputForms } from './output-forms.js'
-export { identityOf, parseInferRequest, parseRepositoryIndexRequest } from './parse.js'
+export { identityOf, parseInferRequest, parseRepositoryIndexRequest, refuseSequence } from './parse.js'
 export type {
   BinaryInput,
   EncodedInferBytes,

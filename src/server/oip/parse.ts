@@ -114,7 +114,9 @@ function readParameters(reader: JsonReader, member: string): Parameters {
       if (Object.hasOwn(parameters, key)) throw duplicate(`A parameter in ${member}`, at)
       if (count++ === MAX_PARAMETERS)
         throw OipErrors.TOO_MANY({ what: `parameters in ${member}`, limit: MAX_PARAMETERS })
-      parameters[key] = readParameter(reader, member)
+      // MLServer's clients put the headers of their request there.
+      if (key === 'headers' && reader.peek() === Byte.OPEN_OBJECT) reader.skipValue()
+      else parameters[key] = readParameter(reader, member)
     } while (reader.moreMembers())
   return parameters
 }
@@ -244,7 +246,7 @@ function refuseSharedMemory(tensor: string, parameters: Parameters): void {
 }
 
 /** What clients send for no sequence passes. Answering the parts of one as if they were alone would be wrong without a sign of it. */
-function refuseSequence(parameters: Parameters): void {
+export function refuseSequence(parameters: Parameters): void {
   for (const parameter of SEQUENCE_PARAMETERS) {
     const value = parameters[parameter]
     if (value !== undefined && value !== 0 && value !== '' && value !== false)
