@@ -78,6 +78,7 @@ export async function infer(
     const waking = awake(context, target)
     if (waking !== undefined) await waking
     const to = destination(context, target)
+    refuseSequence(request.parameters)
     const isTyped = checkForm(request)
     refuseSequence(request.parameters)
     const reading =
