@@ -107,7 +107,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
   const pipelines = createPipelineBackends(platform)
   const retries = new LoadRetries(platform.clock, platform.random)
   const processes = createProcessBackends({ onnx: onnxOptions })
-  if (options.loads ?? true) onnx.prepare({ platform })
+  if (options.loads ?? true) void onnx.prepare({ platform })
   const aliases = new Aliases()
   const endpoints = createEndpoints(config.endpoints, aliases)
   const closers: (() => Promise<void>)[] = [() => onnx.close(), () => processes.close(), () => remotes.close()]

@@ -28,8 +28,8 @@ export interface OnnxBackendsOptions {
 }
 
 export interface OnnxBackends {
-  /** Optional: starts what loading needs while the caller still does something else. */
-  prepare(options: BackendOptions): void
+  /** Optional: starts what loading needs while the caller still does something else. Resolves when it is there. */
+  prepare(options: BackendOptions): Promise<void>
   /** A BackendFactory. Rejects with the ONNX_ codes of errors.ts. */
   load(artifact: VersionArtifact, options: BackendOptions): Promise<OnnxBackend>
   /**

@@ -55,12 +55,14 @@ export class OnnxThreads {
     private readonly worker: URL | undefined,
   ) {}
 
-  /** Starts the loading thread and what it imports, so that the first load does not wait for them. */
-  prepare(platform: Platform): void {
+  /** Starts the loading thread and what it imports, so that the first load does not wait for them. Resolves when they are there. */
+  prepare(platform: Platform): Promise<void> {
     const loader = this.#takeLoader()
     // A thread that cannot start says so to the load that needs it.
-    loader.request({ kind: 'prepare' }).catch(() => undefined)
+    const done = (): void => undefined
+    const prepared = loader.request({ kind: 'prepare' }).then(done, done)
     this.#giveBack(loader, platform)
+    return prepared
   }
 
   /** Rejects with an OnnxFailure. */

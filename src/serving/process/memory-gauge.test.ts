@@ -12,7 +12,7 @@ const weights = (inputs: number, hidden: number, version = 1) =>
   onnxArtifact(mlpModel({ inputs, hidden: [hidden, hidden], outputs: 8, seed: version }), { version })
 
 describe('the memory gauge', () => {
-  it('measures a model of 100 MB within a quarter, also after another one', async () => {
+  it('measures a model of 100 MB within a quarter, also while others are loaded', async () => {
     // The first one of a process does not pay for its runtime.
     const small = weights(64, 500, 1)
     const smallBytes = await gauge.measure(small)
@@ -20,12 +20,13 @@ describe('the memory gauge', () => {
     expect(smallBytes).toBeLessThan(8 * small.sizeBytes)
     const large = weights(64, 5000, 2)
     expect(large.sizeBytes).toBeGreaterThan(100e6)
-    for (const artifact of [large, weights(64, 5000, 3)]) {
-      const bytes = await gauge.measure(artifact)
-      expect(bytes / artifact.sizeBytes).toBeGreaterThanOrEqual(1)
-      expect(bytes / artifact.sizeBytes).toBeLessThan(1.25)
+    for (let again = 0; again < 2; again++) {
+      const bytes = await gauge.measure(large)
+      expect(bytes / large.sizeBytes).toBeGreaterThanOrEqual(1)
+      expect(bytes / large.sizeBytes).toBeLessThan(1.25)
     }
-  })
+    // It yields to everybody else on the machine.
+  }, 120_000)
 
   it('counts every instance, and the process of one that has its own', async () => {
     const one = weights(64, 500, 5)

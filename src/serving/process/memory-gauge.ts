@@ -3,7 +3,7 @@
 // growth; when the process has grown too large another takes its place.
 import { type HeadraceError, type Platform, versionKey } from '../../core/index.js'
 import type { VersionArtifact } from '../../tensor/index.js'
-import { Kind, type LoadedVersion, type MemoryReport, type ProcessOnnxOptions } from './messages.js'
+import { Kind, type LoadedVersion, type MemoryReport, type MemoryRequest, type ProcessOnnxOptions } from './messages.js'
 import { ModelProcess } from './model-process.js'
 import { processError } from './process-backend.js'
 
@@ -70,10 +70,10 @@ export function createMemoryGauge(options: MemoryGaugeOptions): MemoryGauge {
   }
 
   /** What is resident once that stays as it is: threads collect their garbage in their own time. */
-  async function settledBytes(measuring: ModelProcess): Promise<number> {
+  async function settledBytes(measuring: ModelProcess, hasLoader: boolean): Promise<number> {
     let last = Number.POSITIVE_INFINITY
     for (;;) {
-      const { rssBytes } = await measuring.ask<MemoryReport>(Kind.MEMORY, {})
+      const { rssBytes } = await measuring.ask<MemoryReport>(Kind.MEMORY, { hasLoader } satisfies MemoryRequest)
       if (Math.abs(rssBytes - last) < STEADY_BYTES) return rssBytes
       last = rssBytes
       await new Promise<void>((resolve) => clock.after(SETTLE_MS, resolve))
@@ -86,7 +86,7 @@ export function createMemoryGauge(options: MemoryGaugeOptions): MemoryGauge {
     // Twice: the thread that the first one is loaded in becomes the one that versions share.
     for (let i = 0; i < 2 && artifact.sizeBytes < WARM_BYTES; i++)
       await measuring.ask<LoadedVersion>(Kind.LOAD, { handle: ++lastHandle, artifact })
-    baseBytes = Math.max(0, (await settledBytes(measuring)) - artifact.sizeBytes)
+    baseBytes = Math.max(0, (await settledBytes(measuring, true)) - artifact.sizeBytes)
   }
 
   async function end(): Promise<void> {
@@ -103,9 +103,10 @@ export function createMemoryGauge(options: MemoryGaugeOptions): MemoryGauge {
     try {
       await measuring.up
       if (measuring !== warm) await warmUp(measuring, artifact)
-      const before = await settledBytes(measuring)
+      // The thread that loads a slow version stays with it, and is no part of what the version takes: it is there before and after.
+      const before = await settledBytes(measuring, true)
       await measuring.ask<LoadedVersion>(Kind.LOAD, { handle: ++lastHandle, artifact })
-      const after = await settledBytes(measuring)
+      const after = await settledBytes(measuring, false)
       if (after > maxBytes) await end()
       const { isolation, instances = 1 } = artifact.manifest
       const own = Math.max(artifact.sizeBytes, LEAST_BYTES, after - before)

@@ -14,7 +14,7 @@ export const Kind = {
   RUN: 3,
   /** `ReleaseRequest`. */
   RELEASE: 4,
-  /** Collects garbage and answers with `MemoryReport`. */
+  /** `MemoryRequest`: collects garbage and answers with `MemoryReport`. */
   MEMORY: 5,
   /** A request worked; what it answers depends on it. */
   DONE: 6,
@@ -45,8 +45,7 @@ export interface LoadRequest {
 export interface LoadedVersion {
   readonly signature: Signature
   readonly labels: readonly string[] | undefined
-  /** What its backend thinks it takes. */
-  readonly memoryBytes: number
+  readonly providers?: readonly string[] | undefined
   /** By how much the resident memory of the process grew. */
   readonly grownBytes: number
   readonly rssBytes: number
@@ -54,6 +53,11 @@ export interface LoadedVersion {
 
 export interface ReleaseRequest {
   readonly handle: number
+}
+
+export interface MemoryRequest {
+  /** With a thread that is ready to load. */
+  readonly hasLoader: boolean
 }
 
 export interface MemoryReport {

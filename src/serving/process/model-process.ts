@@ -38,6 +38,7 @@ interface Waiting {
 }
 
 const PROGRAM = workerFile(import.meta.url, './process-worker.js')
+const MAX_ID = 2 ** 32 - 1
 /** A process that was told to end has this long. */
 const END_MS = 5_000
 
@@ -97,14 +98,16 @@ export class ModelProcess {
   /** Resolves with the answer's frame. Rejects with ProcessEnded, or with the HeadraceError that the process answered. */
   request(kind: number, head: Uint8Array, tensors: readonly FrameTensor[] = []): Promise<Frame> {
     return new Promise((resolve, reject) => {
-      if (this.#isEnded || this.#cause !== undefined) {
+      if (this.#isEnded) {
         reject(new ProcessEnded(this.#cause ?? 'it has ended'))
         return
       }
-      const id = ++this.#lastId % 2 ** 32 || ++this.#lastId % 2 ** 32
+      this.#lastId = (this.#lastId % MAX_ID) + 1
+      const id = this.#lastId
       this.#waiting.set(id, { resolve, reject })
       if (this.#waiting.size === 1) this.#pipe?.ref()
-      if (this.#pipe?.writable) writeFrame(this.#pipe, kind, id, head, tensors)
+      // One that is on its way to its end rejects what waits for it then: sooner, whoever tries again would meet it again.
+      if (this.#pipe?.writable && this.#cause === undefined) writeFrame(this.#pipe, kind, id, head, tensors)
     })
   }
 

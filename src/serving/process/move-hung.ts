@@ -31,6 +31,7 @@ interface ThreadRun {
 class MovableBackend implements Backend {
   readonly signature: Signature
   readonly labels: readonly string[] | undefined
+  readonly providers?: readonly string[]
   readonly #clock: Clock
   readonly #logger: Logger
   /** The longest under way first. */
@@ -53,6 +54,7 @@ class MovableBackend implements Backend {
     this.#inner = inner
     this.signature = inner.signature
     this.labels = inner.labels
+    if (inner.providers !== undefined) this.providers = inner.providers
     this.#clock = options.platform.clock
     this.#logger = options.platform.logger
     inner.onHealth?.((reason) => this.#listener(reason))

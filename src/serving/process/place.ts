@@ -32,7 +32,7 @@ export class Place {
   #restart: Timer | undefined
   #restartAtMs = 0
   #startedMs = 0
-  /** From the start of a process to the last of its versions, as it was the last time. */
+  /** From the start of a process to the last of its versions, as it was when that was seen last. */
   #readyAfterMs = 1000
   #isClosed = false
 
@@ -47,10 +47,6 @@ export class Place {
     if (this.#process === undefined) return false
     for (const hosted of this.#hosted.values()) if (hosted.isLoaded && !hosted.isUp) return false
     return true
-  }
-
-  get pid(): number | undefined {
-    return this.#process?.pid
   }
 
   /** Loads a version in this place's process. Rejects with ProcessEnded or the HeadraceError of its backend. */
@@ -168,6 +164,7 @@ export class Place {
       await process.up
       const loaded = await process.ask<LoadedVersion>(Kind.LOAD, hosted.request)
       this.rssBytes = loaded.rssBytes
+      if (this.#hosted.size === 1) this.#readyAfterMs = platform.clock.monotonicMs() - this.#startedMs
       if (this.#hosted.has(hosted.handle)) hosted.up(process, loaded)
       // It was released meanwhile.
       else await process.ask(Kind.RELEASE, { handle: hosted.handle })

@@ -23,6 +23,7 @@ export class ProcessBackend implements Backend {
   readonly isolation = 'process'
   readonly signature: Signature
   readonly labels: readonly string[] | undefined
+  readonly providers?: readonly string[]
   readonly #options: ProcessBackendOptions
   readonly #outputs = new Map<string, number>()
   #running = 0
@@ -33,9 +34,10 @@ export class ProcessBackend implements Backend {
 
   constructor(options: ProcessBackendOptions) {
     this.#options = options
-    const { signature, labels } = options.hosted[0]!.loaded
+    const { signature, labels, providers } = options.hosted[0]!.loaded
     this.signature = signature
     this.labels = labels
+    if (providers !== undefined) this.providers = providers
     for (const [i, { name }] of signature.outputs.entries()) this.#outputs.set(name, i)
     for (const hosted of options.hosted) hosted.onChange = () => this.#changed()
   }

@@ -16,6 +16,7 @@ import {
   type LoadRequest,
   type LogLine,
   type MemoryReport,
+  type MemoryRequest,
   type ReleaseRequest,
   type StartRequest,
 } from './messages.js'
@@ -78,8 +79,7 @@ async function handle(frame: Frame): Promise<Reply> {
       await release(parse<ReleaseRequest>(frame))
       return { head: EMPTY }
     case Kind.MEMORY:
-      // The thread that loads is there at every measurement, or at none.
-      onnx.prepare({ platform })
+      if (parse<MemoryRequest>(frame).hasLoader) await onnx.prepare({ platform })
       globalThis.gc?.()
       return { head: jsonOf(memory()) }
     default:
@@ -108,9 +108,9 @@ async function load({ handle, artifact }: LoadRequest): Promise<LoadedVersion> {
   const backend =
     artifact.backend === 'script' ? await scripts.load(here, { platform }) : await onnx.load(here, { platform })
   backends.set(handle, backend)
-  const { signature, labels } = backend
+  const { signature, labels, providers } = backend
   const rssBytes = process.memoryUsage.rss()
-  return { signature, labels, memoryBytes: backend.memoryBytes(), grownBytes: rssBytes - before, rssBytes }
+  return { signature, labels, providers, grownBytes: rssBytes - before, rssBytes }
 }
 
 async function run({ head, tensors }: Frame): Promise<Reply> {
