@@ -1,4 +1,5 @@
-// The Python samples of docs/serve-from-tritons-clients.md, run one after the other in one interpreter, as a reader would.
+// The Python samples of docs/serve-from-tritons-clients.md, each in an interpreter of its own after the page's first one, which all build
+// on: `kserve` and `tritonclient.grpc` do not go into one process.
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,6 +16,7 @@ interface Sample {
   readonly output: string
 }
 
+const preamble = /^```python run\n([\s\S]*?)^```/m.exec(PAGE)![1]!
 const samples: readonly Sample[] = [
   ...PAGE.matchAll(/^```python run\n([\s\S]*?)^```\n\n```text output\n([\s\S]*?)^```/gm),
 ].map(([, code, output]) => ({ code: code!, output: output! }))
@@ -22,7 +24,7 @@ const samples: readonly Sample[] = [
 it('prints what the guide to Triton’s clients says', { timeout: 120_000 }, async ({ skip }) => {
   expect(samples).toHaveLength(3)
   const python = commandPath('python3')
-  const isThere = await run(python ?? '', ['-c', 'import tritonclient.http, tritonclient.grpc, kserve']).then(
+  const isThere = await run(python ?? '', ['-c', 'import tritonclient.http, kserve']).then(
     () => true,
     () => false,
   )
@@ -31,13 +33,12 @@ it('prints what the guide to Triton’s clients says', { timeout: 120_000 }, asy
   const grpcPort = await freePort()
   const server = await startServe(folder, '--grpc-port', String(grpcPort), '--log-level', 'error')
   try {
-    const code = samples
-      .map((sample) => sample.code)
-      .join('\n')
-      .replaceAll('127.0.0.1:8080', new URL(server.url).host)
-      .replaceAll('127.0.0.1:8081', `127.0.0.1:${grpcPort}`)
-    const { stdout } = await run(python, ['-c', code])
-    expect(stdout).toBe(samples.map((sample) => sample.output).join(''))
+    for (const { code, output } of samples) {
+      const script = `${preamble}${code}`
+        .replaceAll('127.0.0.1:8080', new URL(server.url).host)
+        .replaceAll('127.0.0.1:8081', `127.0.0.1:${grpcPort}`)
+      expect((await run(python, ['-c', script])).stdout).toBe(output)
+    }
   } finally {
     await server.stop()
     remove()
