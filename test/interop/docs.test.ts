@@ -18,7 +18,7 @@ interface Sample {
 
 const preamble = /^```python run\n([\s\S]*?)^```/m.exec(PAGE)![1]!
 const samples: readonly Sample[] = [
-  ...PAGE.matchAll(/^```python run\n([\s\S]*?)^```\n\n```text output\n([\s\S]*?)^```/gm),
+  ...PAGE.matchAll(/^```python run\n((?:(?!```)[\s\S])*)^```\n\n```text output\n([\s\S]*?)^```/gm),
 ].map(([, code, output]) => ({ code: code!, output: output! }))
 
 it('prints what the guide to Triton’s clients says', { timeout: 120_000 }, async ({ skip }) => {
