@@ -7,6 +7,8 @@ import { startTestServer, type TestServer } from '../support/start-server.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
 const MODEL = 'breast-cancer'
+/** Each load starts threads, and a machine that is busy takes seconds for them. */
+const LONG = { timeout: 120_000 }
 let server: TestServer
 
 beforeAll(async () => {
@@ -223,7 +225,7 @@ describe('loading with a config', () => {
     expect(await versions()).toEqual(all)
   })
 
-  it('fails no request while a model is loaded again and again', async () => {
+  it('fails no request while a model is loaded again and again', LONG, async () => {
     let isDone = false
     const statuses = new Set<number>()
     let answers = 0
@@ -233,7 +235,7 @@ describe('loading with a config', () => {
         answers++
       }
     })
-    for (let i = 0; i < 15; i++) expect(await loadWith({ max_batch_size: 4 + (i % 5) })).toMatchObject({ status: 200 })
+    for (let i = 0; i < 10; i++) expect(await loadWith({ max_batch_size: 4 + (i % 5) })).toMatchObject({ status: 200 })
     expect(await load(MODEL)).toMatchObject({ status: 200 })
     isDone = true
     await Promise.all(callers)
@@ -272,7 +274,7 @@ describe('unloading', () => {
     expect(await load(MODEL)).toMatchObject({ status: 200 })
   })
 
-  it('and loading at the same time, over and over, end in what was asked for last', async () => {
+  it('and loading at the same time, over and over, end in what was asked for last', LONG, async () => {
     const storm = await Promise.all(
       Array.from({ length: 24 }, (_, i) => (i % 3 === 0 ? unload(MODEL) : loadWith({ max_batch_size: 1 + (i % 7) }))),
     )
@@ -436,6 +438,35 @@ describe('a restart', () => {
       expect((await call(`${second.url}/v2/models/${MODEL}/ready`, 'GET')).status).toBe(200)
     } finally {
       await second.close()
+      rmSync(own, { recursive: true, force: true })
+    }
+  })
+})
+
+describe('models that are loaded when they are asked for', () => {
+  it('are loaded by a load, and an unload holds for requests and restarts alike', async () => {
+    const own = mkdtempSync(join(tmpdir(), 'headrace-test-'))
+    const lazy = { folder: own, models: [MODEL, 'fraud'], config: { serving: { pool: { load: 'lazy' } } } }
+    let lazily = await startTestServer(lazy)
+    const ask = (method: string, path: string) => call(lazily.url + path, method)
+    const state = async (model: string) => {
+      const { json } = await ask('GET', `/api/v1/models/${model}`)
+      return json.versions.map((version: { state: string }) => version.state)
+    }
+    try {
+      expect(await state(MODEL)).toEqual(['resting'])
+      expect(await ask('POST', `/v2/repository/models/${MODEL}/load`)).toMatchObject({ status: 200 })
+      expect(await state(MODEL)).toEqual(['ready'])
+      expect(await ask('POST', '/v2/repository/models/fraud/unload')).toMatchObject({ status: 200 })
+      expect((await ask('GET', '/v2/models/fraud/ready')).status).toBe(404)
+      await lazily.close()
+      lazily = await startTestServer(lazy)
+      expect((await ask('GET', '/v2/models/fraud/ready')).status).toBe(404)
+      expect(new Set(await state('fraud'))).toEqual(new Set(['unloaded']))
+      expect(await ask('POST', '/v2/repository/models/fraud/load')).toMatchObject({ status: 200 })
+      expect((await ask('GET', '/v2/models/fraud/ready')).status).toBe(200)
+    } finally {
+      await lazily.close()
       rmSync(own, { recursive: true, force: true })
     }
   })
