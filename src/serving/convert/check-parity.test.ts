@@ -34,4 +34,16 @@ describe('checkParity', () => {
     expect(difference).toMatchObject({ output: 'value' })
     expect(difference!.row.split(',')).toHaveLength(6)
   })
+
+  it.each([1e-9, 1e9])('measures by the size of the answers: leaves times %s', (factor) => {
+    const scaled = (): TreeEnsemble => {
+      const ensemble = model()
+      for (const { leaves } of ensemble.trees) for (let i = 0; i < leaves.length; i++) leaves[i]! *= factor
+      return ensemble
+    }
+    expect(checkParity(scaled(), runOf(scaled())).difference).toBeUndefined()
+    const changed = scaled()
+    changed.trees[0]!.leaves[0]! *= 1.001
+    expect(checkParity(scaled(), runOf(changed)).difference).toBeDefined()
+  })
 })

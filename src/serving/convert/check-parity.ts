@@ -8,8 +8,10 @@ const MAX_CELLS = 4_000_000
 const MAX_STEPS = 20_000_000
 const BATCH_ROWS = 256
 
-/** Sums of float32 differ in their last digits by the order of the terms: that much, and as much again for what is made of them. */
-const EPSILON = 2 ** -22
+/** Sums of float32 differ in their last digits by the order of the terms: this share of the largest terms that there can be. */
+const ROUNDING = 2 ** -20
+/** The runtime's exponentials are approximations. */
+const APPROXIMATION = 2e-6
 
 /** What a batch of rows is answered: numbers, classes or both. */
 export interface ParityAnswer {
@@ -41,7 +43,7 @@ export function checkParity(ensemble: TreeEnsemble, run: ParityRun): Parity {
   )
   const points = pointsOf(ensemble)
   const random = seededRandom(1)
-  const slack = tolerance(ensemble)
+  const rounding = roundingOf(ensemble)
   let worst: { difference: Difference; excess: number } | undefined
   for (let done = 0; done < rows; done += BATCH_ROWS) {
     const count = Math.min(BATCH_ROWS, rows - done)
@@ -52,22 +54,43 @@ export function checkParity(ensemble: TreeEnsemble, run: ParityRun): Parity {
     if (done === 0) each[0]!.fill(Number.NaN)
     const answered = run(features, count)
     for (const [i, row] of each.entries()) {
-      const found = compareRow(ensemble, row, i, answered, slack)
+      const found = compareRow(ensemble, row, i, answered, rounding)
       if (found && found.excess > (worst?.excess ?? 0)) worst = found
     }
   }
   return { rows, difference: worst?.difference }
 }
 
-/** Rounding grows with what is added up, not with what comes out. */
-function tolerance({ trees, base }: TreeEnsemble): number {
+/** How much of a margin rounding may take: it grows with what is added up, not with what comes out. */
+function roundingOf({ trees, base }: TreeEnsemble): number {
   const sizes = Float64Array.from(base, Math.abs)
   for (const { leaves, output } of trees) {
     let largest = 0
     for (const leaf of leaves) largest = Math.max(largest, Math.abs(leaf))
     sizes[output]! += largest
   }
-  return Math.max(1e-5, EPSILON * Math.max(...sizes))
+  return ROUNDING * sizes.reduce((largest, size) => Math.max(largest, size), 0)
+}
+
+/** How far an answer may lie from the exact one when its margins are off by `rounding`. */
+function allowedFor({ link }: TreeEnsemble, expected: number, rounding: number): number {
+  switch (link.kind) {
+    case 'identity':
+      return rounding
+    case 'sigmoid':
+      return rounding * link.scale + APPROXIMATION
+    case 'softmax':
+      return 2 * rounding + APPROXIMATION
+    case 'exp':
+    case 'softplus':
+      return (
+        (rounding + APPROXIMATION) * Math.abs(expected) +
+        (link.kind === 'exp' ? 2 ** -126 : rounding + APPROXIMATION / 10)
+      )
+    case 'signedSquare':
+      // No margin is larger than the terms together.
+      return (2 * rounding * rounding) / ROUNDING
+  }
 }
 
 function compareRow(
@@ -75,15 +98,14 @@ function compareRow(
   row: Float32Array,
   index: number,
   { numbers, labels }: ParityAnswer,
-  slack: number,
+  rounding: number,
 ): { difference: Difference; excess: number } | undefined {
   const { task } = ensemble
   const { margins, values } = evaluateRow(ensemble, row)
   const different = (output: string, exact: number, actual: number) => {
     const expected = Math.fround(exact)
     if (Object.is(expected, actual) || expected === actual) return undefined
-    const allowed = slack * (1 + Math.abs(expected))
-    const excess = Math.abs(expected - actual) / allowed
+    const excess = Math.abs(expected - actual) / allowedFor(ensemble, expected, rounding)
     if (excess <= 1) return undefined
     const isLost = Number.isNaN(excess)
     return { difference: { output, expected, actual, row: describe(row) }, excess: isLost ? Number.MAX_VALUE : excess }
@@ -103,7 +125,7 @@ function compareRow(
     const width = task === 'sign' ? margins.length : 1
     for (let j = 0; j < width; j++) {
       const label = Number(labels[index * width + j])
-      const wanted = wantedLabel(ensemble, margins, label, j, slack)
+      const wanted = wantedLabel(ensemble, margins, label, j, rounding)
       if (wanted !== undefined)
         return {
           difference: { output: 'label', expected: wanted, actual: label, row: describe(row) },
@@ -120,16 +142,16 @@ function wantedLabel(
   margins: Float64Array,
   label: number,
   output: number,
-  slack: number,
+  rounding: number,
 ): number | undefined {
   if (task === 'classes') {
     const best = margins.indexOf(Math.max(...margins))
     const lost = margins[best]! - (margins[label] ?? Number.NEGATIVE_INFINITY)
-    return lost <= slack * (1 + Math.abs(margins[best]!)) ? undefined : best
+    return lost <= 2 * rounding ? undefined : best
   }
   const margin = margins[output]!
   const wanted = margin > 0 ? 1 : 0
-  return label === wanted || Math.abs(margin) <= slack ? undefined : wanted
+  return label === wanted || Math.abs(margin) <= rounding + APPROXIMATION ? undefined : wanted
 }
 
 function describe(row: Float32Array): string {
