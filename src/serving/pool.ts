@@ -578,7 +578,9 @@ export function createPool(options: PoolOptions): Pool {
       })
     },
     lastSeen(model, version) {
-      const served = models.of(model).flatMap((entry) => entry.served ?? [])
+      // What is only remembered was never there.
+      const seen = models.of(model).filter((entry) => entry.hasLoaded || entry.isCallable)
+      const served = seen.flatMap((entry) => entry.served ?? [])
       return version === 'latest' ? served.at(-1) : served.find(({ ref }) => ref.version === version)
     },
     status: (ref) => models.find(ref)?.status(),

@@ -128,7 +128,7 @@ describe('headrace models, endpoints and decisions', LONG, () => {
         { name: 'purchase-intent', versions: [{ version: 1, state: 'ready' }] },
       ],
     })
-    expect((await run('models', 'list')).stdout).toMatch(/^fraud +2 +ready +\w+ +sha256:[0-9a-f]+$/m)
+    expect((await run('models', 'list')).stdout).toMatch(/^fraud +2 +ready +\w+ +~?[0-9.]+ MB +sha256:[0-9a-f]+$/m)
     expect((await run('models', 'show', 'fraud')).stdout).toMatch(/labels +legitimate, fraud/)
     expect(await json('endpoints', 'list')).toMatchObject({ endpoints: [{ name: 'fraud', origin: 'implicit' }, {}] })
     expect((await run('endpoints', 'show', 'fraud')).stdout).toMatch(/amount +number/)

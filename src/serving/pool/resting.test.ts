@@ -163,6 +163,23 @@ describe('a version that rests', () => {
   })
 })
 
+describe('a version that is remembered and loaded before anybody asks', () => {
+  it('is not said to have been there before it is', async () => {
+    const descriptions = remembering()
+    const before = setUp({ descriptions })
+    await before.pool.load(v(1))
+    const { pool } = setUp({ descriptions })
+    const loading = pool.load(v(1))
+    expect([pool.get(v(1).ref), pool.latest(FRAUD), pool.lastSeen(FRAUD, 'latest')]).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ])
+    await loading
+    expect(pool.latest(FRAUD)?.ref.version).toBe(1)
+  })
+})
+
 describe('the latest of versions that rest', () => {
   it('is the highest number at the start, and the one before it when that cannot be loaded', async () => {
     const descriptions = remembering()
