@@ -25,7 +25,6 @@ export function configOf(name: string, served: ServedVersion, { isCached, policy
   const { batching } = manifest
   const isBatched =
     batching.enabled && signature.batchAxis === 0 && signature.inputs.every(({ shape }) => shape[0] === -1)
-  const optional = new Set([batching.padding?.mask, batching.padding?.lengths])
   const describe = (spec: TensorSpec) => tensor(spec, isBatched)
   return {
     name,
@@ -33,7 +32,7 @@ export function configOf(name: string, served: ServedVersion, { isCached, policy
     backend: kind === 'onnx' ? 'onnxruntime' : `headrace_${kind}`,
     version_policy: policy,
     max_batch_size: isBatched ? batching.maxBatchSize : 0,
-    input: signature.inputs.map((spec) => ({ ...describe(spec), optional: optional.has(spec.name) })),
+    input: signature.inputs.map((spec) => ({ ...describe(spec), optional: spec.isOptional === true })),
     output: signature.outputs.map(describe),
     instance_group: [{ name: `${name}_0`, kind: processorOf(served), count: manifest.instances ?? 1 }],
     default_model_filename: kind === 'onnx' ? 'model.onnx' : '',
