@@ -29,6 +29,7 @@ const LARGEST_MESSAGE = -1
 
 /** Of gRPC's status codes, those that say something of their own here. */
 const CANCELLED = 1
+const UNKNOWN = 2
 const INVALID_ARGUMENT = 3
 const DEADLINE_EXCEEDED = 4
 const NOT_FOUND = 5
@@ -39,6 +40,9 @@ const OUT_OF_RANGE = 11
 const UNIMPLEMENTED = 12
 const UNAVAILABLE = 14
 const UNAUTHENTICATED = 16
+
+/** What servers say of a model that they do not have, or not yet: MLServer UNKNOWN, KServe FAILED_PRECONDITION. */
+const NOT_THERE: readonly number[] = [UNKNOWN, INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION]
 
 const REFUSALS: Readonly<Record<number, string>> = {
   [NOT_FOUND]: 'NOT_FOUND',
@@ -169,7 +173,7 @@ export class GrpcTransport implements Transport {
     return new Promise((resolve, reject) => {
       this.#send(method, message, limitMs, resolve, reject, (error) => {
         const { code, details } = error
-        return code === NOT_FOUND || code === INVALID_ARGUMENT ? this.#options.failures.unready(details) : undefined
+        return NOT_THERE.includes(code) ? this.#options.failures.unready(details) : undefined
       })
     })
   }
