@@ -41,7 +41,7 @@ const UNIMPLEMENTED = 12
 const UNAVAILABLE = 14
 const UNAUTHENTICATED = 16
 
-/** What servers say of a model that they do not have, or not yet: MLServer UNKNOWN, KServe FAILED_PRECONDITION. */
+/** What servers say of a model that they do not have, or not yet; MLServer (1.7) says UNKNOWN. */
 const NOT_THERE: readonly number[] = [UNKNOWN, INVALID_ARGUMENT, NOT_FOUND, FAILED_PRECONDITION]
 
 const REFUSALS: Readonly<Record<number, string>> = {
