@@ -88,28 +88,36 @@ async function measure(isolation: 'thread' | 'process', reloads: boolean): Promi
     await ask(5000)
     const quiet = await ask(quietMs)
     const before = await memoryOf(server)
-    const asking = ask(cycles * PERIOD_MS)
+    const asked: Awaited<ReturnType<typeof ask>>[] = []
+    let isDone = !reloads
+    // On a busy machine the cycles take longer than they should: they are all to be under traffic.
+    const asking = (async () => {
+      do asked.push(await ask(cycles * PERIOD_MS))
+      while (!isDone)
+    })()
     const startMs = performance.now()
     for (let n = 1; reloads && n <= cycles; n++) {
       await cycle(models, server.url, n)
       await pause(Math.max(0, startMs + n * PERIOD_MS - performance.now()))
     }
     const tookMs = performance.now() - startMs
-    const during = await asking
+    isDone = true
+    await asking
+    const worst = (of: 'p50Ms' | 'p99Ms' | 'maxMs') => Math.max(...asked.map((result) => result[of]))
     const after = await memoryOf(server)
     await rm(path.join(models, 'reloaded'), { recursive: true })
     await pause(3000)
     const emptied = await memoryOf(server)
     return {
-      'failed requests': quiet.errors + during.errors,
-      requests: Math.floor((cycles * PERIOD_MS * RATE_PER_SECOND) / 1000),
+      'failed requests': asked.reduce((sum, { errors }) => sum + errors, quiet.errors),
+      requests: asked.length * Math.floor((cycles * PERIOD_MS * RATE_PER_SECOND) / 1000),
       'seconds for all cycles': reloads ? tookMs / 1000 : 0,
       'p50Ms, quiet': quiet.p50Ms,
-      'p50Ms, meanwhile': during.p50Ms,
+      'p50Ms, meanwhile': worst('p50Ms'),
       'p99Ms, quiet': quiet.p99Ms,
-      'p99Ms, meanwhile': during.p99Ms,
-      'p99 meanwhile over quiet': during.p99Ms / quiet.p99Ms,
-      'maxMs, meanwhile': during.maxMs,
+      'p99Ms, meanwhile': worst('p99Ms'),
+      'p99 meanwhile over quiet': worst('p99Ms') / quiet.p99Ms,
+      'maxMs, meanwhile': worst('maxMs'),
       'server RSS before, MiB': before.serverMiB,
       'server RSS after, MiB': after.serverMiB,
       'server RSS grown, MiB': after.serverMiB - before.serverMiB,
