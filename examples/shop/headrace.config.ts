@@ -8,6 +8,19 @@ export default defineProject({
   // once it is complete.
   models: { folder: './models' },
 
+  serving: {
+    pool: {
+      // Two hundred models say how much of each kind of product will be sold. They are loaded when somebody asks for them
+      // ("load": "lazy" in their model.json), and forty fit: each counts half a megabyte, the least that a model does. The one that
+      // was asked for longest ago makes room. A model belongs to the first reservation that names it, so they take nothing from the rest.
+      budgetMb: 1043.5,
+      reservations: {
+        demand: { models: ['demand-*'], mb: 19.5 },
+        rest: { models: ['*'], mb: 1024 },
+      },
+    },
+  },
+
   // Every model has an endpoint of its own name, so purchase-intent and breast-cancer need nothing here. Declare one to
   // say which versions answer, how long a caller waits at most, and what the log keeps.
   endpoints: {

@@ -3,17 +3,27 @@ import { type App, endpointViews, modelViews } from '../app/index.js'
 import { packageVersion } from './context.js'
 import { shortText, table } from './output.js'
 
+const MAX_RESTING = 20
+
+const isResting = ({ state }: { readonly state: string }): boolean => state === 'resting'
+
 export async function servedSummary(app: App, url: string, grpcAddress: string | undefined): Promise<string> {
-  const models = (await modelViews(app)).flatMap(({ name, versions }) =>
-    versions.map(({ version, state, reason }) => [name, version, state, shortText(reason ?? '', 100)]),
-  )
-  const endpoints = endpointViews(app).map(({ name, ready, model, version }) => [
-    name,
-    ready ? `${model}/${version}` : 'not ready',
-  ])
+  const views = await modelViews(app)
+  const resting = new Set(views.filter(({ versions }) => versions.every(isResting)).map(({ name }) => name))
+  // So many that nobody would find the others among them.
+  const hidden = resting.size > MAX_RESTING ? resting : new Set()
+  const models = views
+    .filter(({ name }) => !hidden.has(name))
+    .flatMap(({ name, versions }) =>
+      versions.map(({ version, state, reason }) => [name, version, state, shortText(reason ?? '', 100)]),
+    )
+  const endpoints = endpointViews(app)
+    .filter(({ name }) => !hidden.has(name))
+    .map(({ name, ready, model, version }) => [name, ready ? `${model}/${version}` : 'not ready'])
   const processes = app.peers ? ` with ${app.peers.processes} processes` : ''
   return [
     table(['model', 'version', 'state', ''], models),
+    ...(hidden.size === 0 ? [] : [`and ${hidden.size} that rest until somebody asks for them: headrace models list`]),
     '',
     table(['endpoint', 'answers'], endpoints),
     '',
