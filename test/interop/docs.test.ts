@@ -16,9 +16,9 @@ interface Sample {
   readonly output: string
 }
 
-const preamble = /^```python run\n([\s\S]*?)^```/m.exec(PAGE)![1]!
+const preamble = /^```python\n([\s\S]*?)^```/m.exec(PAGE)![1]!
 const samples: readonly Sample[] = [
-  ...PAGE.matchAll(/^```python run\n((?:(?!```)[\s\S])*)^```\n\n```text output\n([\s\S]*?)^```/gm),
+  ...PAGE.matchAll(/^```python\n((?:(?!```)[\s\S])*)^```\n\n```text\n([\s\S]*?)^```/gm),
 ].map(([, code, output]) => ({ code: code!, output: output! }))
 
 it('prints what the guide to Triton’s clients says', { timeout: 120_000 }, async ({ skip }) => {
