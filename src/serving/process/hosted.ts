@@ -4,7 +4,6 @@ import type { Deadline } from '../../flow/index.js'
 import type { FrameTensor } from './frames.js'
 import { Kind, type LoadedVersion, type LoadRequest } from './messages.js'
 import type { ModelProcess } from './model-process.js'
-import type { Place } from './place.js'
 
 /** The version will not be there in time. */
 export class ProcessDown extends Error {
@@ -20,6 +19,16 @@ export class ProcessDown extends Error {
 /** A process that does not answer is not asked to end: it may have its run a little longer than the limit says. */
 const GRACE_MS = 1000
 
+/** The process that a version is in, as the version sees it. */
+export interface Home {
+  /** When it should be there again, on the monotonic clock; now when it is. */
+  expectedUpMs(): number
+  /** A version's share of what the process takes, bytes. */
+  shareOf(hosted: Hosted): number
+  /** Takes a version out; the last one ends the process. */
+  release(hosted: Hosted): Promise<void>
+}
+
 export class Hosted {
   readonly handle: number
   running = 0
@@ -33,7 +42,7 @@ export class Hosted {
   #whenUp: (() => void)[] = []
 
   constructor(
-    readonly place: Place,
+    readonly place: Home,
     readonly request: LoadRequest,
     private readonly clock: Clock,
   ) {

@@ -2,7 +2,7 @@
 // ends, and ended with the last. Starting again waits longer and longer for a process that cannot stay.
 import type { Platform, Timer } from '../../core/index.js'
 import { Backoff } from './backoff.js'
-import { Hosted } from './hosted.js'
+import { type Home, Hosted } from './hosted.js'
 import { Kind, type LoadedVersion, type LoadRequest, type ProcessOnnxOptions } from './messages.js'
 import { ModelProcess, ProcessEnded } from './model-process.js'
 
@@ -19,7 +19,7 @@ export interface PlaceOptions {
   readonly onEmpty: () => void
 }
 
-export class Place {
+export class Place implements Home {
   readonly group: string
   rssBytes = 0
   readonly #options: PlaceOptions
