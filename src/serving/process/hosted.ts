@@ -27,6 +27,8 @@ export interface Home {
   shareOf(hosted: Hosted): number
   /** Takes a version out; the last one ends the process. */
   release(hosted: Hosted): Promise<void>
+  /** Ends the process as if it had crashed; false when there is none. */
+  kill(cause: string): boolean
 }
 
 export class Hosted {
