@@ -1,5 +1,5 @@
-// One call: its messages as they arrive, its reply, its end. Written on node:http2 itself, which costs a third less per call than
-// grpc-js's server (bench/grpc has the figures), compresses replies, and counts bytes before they are gathered.
+// One call: its messages as they arrive, its reply, its end. Written on node:http2 itself: grpc-js's server compresses no replies,
+// gathers a message before anybody can count its bytes, and decides alone what an idle stream may cost.
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
 import { type HeadraceError, toHeadraceError } from '../../core/index.js'
 import { PathErrors, type Prediction } from '../../path/index.js'
