@@ -275,8 +275,10 @@ export function createPool(options: PoolOptions): Pool {
     const tell = (batcher: Batcher, reason: string | undefined) => {
       if (entry.running !== batcher) return
       if (entry.state === 'ready' && reason !== undefined) change(entry, 'unready', undefined, reason)
-      else if (entry.state === 'unready' && reason === undefined) change(entry, 'ready')
-      else if (entry.state === 'unready') entry.reason = reason
+      else if (entry.state === 'unready' && reason === undefined) {
+        noticeMove(entry)
+        change(entry, 'ready')
+      } else if (entry.state === 'unready') entry.reason = reason
     }
     try {
       return await openVersion(artifact, metricsOf(ref), opening, tell)
@@ -289,6 +291,15 @@ export function createPool(options: PoolOptions): Pool {
       )
       return openVersion(copy, metricsOf(ref), opening, tell)
     }
+  }
+
+  /** A version whose runs hang may have moved to a process meanwhile. Loaded anew it starts where it was. */
+  function noticeMove(entry: Entry): void {
+    const { isolation } = entry.backend!
+    if (entry.description!.isolation === isolation) return
+    entry.describe({ ...entry.description!, isolation })
+    charge(entry, Math.max(entry.chargedBytes, entry.backend!.memoryBytes()))
+    dropSurplus()
   }
 
   /** Lets a version rest; whoever calls it from here on wakes it. Its bytes count as free at once. */
@@ -411,7 +422,7 @@ export function createPool(options: PoolOptions): Pool {
     limitMs?: number,
   ): Promise<void> | undefined {
     if (!models.hasSleepers) return undefined
-    if (version === 'latest') return wakeNewest(model, limitMs)
+    if (version === 'latest') return models.latest(model) === undefined ? wakeNewest(model, limitMs) : undefined
     const entry = models.find({ model, version })
     return entry?.isAsleep(clock.monotonicMs()) ? awake(entry, limitMs) : undefined
   }

@@ -1,7 +1,7 @@
 // A backend without a model: it doubles numbers, on virtual time, as a script says. For tests of what stands on top of backends.
 // Its runs are held until the test ends them, unless `runMs` gives them a length.
 import type { Clock, Digest, ModelName } from '../../src/core/index.js'
-import type { Backend, BackendFactory, LeafInput, RunContext } from '../../src/serving/index.js'
+import type { Backend, BackendFactory, LeafInput, RunContext, RunsIn } from '../../src/serving/index.js'
 import {
   allocate,
   type ModelManifest,
@@ -38,7 +38,7 @@ export interface FakeBackendOptions {
   readonly clock: Clock
   readonly signature?: Signature
   readonly concurrency?: number
-  readonly isolation?: 'inline' | 'thread'
+  readonly isolation?: RunsIn
   readonly labels?: readonly string[]
   /** May throw; default `computeDouble`. */
   readonly compute?: (batch: TensorMap) => TensorMap
@@ -49,7 +49,7 @@ export interface FakeBackendOptions {
 export class FakeBackend implements Backend {
   readonly signature: Signature
   concurrency: number
-  readonly isolation: 'inline' | 'thread'
+  readonly isolation: RunsIn
   readonly labels: readonly string[] | undefined
   /** Every run so far, oldest first. */
   readonly runs: FakeRun[] = []

@@ -21,11 +21,16 @@ async function setUp(parts: Partial<FakeBackendOptions> = {}) {
   const platform = testPlatform({ clock })
   let hangs = false
   const inThread = new FakeBackend({ clock, runMs: () => (hangs ? 'hold' : 0), ...parts })
-  const inProcess = new FakeBackend({ clock, runMs: 0 })
+  const inProcess = new FakeBackend({ clock, runMs: 0, isolation: 'process' })
   let moves = 0
+  let refusedMoves = 0
   const factory = movingHung(
     async () => inThread,
     async ({ manifest }) => {
+      if (refusedMoves > 0) {
+        refusedMoves--
+        throw new Error('no memory')
+      }
       moves++
       expect(manifest).toMatchObject({ isolation: 'process', group: 'fraud/1 (moved)' })
       return inProcess
@@ -51,6 +56,9 @@ async function setUp(parts: Partial<FakeBackendOptions> = {}) {
     ref: artifact.ref,
     hang: (now: boolean) => {
       hangs = now
+    },
+    refuseMoves: (times: number) => {
+      refusedMoves = times
     },
     get moves() {
       return moves
@@ -106,5 +114,56 @@ describe('a version in a thread whose runs hang', () => {
     expect(world.pool.status(world.ref)).toMatchObject({ state: 'ready' })
     expect((await world.call()).outputs.size).toBe(2)
     expect(world.inThread.isClosed).toBe(true)
+  })
+
+  it('says from then on that it runs in a process', async () => {
+    const world = await setUp()
+    expect(world.pool.get(world.ref)).toMatchObject({ isolation: 'thread' })
+    world.hang(true)
+    world.call().catch(() => undefined)
+    await world.pass(2 * TIMEOUT_MS)
+    expect(world.pool.get(world.ref)).toMatchObject({ isolation: 'process' })
+    expect(world.pool.latest(world.ref.model)).toMatchObject({ isolation: 'process' })
+    expect((await world.call()).outputs.size).toBe(2)
+  })
+
+  it('serves although a run that was within its limit at the move never ends', async () => {
+    const world = await setUp({ concurrency: 2 })
+    world.hang(true)
+    for (const waitMs of [1.5 * TIMEOUT_MS, 0.5 * TIMEOUT_MS]) {
+      world.call().catch(() => undefined)
+      await world.pass(waitMs)
+    }
+    expect(world.moves).toBe(1)
+    await world.pass(5 * TIMEOUT_MS)
+    expect(world.pool.status(world.ref)).toMatchObject({ state: 'ready' })
+    expect((await world.call()).outputs.size).toBe(2)
+  })
+
+  it('does not go on looking at a run that never ends', async () => {
+    const world = await setUp()
+    world.hang(true)
+    world.call().catch(() => undefined)
+    await world.pass(2 * TIMEOUT_MS)
+    let timers = 0
+    const after = world.clock.after.bind(world.clock)
+    world.clock.after = (...parts) => {
+      timers++
+      return after(...parts)
+    }
+    await world.pass(10 * TIMEOUT_MS)
+    expect(timers).toBeLessThan(100)
+  })
+
+  it('tries to move again when it could not be moved', async () => {
+    const world = await setUp()
+    world.refuseMoves(1)
+    world.hang(true)
+    world.call().catch(() => undefined)
+    await world.pass(2 * TIMEOUT_MS)
+    expect([world.moves, world.pool.status(world.ref)?.state]).toEqual([0, 'unready'])
+    await world.pass(2 * TIMEOUT_MS)
+    expect(world.moves).toBe(1)
+    expect((await world.call()).outputs.size).toBe(2)
   })
 })

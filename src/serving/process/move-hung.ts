@@ -82,7 +82,7 @@ class MovableBackend implements Backend {
     return new Promise((resolve, reject) => {
       const run: ThreadRun = { startedMs: this.#clock.monotonicMs(), hangs: 0, giveUp: reject }
       this.#runs.add(run)
-      this.#watch ??= this.#clock.after(this.artifact.manifest.timeoutMs, this.#look)
+      this.#watchIn(this.artifact.manifest.timeoutMs)
       inner.run(batch, context).then(
         (outputs) => {
           this.#runs.delete(run)
@@ -113,10 +113,16 @@ class MovableBackend implements Backend {
       const hangs = Math.min(HANGS, Math.floor((nowMs - run.startedMs) / timeoutMs))
       this.#hangs += hangs - run.hangs
       run.hangs = hangs
-      nextMs = Math.min(nextMs, run.startedMs + (hangs + 1) * timeoutMs)
+      if (hangs < HANGS) nextMs = Math.min(nextMs, run.startedMs + (hangs + 1) * timeoutMs)
     }
-    this.#watch = this.#runs.size === 0 ? undefined : this.#clock.after(Math.max(1, nextMs - nowMs), this.#look)
-    if (this.#hangs >= HANGS && this.#isToMove()) this.#moving = this.#move()
+    this.#watch = undefined
+    if (this.#inner.isolation !== 'thread') this.#giveUpHung()
+    else if (this.#hangs >= HANGS && this.#isToMove()) this.#moving = this.#move()
+    if (nextMs < Number.POSITIVE_INFINITY) this.#watchIn(Math.max(1, nextMs - nowMs))
+  }
+
+  #watchIn(ms: number): void {
+    this.#watch ??= this.#clock.after(ms, this.#look)
   }
 
   #isToMove(): boolean {
@@ -137,8 +143,10 @@ class MovableBackend implements Backend {
       this.#leave(moved)
     } catch (error) {
       this.#logger.error({ err: error, ...ref }, 'a version whose runs hang could not be moved to a process')
-      // The next hang tries again.
-      this.#hangs = HANGS - 1
+      // Tried again, also when every slot hangs and so nothing new can.
+      this.#hangs = 0
+      for (const run of this.#runs) run.hangs = 0
+      this.#watchIn(manifest.timeoutMs)
     }
     this.#moving = undefined
     this.#listener(this.#inner.refusal)
@@ -149,10 +157,18 @@ class MovableBackend implements Backend {
     this.#inner = moved
     moved.onHealth?.((reason) => this.#listener(reason))
     this.metrics.moved(this.artifact.ref)
-    // Those that are within their limit still end where they are.
-    for (const { hangs, giveUp } of this.#runs) if (hangs > 0) giveUp(new Error('its version has moved to a process'))
+    this.#giveUpHung()
     const ended = this.metrics.leftBehind()
     // Frees its session when its last run ends, if that ever happens.
     left.close().then(ended, ended)
+  }
+
+  /** Those of the thread that was left. What is within its limit still ends there. */
+  #giveUpHung(): void {
+    for (const run of this.#runs) {
+      if (run.hangs === 0) continue
+      this.#runs.delete(run)
+      run.giveUp(new Error('its version has moved to a process'))
+    }
   }
 }
