@@ -55,7 +55,7 @@ interface Job<L extends Loadable> {
 const MAX_WAITING = 64
 /** For room; then its callers are told that the pool is full. */
 const LONGEST_WAIT_MS = 5_000
-/** One who has waited so long for room is not overtaken by those who need less of it. */
+/** One who has waited so long for room is not overtaken by those who need less of it, if its own wait has an end. */
 const PATIENCE_MS = 1_000
 /** What is called all the time is unloaded for something colder at most this often. */
 const HOT_PAUSE_MS = 1_000
@@ -97,12 +97,15 @@ export class Loads<L extends Loadable, R extends Resident> {
 
   #look(): void {
     const nowMs = this.#options.clock.monotonicMs()
+    let isHeld = false
     for (const job of this.#jobs) {
       if (this.#underWay >= this.#options.maxLoads && !job.loadable.isLight) continue
       const isNeedless = job.reason === 'call' && !job.loadable.isWanted
       if (isNeedless) this.#refuse(job, this.#options.unwanted(job.loadable))
-      else if (!this.#begin(job, nowMs) && !this.#waits(job, nowMs)) this.#refuse(job, this.#options.full(job.loadable))
-      else if (this.#jobs.has(job) && nowMs - job.sinceMs >= PATIENCE_MS) break
+      else if ((isHeld && takesOfShared(job.loadable)) || !this.#begin(job, nowMs)) {
+        if (!this.#waits(job, nowMs)) this.#refuse(job, this.#options.full(job.loadable))
+        else isHeld ||= job.reason !== 'new' && nowMs - job.sinceMs >= PATIENCE_MS
+      }
     }
     if (this.#jobs.size > 0) this.#lookAgain()
   }
@@ -156,4 +159,9 @@ export class Loads<L extends Loadable, R extends Resident> {
     this.#jobs.delete(job)
     job.reject(error)
   }
+}
+
+/** What another may be waiting for. */
+function takesOfShared({ group, bytes }: Wanted): boolean {
+  return bytes > 0 && group.usedBytes + bytes > group.reservedBytes
 }

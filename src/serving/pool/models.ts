@@ -58,6 +58,8 @@ export class Models {
   place(entry: Entry): void {
     const { model, version } = entry.ref
     const versions = this.#models.get(model) ?? new Map<number, Entry>()
+    const before = versions.get(version)
+    if (before !== undefined) this.#asleep.delete(before)
     this.#models.set(model, versions.set(version, entry))
   }
 

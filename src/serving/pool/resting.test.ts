@@ -311,4 +311,42 @@ describe('a version that another is loaded in the place of', () => {
     expect((outputs.get('double')!.data as Float32Array)[0]).toBe(8)
     expect(pool.get(v(1).ref)?.manifest.timeoutMs).toBe(5)
   })
+
+  it('forgets a version that rested when another has taken its place', async () => {
+    const { pool, call } = setUp()
+    pool.register(v(1))
+    const staged = await pool.stage(v(1))
+    await staged.commit()
+    expect(pool.wake({ model: FRAUD, version: 1 })).toBeUndefined()
+    await call(1)
+    await pool.unload(v(1).ref)
+    expect(pool.isServing).toBe(false)
+  })
+})
+
+describe('versions that wait for room', () => {
+  it('loads what fits while a newer version waits for room that may never come', async () => {
+    const { pool, call, pass } = setUp({ budgetBytes: 25, pinned: ['fraud'] })
+    pool.register(v(1))
+    await call(1)
+    pool.register(v(2, { sizeBytes: 10 }))
+    await pass(10_000)
+    expect(pool.status(v(2).ref)?.state).toBe('loading')
+    pool.register(fakeArtifact('small', 1, { sizeBytes: 5 }))
+    expect(await Promise.race([call(1, 'small' as ModelName), pass(5_000)])).toBe(1)
+  })
+
+  it('loads what has its reservation while others wait for what is shared', async () => {
+    const reservations = [{ name: 'mine', models: ['mine'], bytes: 10 }]
+    const { pool, call, pass } = setUp({ budgetBytes: 20, pinned: ['fraud'], reservations })
+    pool.register(v(1))
+    await call(1)
+    pool.register(fakeArtifact('other', 1, { sizeBytes: 5 }))
+    const waiting = refusal(call(1, 'other' as ModelName))
+    await pass(2_000)
+    pool.register(fakeArtifact('mine', 1, { sizeBytes: 5 }))
+    expect(await Promise.race([call(1, 'mine' as ModelName), pass(1_000)])).toBe(1)
+    await pass(5_000)
+    expect((await waiting).code).toBe('SERVING_POOL_FULL')
+  })
 })
