@@ -6,7 +6,7 @@ import type { Isolation } from '../../tensor/index.js'
 import { fail, type OnnxFailure } from './failure.js'
 import type { LoadedModel, LoadRequest } from './messages.js'
 import { OnnxThread } from './onnx-thread.js'
-import { placeOf } from './placement.js'
+import { INLINE_CREATE_MS, type Place, placeOf } from './placement.js'
 import { usesGpu } from './providers.js'
 
 /** A loaded version: its bytes, for a session on the main thread, or the thread that holds its session. */
@@ -37,6 +37,7 @@ interface WaitingLoad {
 const LOADERS = 2
 const PATIENCE_MS = 500
 const LOADER_IDLE_MS = 5_000
+const MAX_OWNERS = 8
 
 export class OnnxThreads {
   readonly #serving = new Set<Serving>()
@@ -137,7 +138,7 @@ export class OnnxThreads {
   }
 
   async #place(loader: OnnxThread, loaded: LoadedModel, isolation: Isolation | 'dedicated'): Promise<Placed> {
-    const place = placeOf(isolation, loaded, usesGpu(loaded.providers))
+    const place = this.#placeOf(loaded, isolation)
     const { session, layout } = loaded
     const batchMs = loaded.largestBatchMs ?? 0
     if (place === 'inline') {
@@ -163,6 +164,15 @@ export class OnnxThreads {
     } finally {
       await this.#leave(target, reservation)
     }
+  }
+
+  /** What only takes long to open may have a thread of its own as long as there are few such: a thread costs 10 MB and 50 ms of CPU. */
+  #placeOf(loaded: LoadedModel, isolation: Isolation | 'dedicated'): Place {
+    const isGpu = usesGpu(loaded.providers)
+    const place = placeOf(isolation, loaded, isGpu)
+    const owners = [...this.#serving].filter(({ isShared }) => !isShared).length
+    if (place !== 'dedicated' || owners < MAX_OWNERS) return place
+    return placeOf(isolation, { ...loaded, createMs: INLINE_CREATE_MS + 1 }, isGpu)
   }
 
   async #leave(serving: Serving, session: number): Promise<void> {
