@@ -6,8 +6,10 @@ import { testPlatform } from '../core/index.js'
 import { openRemembered } from './remembered.js'
 
 const platform = testPlatform()
+const isValid = (value: unknown): value is { readonly n: number } =>
+  typeof value === 'object' && value !== null && 'n' in value && typeof value.n === 'number'
 const open = (file: string, maxEntries?: number) =>
-  openRemembered<{ readonly n: number }>({ file, platform, ...(maxEntries === undefined ? {} : { maxEntries }) })
+  openRemembered({ file, platform, isValid, ...(maxEntries === undefined ? {} : { maxEntries }) })
 
 describe('what is remembered', () => {
   it('is there when it is opened again, the last word on each key', async () => {
@@ -29,6 +31,13 @@ describe('what is remembered', () => {
     const remembered = await open(file)
     expect(remembered.get('a')).toEqual({ n: 1 })
     expect(remembered.get('b')).toBe(undefined)
+  })
+
+  it('is not what has another form than it should', async () => {
+    const file = join(tempFolder(), 'facts.jsonl')
+    await writeFile(file, ['["a",{"n":1}]', '["a",null]', '["b",5]', '["c",{"n":"1"}]', '7', '"ab"', '{}'].join('\n'))
+    const remembered = await open(file)
+    expect(['a', 'b', 'c'].map((key) => remembered.get(key))).toEqual([{ n: 1 }, undefined, undefined])
   })
 
   it('is written anew when most of it is out of date, and when there is too much of it', async () => {

@@ -11,9 +11,11 @@ export interface Remembered<T> {
   close(): Promise<void>
 }
 
-export interface RememberedOptions {
+export interface RememberedOptions<T> {
   readonly file: string
   readonly platform: Platform
+  /** What does not pass is as if it had not been written: damage, or another release's idea of it. */
+  readonly isValid: (value: unknown) => value is T
   /** The oldest beyond that are forgotten at the next opening; default 100,000. */
   readonly maxEntries?: number
 }
@@ -21,10 +23,10 @@ export interface RememberedOptions {
 const WRITE_AFTER_MS = 500
 
 /** Several processes may have the same file open: each sees what was there when it opened it, and its own. Never rejects. */
-export async function openRemembered<T>(options: RememberedOptions): Promise<Remembered<T>> {
-  const { file, platform, maxEntries = 100_000 } = options
+export async function openRemembered<T>(options: RememberedOptions<T>): Promise<Remembered<T>> {
+  const { file, platform, isValid, maxEntries = 100_000 } = options
   const { clock, logger } = platform
-  const { entries, lines } = await readEntries<T>(file)
+  const { entries, lines } = await readEntries(file, isValid)
   let unwritten = ''
   let timer: Timer | undefined
   let writing: Promise<void> = Promise.resolve()
@@ -68,14 +70,18 @@ function lineOf(entry: readonly [string, unknown]): string {
   return `${JSON.stringify(entry)}\n`
 }
 
-async function readEntries<T>(file: string): Promise<{ entries: Map<string, T>; lines: number }> {
+async function readEntries<T>(
+  file: string,
+  isValid: (value: unknown) => value is T,
+): Promise<{ entries: Map<string, T>; lines: number }> {
   const entries = new Map<string, T>()
   const text = await readFile(file, 'utf8').catch(() => '')
   const lines = text.split('\n')
   for (const line of lines) {
     if (line === '') continue
     try {
-      const [key, value] = JSON.parse(line) as [string, T]
+      const [key, value] = JSON.parse(line) as [string, unknown]
+      if (!isValid(value)) continue
       entries.delete(key)
       entries.set(key, value)
     } catch {
