@@ -45,6 +45,7 @@ export {
 export { switchCache } from './switch-cache.js'
 export {
   type EndpointView,
+  endpointView,
   endpointViews,
   type MemoryView,
   type ModelView,

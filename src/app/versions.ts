@@ -27,15 +27,20 @@ export class Aliases {
   }
 }
 
+/** Undefined when there is no such alias. */
+export function numberOf({ model, version }: VersionLeaf, aliases: Aliases): number | 'latest' | undefined {
+  return typeof version === 'object' ? aliases.get(model, version.alias) : version
+}
+
 export function createVersions(pool: Pool, aliases: Aliases): Versions {
   return {
-    lastSeen({ model, version }) {
-      const number = typeof version === 'object' ? aliases.get(model, version.alias) : version
-      return number === undefined ? undefined : pool.lastSeen(model, number)
+    lastSeen(leaf) {
+      const number = numberOf(leaf, aliases)
+      return number === undefined ? undefined : pool.lastSeen(leaf.model, number)
     },
-    wake({ model, version }, limitMs) {
-      const number = typeof version === 'object' ? aliases.get(model, version.alias) : version
-      return number === undefined ? undefined : pool.wake({ model, version: number }, limitMs)
+    wake(leaf, limitMs) {
+      const number = numberOf(leaf, aliases)
+      return number === undefined ? undefined : pool.wake({ model: leaf.model, version: number }, limitMs)
     },
     resolve({ model, version }) {
       if (typeof version !== 'object') return pool.resolve(model, version)

@@ -1,6 +1,6 @@
 // What people and generators see of models and endpoints: plain data, no live objects.
-import { toHeadraceError, versionKey } from '../core/index.js'
-import { firstThere, type Versions } from '../path/index.js'
+import { toHeadraceError, type VersionRef, versionKey } from '../core/index.js'
+import { type Endpoint, firstThere, type Versions } from '../path/index.js'
 import type { VersionLeaf } from '../route/index.js'
 import type { CachePolicy, RunsIn, ServedVersion, VersionMemory, VersionState } from '../serving/index.js'
 import {
@@ -13,6 +13,7 @@ import {
 } from '../tensor/index.js'
 import type { App } from './app.js'
 import type { EndpointOrigin } from './endpoints.js'
+import { numberOf } from './versions.js'
 
 export interface VersionView {
   readonly version: number
@@ -57,10 +58,11 @@ export interface ModelView {
 export interface EndpointView {
   readonly name: string
   readonly origin: EndpointOrigin
+  /** It answers, if need be after loading the version that rests. */
   readonly ready: boolean
   /** Why it is not ready. */
   readonly reason: string | null
-  /** The version that callers' inputs are checked against now. */
+  /** The version that callers' inputs are checked against now, or will be once it is loaded. */
   readonly model: string | null
   readonly version: number | null
   readonly description: string | null
@@ -162,26 +164,41 @@ function whyNot(leaves: readonly VersionLeaf[], versions: Versions): string {
 }
 
 export function endpointViews(app: App): EndpointView[] {
-  return app.endpoints.list().map((endpoint) => {
-    const { route } = endpoint
-    const served = firstThere(route.leaves, app.versions)
-    const answering = served && firstThere(route.answering, app.versions)
-    return {
-      name: endpoint.name,
-      origin: app.endpoints.origin(endpoint.name),
-      ready: answering !== undefined,
-      reason: answering ? null : whyNot(served ? route.answering : route.leaves, app.versions),
-      model: served?.ref.model ?? null,
-      version: served?.ref.version ?? null,
-      description: served?.manifest.description || null,
-      signature: served && answering ? { ...served.signature, outputs: answering.signature.outputs } : null,
-      features: served ? rowSchema(served).features : [],
-      outputs: answering ? rowSchema(answering).outputs : [],
-      labels: answering?.labels ?? null,
-      deadlineMs: endpoint.deadlineMs,
-      cache: endpoint.cache ? cacheView(endpoint.cache, app) : null,
-    }
-  })
+  return app.endpoints.list().map((endpoint) => endpointView(endpoint, app))
+}
+
+export function endpointView(endpoint: Endpoint, app: App): EndpointView {
+  const { route } = endpoint
+  const served = firstThere(route.leaves, app.versions)
+  const answering = served && firstThere(route.answering, app.versions)
+  const asleep = answering ? undefined : firstAsleep(served ? route.answering : route.leaves, app)
+  const isReady = answering !== undefined || asleep !== undefined
+  const ref = served?.ref ?? asleep
+  return {
+    name: endpoint.name,
+    origin: app.endpoints.origin(endpoint.name),
+    ready: isReady,
+    reason: isReady ? null : whyNot(served ? route.answering : route.leaves, app.versions),
+    model: ref?.model ?? null,
+    version: ref?.version ?? null,
+    description: served?.manifest.description || null,
+    signature: served && answering ? { ...served.signature, outputs: answering.signature.outputs } : null,
+    features: served ? rowSchema(served).features : [],
+    outputs: answering ? rowSchema(answering).outputs : [],
+    labels: answering?.labels ?? null,
+    deadlineMs: endpoint.deadlineMs,
+    cache: endpoint.cache ? cacheView(endpoint.cache, app) : null,
+  }
+}
+
+/** Of leaves none of which is there: the first whose version is loaded when somebody asks. */
+function firstAsleep(leaves: readonly VersionLeaf[], { aliases, pool }: App): VersionRef | undefined {
+  for (const leaf of leaves) {
+    const number = numberOf(leaf, aliases)
+    const ref = number === undefined ? undefined : pool.asleep(leaf.model, number)
+    if (ref !== undefined) return ref
+  }
+  return undefined
 }
 
 function cacheView({ endpoint, key, scope, ttlMs }: CachePolicy, { cache }: App): CacheView {

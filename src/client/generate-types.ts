@@ -53,7 +53,7 @@ export function generateTypes(endpoints: readonly TypedEndpoint[]): string {
 
 function endpointLines(endpoint: TypedEndpoint): string[] {
   const { name, signature, features, outputs } = endpoint
-  if (signature === null) return [`  // ${oneLine(name)} has no version that is ready, so it is left out.`]
+  if (signature === null) return [`  // ${oneLine(name)} has no version that is or was loaded, so it is left out.`]
   return [
     `  /** ${docText(endpoint)} */`,
     `  ${key(name)}: {`,

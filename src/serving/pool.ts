@@ -556,6 +556,10 @@ export function createPool(options: PoolOptions): Pool {
     stage,
     register,
     wake,
+    asleep(model, version) {
+      const entry = version === 'latest' ? models.newest(model) : models.find({ model, version })
+      return entry?.isAtRest && entry.served === undefined ? entry.ref : undefined
+    },
     unload,
     restart,
     get,

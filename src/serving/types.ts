@@ -241,6 +241,8 @@ export interface Pool {
     target: { readonly model: ModelName; readonly version: number | 'latest' },
     limitMs?: number,
   ): Promise<void> | undefined
+  /** The version that `wake` would load. It is at rest, and nobody knows yet what it looks like. */
+  asleep(model: ModelName, version: number | 'latest'): VersionRef | undefined
   memory(): PoolMemory
   /**
    * Loads, warms up and then serves a version. Never rejects: a load that fails leaves the state `failed` with its reason, and

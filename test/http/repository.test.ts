@@ -444,6 +444,26 @@ describe('a restart', () => {
 })
 
 describe('models that are loaded when they are asked for', () => {
+  it('are endpoints that answer, of which is known what they look like once they were loaded', async () => {
+    const own = mkdtempSync(join(tmpdir(), 'headrace-test-'))
+    const lazily = await startTestServer({
+      folder: own,
+      models: [MODEL],
+      config: { serving: { pool: { load: 'lazy' } } },
+    })
+    try {
+      const view = async () => (await call(`${lazily.url}/api/v1/endpoints/${MODEL}`, 'GET')).json
+      expect((await call(`${lazily.url}/readyz`, 'GET')).status).toBe(200)
+      const first = { ready: true, reason: null, model: MODEL, version: 1 }
+      expect(await view()).toMatchObject({ ...first, signature: null, features: [] })
+      expect((await call(`${lazily.url}/v2/models/${MODEL}/ready`, 'GET')).status).toBe(200)
+      expect(await view()).toMatchObject({ ...first, signature: { inputs: [{ name: 'features' }] } })
+    } finally {
+      await lazily.close()
+      rmSync(own, { recursive: true, force: true })
+    }
+  })
+
   it('are loaded by a load, and an unload holds for requests and restarts alike', async () => {
     const own = mkdtempSync(join(tmpdir(), 'headrace-test-'))
     const lazy = { folder: own, models: [MODEL, 'fraud'], config: { serving: { pool: { load: 'lazy' } } } }

@@ -1,6 +1,6 @@
 // Endpoints: what there is, and pointing one at another version.
 import Type from 'typebox'
-import { endpointViews, switchCache } from '../../app/index.js'
+import { endpointView, endpointViews, switchCache } from '../../app/index.js'
 import type { ServerContext } from '../context.js'
 import { ActorHeaders, actorOf } from './actor.js'
 import { evidence } from './models.js'
@@ -33,10 +33,7 @@ export function endpointRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: EndpointView },
       },
     },
-    async (request) => {
-      const { name } = app.endpoints.get(request.params.name)
-      return endpointViews(app).find((view) => view.name === name)
-    },
+    async (request) => endpointView(app.endpoints.get(request.params.name), app),
   )
 
   api.post(

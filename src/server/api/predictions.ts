@@ -1,6 +1,6 @@
 // Explains one prediction: what the log has about it, what served it as it is now, and its steps in sentences.
 import Type from 'typebox'
-import { AppErrors, endpointViews, modelViews } from '../../app/index.js'
+import { AppErrors, endpointView, modelViews } from '../../app/index.js'
 import { idTimeMs } from '../../core/index.js'
 import { findPrediction } from '../../log/index.js'
 import type { ServerContext } from '../context.js'
@@ -47,13 +47,14 @@ export function predictionRoutes(api: Api, { app }: ServerContext): void {
       const name = (prediction ?? calls[0] ?? outcomes[0])?.endpoint
       const called = new Set([...(prediction?.calls ?? []), ...calls.map(({ call }) => call)].map(({ leaf }) => leaf))
       const models = await modelViews(app)
+      const endpoint = app.endpoints.list().find((candidate) => candidate.name === name)
       return {
         id,
         steps: predictionSteps(trace),
         prediction: prediction ?? null,
         calls,
         outcomes,
-        endpoint: endpointViews(app).find((endpoint) => endpoint.name === name) ?? null,
+        endpoint: endpoint === undefined ? null : endpointView(endpoint, app),
         versions: models
           .flatMap((model) => model.versions.map((version) => ({ model: model.name, ...version })))
           .filter(({ model, version }) => called.has(`${model}/${version}`)),

@@ -107,7 +107,10 @@ export const EndpointView = Type.Object({
   origin: Type.Enum(['declared', 'pointed', 'implicit'], {
     description: 'Declared in the configuration, pointed by a decision, or implied by the name of a model',
   }),
-  ready: Type.Boolean(),
+  ready: Type.Boolean({
+    description:
+      'It answers, if need be after loading the version that rests: `signature` is null until that was loaded once',
+  }),
   reason: TextOrNull('Why it is not ready'),
   model: TextOrNull('The model that answers now'),
   version: orNull('integer', { minimum: 1, description: 'Its version that answers now' }),
