@@ -107,6 +107,11 @@ describe('a file of XGBoost', () => {
     expect(refusal(() => readTrees(text('{"learner": {"objective": 5}}'))).message).toMatch(/learner_model_param/)
   })
 
+  it('with more lists than trees can have is refused before they are made', () => {
+    const json = text(`{"learner":[${'{},'.repeat(4_000_000)}{}]}`)
+    expect(refusal(() => readTrees(json))).toMatchObject({ key: 'TOO_LARGE', params: { what: 'lists and objects' } })
+  })
+
   it('keeps what stands in its texts, also when it has numbers that JSON does not have', () => {
     const bytes = text('{"a": [NaN, -Infinity, Infinity], "b": "NaN \\" Infinity"}')
     expect(refusal(() => readTrees(bytes)).message).toMatch(/learner/)
@@ -136,6 +141,16 @@ describe('Universal Binary JSON', () => {
     ['a text that is not UTF-8', bytes('S', [0x55, 1, 0xff])],
   ])('with %s is refused', (_, file) => {
     expect(refusal(() => readUbjson(file)).key).toBe('UNREADABLE')
+  })
+
+  it('with more values than trees can have is refused before the engine aborts', () => {
+    const count = 10_000_010
+    const head = new Uint8Array([...'{i\x07learner[#l'].map((letter) => letter.charCodeAt(0)))
+    const bytes = new Uint8Array(head.length + 4 + count + 1).fill('Z'.charCodeAt(0))
+    bytes.set(head)
+    new DataView(bytes.buffer).setInt32(head.length, count)
+    bytes[bytes.length - 1] = '}'.charCodeAt(0)
+    expect(refusal(() => readTrees(bytes))).toMatchObject({ key: 'TOO_LARGE', params: { what: 'values' } })
   })
 
   it('never fails otherwise, nor hangs, on anything', () => {
@@ -172,6 +187,33 @@ describe('a file of LightGBM', () => {
     ['with a decision that is none', /decision_type=\S+/, 'decision_type=14', /decision type 14/],
   ])('%s is refused', (_, pattern, replacement, message) => {
     expect(refusal(() => readTrees(lightgbm(pattern, replacement))).message).toMatch(message)
+  })
+
+  it.each<[string, string, RegExp, () => string]>([
+    ['empty lines', 'lines of a tree', /\nversion=v4/, () => `${'\n'.repeat(20_000)}\nversion=v4`],
+    ['trees', 'trees', /\nend of trees/, () => `${'\nTree=1'.repeat(100_001)}\nend of trees`],
+    ['names', 'names', /feature_names=/, () => `feature_names=${' '.repeat(2_000_000)}`],
+    ['numbers', 'elements of "leaf_value"', /leaf_value=/, () => `leaf_value=${'1 '.repeat(5_000_002)}`],
+  ])('with more %s than trees can have is refused before the engine aborts', (_, what, pattern, replacement) => {
+    const { key, params } = refusal(() => readTrees(lightgbm(pattern, replacement())))
+    expect([key, JSON.stringify(params)]).toEqual([
+      what === 'names' ? 'UNREADABLE' : 'TOO_LARGE',
+      expect.stringContaining(what.replaceAll('"', '\\"')),
+    ])
+  })
+
+  it('with more categories in a split than a tree can tell apart is refused', () => {
+    const original = new TextDecoder().decode(treeFile('lightgbm-many-categories.txt'))
+    const words = '4294967295 '.repeat(5_000).trim()
+    const bytes = text(
+      original
+        .replace(/cat_boundaries=.*/, (line) => line.replace(/\d+$/, '5000'))
+        .replace(/cat_threshold=.*/, `cat_threshold=${words}`),
+    )
+    expect(refusal(() => readTrees(bytes))).toMatchObject({
+      key: 'TOO_LARGE',
+      params: { what: 'categories of a split' },
+    })
   })
 
   it('with categories that are not there is refused', () => {

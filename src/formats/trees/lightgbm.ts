@@ -1,5 +1,5 @@
 // LightGBM's text format (src/boosting/gbdt_model_text.cpp and src/io/tree.cpp).
-import type { Link, Tree, TreeEnsemble } from './ensemble.js'
+import { type Link, MAX_FEATURES, MAX_SPLITS, MAX_TREES, type Tree, type TreeEnsemble } from './ensemble.js'
 import { expectAtMost, unreadable, unsupported } from './failure.js'
 
 const EXPORT =
@@ -12,21 +12,25 @@ const BY_CATEGORY = 1
 const DEFAULT_LEFT = 2
 const MISSING_SHIFT = 2
 
+/** A tree has about twenty. The engine aborts the process for lists of a hundred million. */
+const MAX_LINES = 10_000
+const MAX_CATEGORIES = 100_000
+
 /** Not checked yet. Throws UNREADABLE, UNSUPPORTED, TOO_LARGE. */
 export function readLightgbm(bytes: Uint8Array): TreeEnsemble {
   const text = textOf(bytes)
   const end = text.indexOf('\nend of trees')
   if (end < 0) throw unreadable('it has no "end of trees": it was cut off')
-  const [first, ...blocks] = text.slice(0, end).split(/^Tree=/m)
-  const header = pairsOf(first!)
+  const [first = '', ...blocks] = text.slice(0, end).split(/^Tree=/m, MAX_TREES + 2)
+  expectAtMost('trees', MAX_TREES, blocks.length)
+  const header = pairsOf(first)
   const version = header.get('version') ?? ''
   if (!KNOWN_VERSIONS.includes(version)) throw unsupported(`version "${version}" of LightGBM's text format`, EXPORT)
   const outputs = whole(header, 'num_tree_per_iteration', whole(header, 'num_class', 1))
   expectAtMost('outputs', 10_000, outputs)
   if (outputs < 1) throw unreadable('it has no outputs')
-  expectAtMost('trees', 100_000, blocks.length)
   const scale = header.has('average_output') ? 1 / Math.max(1, Math.floor(blocks.length / outputs)) : 1
-  const names = header.get('feature_names')?.split(' ')
+  const names = header.get('feature_names')?.split(' ', MAX_FEATURES + 1)
   const objective = header.get('objective') ?? 'none'
   return {
     rules: 'lightgbm',
@@ -53,7 +57,9 @@ function textOf(bytes: Uint8Array): string {
 /** `key=value` by line; a key alone has an empty value. */
 function pairsOf(text: string): Map<string, string> {
   const pairs = new Map<string, string>()
-  for (const line of text.split('\n')) {
+  const lines = text.split('\n', MAX_LINES + 1)
+  expectAtMost('lines of a tree', MAX_LINES, lines.length)
+  for (const line of lines) {
     const at = line.indexOf('=')
     if (at > 0) pairs.set(line.slice(0, at), line.slice(at + 1))
     else if (line !== '') pairs.set(line, '')
@@ -181,6 +187,7 @@ function setBits(words: readonly number[]): Int32Array {
   const set: number[] = []
   for (const [at, word] of words.entries()) {
     for (let bit = 0; bit < 32; bit++) if ((word >>> bit) & 1) set.push(at * 32 + bit)
+    expectAtMost('categories of a split', MAX_CATEGORIES, set.length)
   }
   return Int32Array.from(set)
 }
@@ -196,7 +203,8 @@ function whole(pairs: Map<string, string>, key: string, missing?: number): numbe
 function numbers(pairs: Map<string, string>, key: string, count?: number): number[] {
   const text = pairs.get(key)?.trim()
   if (text === undefined || text === '') throw unreadable(`"${key}" is missing`)
-  const found = text.split(' ').map(number)
+  const found = text.split(' ', MAX_SPLITS + 2).map(number)
+  expectAtMost(`elements of "${key}"`, MAX_SPLITS + 1, found.length)
   if (count !== undefined && found.length !== count) {
     throw unreadable(`"${key}" has ${found.length} elements, and ${count} are needed`)
   }

@@ -1,8 +1,10 @@
 // Universal Binary JSON (https://ubjson.org, draft 12) as XGBoost writes it, into plain values. Lengths are compared with the
 // bytes that are left before anything is allocated for them, and depth is bounded: the file may be made to hurt.
-import { unreadable } from './failure.js'
+import { expectAtMost, unreadable } from './failure.js'
 
 const MAX_DEPTH = 64
+/** Without the elements of typed arrays, which hold all that there is much of. */
+const MAX_VALUES = 10_000_000
 
 const NUMBER_SIZE: Readonly<Record<string, number>> = { i: 1, U: 1, I: 2, l: 4, L: 8, d: 4, D: 8 }
 
@@ -18,6 +20,7 @@ class Reader {
   readonly #bytes: Uint8Array
   readonly #view: DataView
   #at = 0
+  #values = 0
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes
@@ -39,6 +42,7 @@ class Reader {
   }
 
   value(marker: string, depth: number): unknown {
+    expectAtMost('values', MAX_VALUES, ++this.#values)
     if (depth > MAX_DEPTH) throw unreadable(`it is nested deeper than ${MAX_DEPTH} levels`)
     switch (marker) {
       case 'Z':

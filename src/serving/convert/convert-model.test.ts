@@ -111,6 +111,23 @@ describe('a pushed file of another library', () => {
     expect(error.message).toContain('headrace models push')
   })
 
+  it('costs its own process when it needs more memory than there is, and the next is converted', async () => {
+    const file = join(tempFolder(), 'model.txt')
+    const line = `leaf_value=${'1 '.repeat(5_000_000)}`
+    writeFileSync(file, readFileSync(fixtureFile('lightgbm-regression.txt'), 'utf8').replace(/leaf_value=.*/, line))
+    const small = convertModel(file, { heapMb: 20, timeMs: 60_000 })
+    const next = convertModel(fixture('xgboost-ubj').file)
+    await expect(small).rejects.toMatchObject({ code: 'CONVERT_FAILED', message: expect.stringContaining('20 MB') })
+    expect((await next).bytes.length).toBeGreaterThan(1000)
+  })
+
+  it('costs its own process when it takes longer than it may', async () => {
+    await expect(convertModel(fixture('xgboost-ubj').file, { heapMb: 512, timeMs: 1 })).rejects.toMatchObject({
+      code: 'CONVERT_FAILED',
+      message: expect.stringContaining('SIGKILL'),
+    })
+  })
+
   it('is refused without an end when it was cut off', async () => {
     const file = join(tempFolder(), 'cut.ubj')
     const bytes = readFileSync(fixture('xgboost-ubj').file)

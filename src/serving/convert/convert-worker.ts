@@ -1,7 +1,7 @@
-// Converts one file and ends. A thread of its own because reading a large model, and running it thousands of times, takes seconds.
+// Converts the file of its argument, answers its parent and ends.
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { parentPort, workerData } from 'node:worker_threads'
+import process from 'node:process'
 import { HeadraceError, type SerializedError } from '../../core/index.js'
 import {
   type ConvertedModel,
@@ -103,10 +103,13 @@ function asError(error: unknown, file: string): SerializedError {
   return ConvertErrors.FAILED({ file, reason }).toJSON()
 }
 
-const { file } = workerData as { readonly file: string }
+const file = process.argv[2]!
+// Nobody waits for the answer any more.
+process.once('disconnect', () => process.exit())
+let reply: ConvertReply
 try {
-  const converted = await convert(file)
-  parentPort!.postMessage({ converted } satisfies ConvertReply, [converted.bytes.buffer as ArrayBuffer])
+  reply = { converted: await convert(file) }
 } catch (error) {
-  parentPort!.postMessage({ error: asError(error, file) } satisfies ConvertReply)
+  reply = { error: asError(error, file) }
 }
+process.send!(reply, () => process.disconnect())
