@@ -22,7 +22,7 @@ export const ServingErrors = defineErrors('SERVING', {
     retry: true,
     level: 'warn',
     message: (p: { model: string; version: number; reason: string; retryAfterMs: number }) =>
-      `Model '${p.model}' version ${p.version} is not ready: ${p.reason}. Send the request again later.`,
+      `Model '${p.model}' version ${p.version} is not ready: ${withoutStop(p.reason)}. Send the request again later.`,
   },
   QUEUE_FULL: {
     status: 429,
@@ -118,8 +118,18 @@ export const ServingErrors = defineErrors('SERVING', {
     status: 503,
     retry: true,
     level: 'warn',
-    message: (p: { model: string; version: number; sizeMb: number; budgetMb: number; retryAfterMs: number }) =>
-      `There is no room for model '${p.model}' version ${p.version} now: it needs ${p.sizeMb} MB of ${p.budgetMb} MB, and the versions that are loaded are in use. Send the request again in ${p.retryAfterMs} ms, or raise serving.pool.budgetMb.`,
+    message: (p: {
+      model: string
+      version: number
+      sizeMb: number
+      budgetMb: number
+      retryAfterMs: number
+      /** Loads that wait already, when it is they and not the memory. */
+      waiting?: number
+    }) =>
+      p.waiting === undefined
+        ? `There is no room for model '${p.model}' version ${p.version} now: it needs ${p.sizeMb} MB of ${p.budgetMb} MB, and the versions that are loaded are in use. Send the request again in ${p.retryAfterMs} ms, or raise serving.pool.budgetMb.`
+        : `Model '${p.model}' version ${p.version} is not loaded, and ${p.waiting} others wait to be loaded before it. Send the request again in ${p.retryAfterMs} ms.`,
   },
   MODEL_TOO_LARGE: {
     status: 507,
@@ -150,3 +160,8 @@ export const ServingErrors = defineErrors('SERVING', {
       `Model '${p.model}' version ${p.version} is served with digest ${p.served}; files with digest ${p.arrived} were refused. Versions are immutable: publish them under a new number.`,
   },
 })
+
+/** A reason may be a sentence already. */
+function withoutStop(reason: string): string {
+  return reason.replace(/\.$/, '')
+}

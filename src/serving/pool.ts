@@ -72,7 +72,13 @@ export function createPool(options: PoolOptions): Pool {
     leaving: () => leavings,
     charge: (entry) => charge(entry, entry.bytes),
     load: open,
-    full: (entry) => ServingErrors.POOL_FULL({ ...entry.ref, ...sizes(entry), retryAfterMs: 1000 }),
+    full: (entry, waiting) =>
+      ServingErrors.POOL_FULL({
+        ...entry.ref,
+        ...sizes(entry),
+        retryAfterMs: 1000,
+        ...(waiting === undefined ? {} : { waiting }),
+      }),
     unwanted: ({ ref }) => ServingErrors.CANCELLED({ model: ref.model }),
     waited: (ms) => poolMetrics.waitSeconds.observe(ms / 1000),
   })
@@ -541,7 +547,8 @@ export function createPool(options: PoolOptions): Pool {
 
   /** Why a request for something known gets no version. */
   function unready(entry: Entry): HeadraceError {
-    const { ref, state, reason } = entry
+    const { ref, state, reason, error } = entry
+    if (error?.code === 'SERVING_MODEL_TOO_LARGE') return error
     const retryAfterMs = Math.ceil(entry.retryInMs(clock.monotonicMs())) || 1000
     return ServingErrors.MODEL_UNREADY({ ...ref, reason: reason ?? `it is ${state}`, retryAfterMs })
   }

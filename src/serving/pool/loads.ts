@@ -2,7 +2,7 @@
 // finds none waits for it a while; whom nobody waits for any more is left out.
 import type { Clock, HeadraceError, Timer } from '../../core/index.js'
 import type { Budget } from './budget.js'
-import { chooseVictims, type Resident, type Wanted } from './room.js'
+import { type Choice, chooseVictims, coldestFirst, fits, type Ranked, type Resident, type Wanted } from './room.js'
 
 /**
  * `preload`: before anybody asks; `call`: somebody waits; `new`: a newer version of a model that is in use; `asked`: a person or another
@@ -36,8 +36,8 @@ export interface LoadsOptions<L extends Loadable, R extends Resident> {
   load(loadable: L, reason: LoadReason): Promise<void>
   /** Takes its bytes. */
   charge(loadable: L): void
-  /** What those are told who find the pool full. */
-  full(loadable: L): HeadraceError
+  /** What those are told who find no room, or `waiting` loads before theirs. */
+  full(loadable: L, waiting?: number): HeadraceError
   /** What it is told when nobody waits any more. */
   unwanted(loadable: L): HeadraceError
   waited(ms: number): void
@@ -69,6 +69,8 @@ export class Loads<L extends Loadable, R extends Resident> {
   #swaps = 0
   #tookHotAtMs = Number.NEGATIVE_INFINITY
   #timer: Timer | undefined
+  /** During one look. */
+  #coldest: readonly Ranked<R>[] | undefined
 
   constructor(options: LoadsOptions<L, R>) {
     this.#options = options
@@ -76,7 +78,8 @@ export class Loads<L extends Loadable, R extends Resident> {
 
   /** The caller sees to it that a version is here once. Rejects with what `load`, `full` and `unwanted` give. */
   add(loadable: L, reason: LoadReason): Promise<void> {
-    if (reason === 'call' && this.#jobs.size >= MAX_WAITING) return Promise.reject(this.#options.full(loadable))
+    if (reason === 'call' && this.#jobs.size >= MAX_WAITING)
+      return Promise.reject(this.#options.full(loadable, this.#jobs.size))
     const sinceMs = this.#options.clock.monotonicMs()
     const loaded = new Promise<void>((resolve, reject) => {
       this.#jobs.add({ loadable, reason, sinceMs, resolve, reject })
@@ -98,6 +101,7 @@ export class Loads<L extends Loadable, R extends Resident> {
   #look(): void {
     const nowMs = this.#options.clock.monotonicMs()
     let isHeld = false
+    this.#coldest = undefined
     for (const job of this.#jobs) {
       if (this.#underWay >= this.#options.maxLoads && !job.loadable.isLight) continue
       const isNeedless = job.reason === 'call' && !job.loadable.isWanted
@@ -107,6 +111,7 @@ export class Loads<L extends Loadable, R extends Resident> {
         else isHeld ||= job.reason !== 'new' && nowMs - job.sinceMs >= PATIENCE_MS
       }
     }
+    this.#coldest = undefined
     if (this.#jobs.size > 0) this.#lookAgain()
   }
 
@@ -124,21 +129,32 @@ export class Loads<L extends Loadable, R extends Resident> {
   }
 
   #begin(job: Job<L>, nowMs: number): boolean {
-    const { budget, residents, evict, charge } = this.#options
+    const { evict, charge } = this.#options
     const { loadable } = job
-    const mayTakeHot = nowMs - this.#tookHotAtMs >= HOT_PAUSE_MS
-    const choice = chooseVictims(loadable, residents(), budget, nowMs, mayTakeHot)
-    if (choice === undefined || (choice.victims.length > 0 && this.#swaps >= this.#options.maxSwaps)) return false
+    const choice = this.#choose(loadable, nowMs)
+    if (choice === undefined) return false
     if (choice.takesHot) this.#tookHotAtMs = nowMs
     this.#jobs.delete(job)
     if (!loadable.isLight) this.#underWay++
     const isSwap = choice.victims.length > 0
-    if (isSwap) this.#swaps++
+    if (isSwap) {
+      this.#swaps++
+      this.#coldest = undefined
+    }
     for (const victim of choice.victims) evict(victim)
     charge(loadable)
     this.#options.waited(nowMs - job.sinceMs)
     void this.#carryOut(job, isSwap)
     return true
+  }
+
+  #choose(loadable: L, nowMs: number): Choice<R> | undefined {
+    const { budget, residents, maxSwaps } = this.#options
+    if (fits(loadable, budget)) return { victims: [], takesHot: false }
+    if (this.#swaps >= maxSwaps) return undefined
+    // Many may look for room at once among many, whose order is the same for all of them.
+    this.#coldest ??= coldestFirst(residents(), nowMs)
+    return chooseVictims(loadable, this.#coldest, budget, nowMs, nowMs - this.#tookHotAtMs >= HOT_PAUSE_MS)
   }
 
   async #carryOut(job: Job<L>, isSwap: boolean): Promise<void> {

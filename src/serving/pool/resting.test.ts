@@ -223,6 +223,12 @@ describe('memory', () => {
     })
   })
 
+  it('says so also to callers of one that was to be there from the start', async () => {
+    const { pool, call } = setUp({ budgetBytes: 8 * 2 ** 20 })
+    await pool.load(v(1, { sizeBytes: 6 * 2 ** 20 }))
+    expect((await refusal(call(1))).code).toBe('SERVING_MODEL_TOO_LARGE')
+  })
+
   it('leaves a version at rest that was to be there from the start and does not fit', async () => {
     const { pool, loaded, pass, call } = setUp({ budgetBytes: 25 })
     const states = await Promise.all(
@@ -348,5 +354,20 @@ describe('versions that wait for room', () => {
     expect(await Promise.race([call(1, 'mine' as ModelName), pass(1_000)])).toBe(1)
     await pass(5_000)
     expect((await waiting).code).toBe('SERVING_POOL_FULL')
+  })
+
+  it('are told how many wait before them when those are too many, and that it is not the memory', async () => {
+    const { pool, call, pass } = setUp({ budgetBytes: 1000 })
+    const calls = Array.from({ length: 80 }, (_, i) => {
+      pool.register(fakeArtifact(`m${i}`, 1, { sizeBytes: 5 }))
+      return call(1, `m${i}` as ModelName).catch((error: HeadraceError) => error)
+    })
+    await pass(2_000)
+    const refused = (await Promise.all(calls)).filter((answer) => typeof answer === 'object')
+    expect(refused.length).toBeGreaterThan(0)
+    for (const { code, message } of refused) {
+      expect(code).toBe('SERVING_POOL_FULL')
+      expect(message).toMatch(/and 64 others wait to be loaded before it/)
+    }
   })
 })

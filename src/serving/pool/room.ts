@@ -22,6 +22,12 @@ export interface Wanted {
   readonly use: Use
 }
 
+/** With the calls per second that are to be expected of it. */
+export interface Ranked<R extends Resident> {
+  readonly resident: R
+  readonly rate: number
+}
+
 export interface Choice<R extends Resident> {
   readonly victims: readonly R[]
   /** One of them is called more often than what comes in its place. */
@@ -35,21 +41,25 @@ const HOTTER = 2
 /** What is called so many times as often as one that came a moment ago need not wait until that one has stayed its time. */
 const FAR_HOTTER = 10
 
+/** Whether there is room without unloading anything. */
+export function fits({ group, bytes }: Wanted, budget: Budget): boolean {
+  return budget.excessBytes(new Map([[group, bytes]])) <= 0
+}
+
 /** Undefined: there is no room now. */
 export function chooseVictims<R extends Resident>(
   wanted: Wanted,
-  residents: Iterable<R>,
+  coldest: readonly Ranked<R>[],
   budget: Budget,
   nowMs: number,
   mayTakeHot: boolean,
 ): Choice<R> | undefined {
   const change = new Map<Group, number>([[wanted.group, wanted.bytes]])
-  if (budget.excessBytes(change) <= 0) return { victims: [], takesHot: false }
   const wantedRate = wanted.use.ratePerSecond(nowMs)
   const hotRate = Math.max(HOT_PER_SECOND, HOTTER * wantedRate)
   const victims: R[] = []
   let takesHot = false
-  for (const { resident, rate } of coldestFirst(residents, nowMs)) {
+  for (const { resident, rate } of coldest) {
     const stays = nowMs < resident.staysUntilMs && rate * FAR_HOTTER > wantedRate
     if (stays || resident.isBusy || !helps(resident, change)) continue
     if (rate >= hotRate) {
@@ -77,11 +87,8 @@ export function chooseSurplus<R extends Resident>(residents: Iterable<R>, budget
   return withoutNeedless(victims, change, budget)
 }
 
-export function coldestFirst<R extends Resident>(
-  residents: Iterable<R>,
-  nowMs: number,
-): { readonly resident: R; readonly rate: number }[] {
-  const list: { resident: R; rate: number }[] = []
+export function coldestFirst<R extends Resident>(residents: Iterable<R>, nowMs: number): Ranked<R>[] {
+  const list: Ranked<R>[] = []
   for (const resident of residents)
     if (!resident.isPinned) list.push({ resident, rate: resident.use.ratePerSecond(nowMs) })
   return list.sort((a, b) => a.rate - b.rate || a.resident.use.lastMs - b.resident.use.lastMs)
