@@ -1,9 +1,9 @@
 import { describe } from 'vitest'
 import { type LeafFixture, leafContract } from '../../test/contract/leaf.js'
 import { computeDouble, DOUBLER, doublerInput, FakeBackend, fakeManifest } from '../../test/support/fake-backend.js'
+import { createLeaf } from '../../test/support/leaf.js'
 import { type ModelName, silentLogger, systemClock, testPlatform } from '../core/index.js'
 import type { TensorMap } from '../tensor/index.js'
-import { createLeaf } from './leaf.js'
 import { createServingMetrics } from './metrics.js'
 
 /** Refuses any batch in which a number is 13. */

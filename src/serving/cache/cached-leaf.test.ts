@@ -11,6 +11,7 @@ import {
   fakeManifest,
   settled,
 } from '../../../test/support/fake-backend.js'
+import { createLeaf } from '../../../test/support/leaf.js'
 import {
   type EndpointName,
   ManualClock,
@@ -22,7 +23,6 @@ import {
 } from '../../core/index.js'
 import { Deadline } from '../../flow/index.js'
 import type { Tensor, TensorMap } from '../../tensor/index.js'
-import { createLeaf } from '../leaf.js'
 import { createServingMetrics } from '../metrics.js'
 import type { CachePolicy, LeafInput, LeafResult } from '../types.js'
 import { AnswerCache } from './answer-cache.js'

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { computeDouble, doublerInput, FakeBackend, fakeManifest, settled } from '../../../test/support/fake-backend.js'
 import { hubTier } from '../../../test/support/hub-tier.js'
+import { createLeaf } from '../../../test/support/leaf.js'
 import { redisMissing, startRedis, type TestRedis } from '../../../test/support/redis.js'
 import {
   type EndpointName,
@@ -15,7 +16,6 @@ import {
 import { Deadline } from '../../flow/index.js'
 import { createMemoryKeyValue, createRedisKeyValue, type KeyValue } from '../../store/index.js'
 import { allocate, DATATYPES, type DataType, elementCount, type Tensor } from '../../tensor/index.js'
-import { createLeaf } from '../leaf.js'
 import { createServingMetrics } from '../metrics.js'
 import type { CachePolicy } from '../types.js'
 import { AnswerCache } from './answer-cache.js'
