@@ -16,7 +16,6 @@ import { print, printJson, shortText, table } from './output.js'
 
 export function addModels(program: Command, faces: Faces): void {
   const models = program.command('models').description('list, push, name, load and unload model versions')
-  addRepository(models, faces)
 
   models
     .command('list')
@@ -145,6 +144,8 @@ export function addModels(program: Command, faces: Faces): void {
       if (options.json) printJson(decision)
       else print(decisionLine(decision))
     })
+
+  addRepository(models, faces)
 }
 
 /** A folder cannot be sent, and what it is says what to do: a TensorFlow SavedModel is one. */

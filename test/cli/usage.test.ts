@@ -20,7 +20,7 @@ describe('the command line', LONG, () => {
   it('explains itself without arguments, and each command by help', async () => {
     expect(await run()).toMatchObject({ status: 0, stdout: expect.stringContaining('Usage: headrace'), stderr: '' })
     expect((await run('help', 'models', 'push')).stdout).toMatch(
-      /^Usage: headrace models push \[options\] <model> <file>/,
+      /^Usage: headrace models push \[options\] <model> \[file\]/,
     )
     expect((await run('models', 'push', '--help')).stdout).toContain('--allow-same')
     expect(await run('--version')).toMatchObject({ status: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) })
@@ -44,7 +44,7 @@ describe('the command line', LONG, () => {
       stderr: `CLI_USAGE: Unknown command 'modles' (Did you mean models?) See "headrace --help".\n`,
     })
     expect((await run('models')).stderr).toBe(
-      'CLI_USAGE: Say what to do: headrace models list | show | push | alias | unalias. See "headrace models --help".\n',
+      'CLI_USAGE: Say what to do: headrace models list | show | push | alias | unalias | load | unload. See "headrace models --help".\n',
     )
     expect((await run('serve', '--port', 'many')).stderr).toMatch(/^CLI_USAGE: .*whole number.*"headrace serve --help"/)
     const { status, stderr } = await run('predict', '--json')
