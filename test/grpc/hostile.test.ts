@@ -73,6 +73,15 @@ async function rawClient(): Promise<RawClient> {
 }
 
 describe('a message', () => {
+  it('of many bytes to a method of few is refused before it is decoded', async () => {
+    const path = inferenceService.ServerLive.path
+    const nothing = Buffer.alloc(128 * 1024, Buffer.from([0x78, 0]))
+    expect(await (await rawClient()).call({ headers: { ':path': path }, chunks: [frame(nothing)] })).toMatchObject({
+      code: Code.RESOURCE_EXHAUSTED,
+      error: 'HTTP_BODY_TOO_LARGE',
+    })
+  })
+
   it('in single bytes is read', async () => {
     const whole = frame(GOOD)
     const chunks = Array.from(whole, (byte) => Buffer.of(byte))

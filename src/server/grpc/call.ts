@@ -16,6 +16,8 @@ export interface GrpcMethod {
   readonly path: string
   /** Whether a call brings any number of messages; else exactly one. */
   readonly takesMany: boolean
+  /** Largest message, where that is less than the server's. */
+  readonly limitBytes?: number
   /** Whether the client may be silent for as long as it likes. */
   readonly mayIdle?: boolean
   /** The call has come, and nothing of it yet but its head. */
@@ -48,6 +50,7 @@ export class Call implements OpenCall {
   #prediction: Prediction | undefined = undefined
   #others: Set<Prediction> | undefined = undefined
   readonly #frames: Frames
+  readonly #limitBytes: number
   #heldBytes = 0
   /** A message is being inflated; those behind it wait. */
   #isInflating = false
@@ -66,7 +69,8 @@ export class Call implements OpenCall {
   ) {
     this.arrivedMs = calls.clock.monotonicMs()
     this.waitsSinceMs = this.arrivedMs
-    this.#frames = new Frames(calls.limitBytes)
+    this.#limitBytes = Math.min(calls.limitBytes, method.limitBytes ?? calls.limitBytes)
+    this.#frames = new Frames(this.#limitBytes)
     stream.on('data', (chunk: Buffer) => this.#data(chunk))
     stream.on('end', () => this.#end())
     stream.on('close', () => this.#close())
@@ -295,12 +299,12 @@ export class Call implements OpenCall {
 
   async #inflate({ message }: Frame): Promise<void> {
     this.#isInflating = true
-    const { intake, limitBytes } = this.calls
+    const { intake } = this.calls
     try {
       const encoding = this.header('grpc-encoding') ?? 'identity'
       if (encoding !== 'gzip' && encoding !== 'deflate')
         throw GrpcErrors.ENCODING_UNSUPPORTED({ encoding: encoding.slice(0, 40) })
-      const inflated = await inflate(message, encoding, { limitBytes, intake, alignAt: 0 })
+      const inflated = await inflate(message, encoding, { limitBytes: this.#limitBytes, intake, alignAt: 0 })
       if (this.isDone) {
         intake.give(inflated.length)
         return

@@ -5,7 +5,7 @@ import { PathErrors } from '../../path/index.js'
 import type { ServerContext } from '../context.js'
 import { destination } from '../predict/request.js'
 import type { Call, GrpcMethod } from './call.js'
-import { decoded, frameOf, unary } from './unary.js'
+import { decoded, frameOf, SMALL_BYTES, unary } from './unary.js'
 
 /** Names that stand for the whole server. */
 const SERVER = new Set(['', 'inference.GRPCInferenceService', 'grpc.health.v1.Health'])
@@ -29,6 +29,7 @@ export function healthMethods(context: ServerContext): GrpcMethod[] {
       path: healthService.Watch.path,
       takesMany: false,
       mayIdle: true,
+      limitBytes: SMALL_BYTES,
       message: (call, message) => watchers.add(call, decoded(healthService.Watch, message).service),
       gone: (call) => watchers.remove(call),
       drain: (call) => watchers.drain(call),

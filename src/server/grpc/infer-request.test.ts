@@ -134,4 +134,16 @@ describe('decodeInferRequest', () => {
     const bytes = ModelInferRequest.encode({ ...ModelInferRequest.decode(new Uint8Array()), parameters: many }).finish()
     expect(() => decodeInferRequest(Buffer.from(bytes))).toThrow(expect.objectContaining({ code: 'OIP_TOO_MANY' }))
   })
+
+  it.each([
+    ['fields that nobody knows', Buffer.from([0x78, 0])],
+    ['parameters without a value', Buffer.from([0x22, 0])],
+    ['parameters of one name', Buffer.from([0x22, 7, 0x0a, 1, 0x61, 0x12, 2, 0x08, 1])],
+    ['parts of contents', Buffer.from([0x2a, 2, 0x2a, 0])],
+  ])('refuses a message of nothing but %s before it holds up others', (_, piece) => {
+    const bytes = Buffer.alloc(piece.length * 1_000_000, piece)
+    expect(() => decodeInferRequest(bytes)).toThrow(
+      expect.objectContaining({ code: expect.stringMatching('GRPC_MESSAGE_INVALID|OIP_TOO_MANY') }),
+    )
+  })
 })

@@ -33,13 +33,15 @@ export interface WireInferRequest {
 const MAX_INPUTS = 4096
 const MAX_OUTPUTS = 1024
 const MAX_PARAMETERS = 128
+/** Of a whole request: what clients send has a few for each input, and so many are read within 5 ms. */
+export const MAX_FIELDS = 64 * 1024
 
 const NO_PARAMETERS: Parameters = Object.freeze({})
 const field = (number: number, type: number): number => (number << 3) | type
 
 /** Throws GRPC_MESSAGE_INVALID, TENSOR_SHAPE_INVALID and OIP_TOO_MANY. */
 export function decodeInferRequest(bytes: Buffer): WireInferRequest {
-  const reader = new WireReader(bytes)
+  const reader = new WireReader(bytes, MAX_FIELDS)
   const request: WireInferRequest = {
     modelName: '',
     modelVersion: '',
@@ -89,6 +91,7 @@ function bounded(count: number, what: string, limit: number): void {
 
 function readInput(reader: WireReader): WireInput {
   const input: WireInput = { name: '', datatype: '', shape: [], parameters: NO_PARAMETERS, contents: undefined }
+  let parts: Buffer[] | undefined
   const outer = reader.enter()
   while (reader.hasMore) {
     const tag = reader.tag()
@@ -113,8 +116,11 @@ function readInput(reader: WireReader): WireInput {
         break
       case field(5, DELIMITED): {
         const contents = reader.delimited()
-        // Parts of a message that come apart are one: their bytes joined are the message.
-        input.contents = input.contents === undefined ? contents : Buffer.concat([input.contents, contents])
+        if (input.contents === undefined) input.contents = contents
+        else {
+          parts ??= [input.contents]
+          parts.push(contents)
+        }
         break
       }
       default:
@@ -122,6 +128,8 @@ function readInput(reader: WireReader): WireInput {
     }
   }
   reader.leave(outer)
+  // Parts of a message that come apart are one: their bytes joined are the message.
+  if (parts !== undefined) input.contents = Buffer.concat(parts)
   return input
 }
 
@@ -147,7 +155,6 @@ function readOutput(reader: WireReader): WireOutput {
 /** One entry of the map: its key is field 1 and its value, an InferParameter, field 2. */
 function withParameter(parameters: Parameters, reader: WireReader): Parameters {
   const own: Record<string, string | number | boolean> = parameters === NO_PARAMETERS ? {} : parameters
-  bounded(Object.keys(own).length, 'parameters', MAX_PARAMETERS)
   let key = ''
   let value: string | number | boolean | undefined
   const outer = reader.enter()
@@ -159,7 +166,9 @@ function withParameter(parameters: Parameters, reader: WireReader): Parameters {
   }
   reader.leave(outer)
   // Nobody's parameter, and no member like the others.
-  if (value !== undefined && key !== '__proto__') own[key] = value
+  if (value === undefined || key === '__proto__') return own
+  if (!Object.hasOwn(own, key)) bounded(Object.keys(own).length, 'parameters', MAX_PARAMETERS)
+  own[key] = value
   return own
 }
 

@@ -8,6 +8,7 @@ import { awake } from '../predict/request.js'
 import type { Call, GrpcMethod } from './call.js'
 import { configMessage } from './config-message.js'
 import { targetOf } from './describe.js'
+import { decodeLoadRequest } from './load-request.js'
 import { statisticsMessage } from './statistics-message.js'
 import { unary } from './unary.js'
 import { versionNumber } from './version.js'
@@ -29,11 +30,15 @@ export function repositoryMethods(context: ServerContext): GrpcMethod[] {
         models: entries.map(({ name, version = '', state, reason = '' }) => ({ name, version, state, reason })),
       }
     }),
-    unary(inferenceService.RepositoryModelLoad, async ({ repositoryName, modelName, parameters }, call) => {
-      const model = nameOf(repositoryName, modelName)
-      await repositoryLoad(app, { model, ...loadOf(parameters) }, actorOf(call))
-      return { modelName: model, isLoaded: true }
-    }),
+    unary(
+      { ...inferenceService.RepositoryModelLoad, requestDeserialize: decodeLoadRequest },
+      async ({ repositoryName, modelName, parameters }, call) => {
+        const model = nameOf(repositoryName, modelName)
+        await repositoryLoad(app, { model, ...loadOf(parameters) }, actorOf(call))
+        return { modelName: model, isLoaded: true }
+      },
+      context.bodyLimitBytes,
+    ),
     unary(inferenceService.RepositoryModelUnload, async ({ repositoryName, modelName }, call) => {
       const model = nameOf(repositoryName, modelName)
       await repositoryUnload(app, { model }, actorOf(call))

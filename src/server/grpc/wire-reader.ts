@@ -7,14 +7,22 @@ export const DELIMITED = 2
 export const FIXED32 = 5
 
 const TWO_TO_32 = 2 ** 32
+/** Counted down, it never meets 0. */
+const ANY_NUMBER = -1
 
 export class WireReader {
   position: number
   end: number
+  #fieldsLeft: number
 
-  constructor(readonly bytes: Buffer) {
+  /** A message of more fields than `maxFields`, those inside others counted, is refused: 30 million of nothing fit into 60 MB. */
+  constructor(
+    readonly bytes: Buffer,
+    private readonly maxFields = ANY_NUMBER,
+  ) {
     this.position = 0
     this.end = bytes.length
+    this.#fieldsLeft = maxFields
   }
 
   get hasMore(): boolean {
@@ -23,6 +31,7 @@ export class WireReader {
 
   /** Field number and wire type: `field << 3 | type`. */
   tag(): number {
+    if (this.#fieldsLeft-- === 0) throw invalid(`it has more than ${this.maxFields} fields`)
     const tag = this.uint32()
     if (tag >>> 3 === 0) throw invalid('a field has the number 0')
     return tag
