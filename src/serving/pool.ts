@@ -470,7 +470,12 @@ export function createPool(options: PoolOptions): Pool {
     const entry = createEntry(artifact, models.find(ref)?.isLazy ?? false, true)
     if (entry.bytes > budget.largestBytes(entry.group)) throw tooLarge(entry)
     entry.state = 'loading'
-    await loads.add(entry, 'asked')
+    try {
+      await loads.add(entry, 'asked')
+    } catch (error) {
+      if (models.find(ref) === undefined) forgetMetrics(ref)
+      throw error
+    }
     return {
       served: entry.served!,
       async commit() {
