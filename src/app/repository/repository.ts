@@ -54,6 +54,8 @@ export class Repository {
   /** What each version in the pool has in place of its model.json. */
   readonly #parts = new Map<string, string>()
   readonly #trials = new Map<string, Trial>()
+  /** Versions that come with a load that is not decided yet: they are not to be served as things were before it. */
+  readonly #coming = new Set<string>()
   /** One load or unload of a model at a time, and apart from these one change of what the pool has of it. */
   readonly #acts = new Turns()
   readonly #changes = new Turns()
@@ -63,7 +65,9 @@ export class Repository {
   }
 
   /** Whether a version that was found is to be served. */
-  wants({ model, version }: VersionRef): boolean {
+  wants(ref: VersionRef): boolean {
+    const { model, version } = ref
+    if (this.#coming.has(versionKey(ref))) return false
     return !this.#options.engines.registry().repository.has(model) || this.#wanted(model).includes(version)
   }
 
@@ -123,18 +127,32 @@ export class Repository {
     const model = parseModelName(name)
     if (model === undefined) throw this.#unknown('load', name)
     const read = config === undefined ? NO_CONFIG : readConfig(model, config)
-    const pushed = files === undefined || files.size === 0 ? [] : await this.#push(model, config, read, files)
-    const found = this.#numbers(model)
-    if (found.length === 0) throw this.#unknown('load', name)
-    const wanted = servedVersions(found, read.override)
-    checkVersions(model, found, read.override, wanted)
+    const coming = [...(files?.keys() ?? [])].map((path) => ({ model, version: Number.parseInt(path, 10) }))
+    const absent = coming.filter((ref) => !this.#options.found.has(versionKey(ref)))
+    for (const ref of absent) this.#coming.add(versionKey(ref))
     const tried: string[] = []
     try {
+      const pushed = files === undefined || files.size === 0 ? [] : await this.#push(model, config, read, files)
+      const found = this.#numbers(model)
+      if (found.length === 0) throw this.#unknown('load', name)
+      const wanted = servedVersions(found, read.override)
+      checkVersions(model, found, read.override, wanted)
       const loaded = await Promise.all(wanted.map((version) => this.#try({ model, version }, read.override, tried)))
       this.#check(model, read, loaded)
       await engines.decide(loading(model, overrideText(read.override), pushed), evidence, by)
     } finally {
       for (const key of tried) this.#drop(key)
+      await this.#welcome(absent)
+    }
+  }
+
+  /** What was written stays when the load of which it was part came to nothing: it is served like all that is found. */
+  async #welcome(refs: readonly VersionRef[]): Promise<void> {
+    const { found, load, pool } = this.#options
+    for (const ref of refs) {
+      const key = versionKey(ref)
+      this.#coming.delete(key)
+      if (found.has(key) && pool.status(ref) === undefined) await load(ref)
     }
   }
 
