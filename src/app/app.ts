@@ -2,6 +2,7 @@
 import path from 'node:path'
 import {
   type DecisionId,
+  type Digest,
   type HeadraceError,
   type Platform,
   toHeadraceError,
@@ -247,6 +248,16 @@ export async function createApp(project: LoadedProject, given: Platform, options
       return artifact
     }
 
+    /** Also of versions whose files are not what they were: the copy is then all that is left of them. */
+    function digestsInUse(): Set<Digest> {
+      const digests = new Set(pool.memory().versions.map(({ digest }) => digest))
+      for (const key of refused.keys()) {
+        const digest = engines.registry().digests.get(key)
+        if (digest !== undefined) digests.add(digest)
+      }
+      return digests
+    }
+
     async function load(ref: VersionRef): Promise<void> {
       refused.delete(versionKey(ref))
       if (!repository.wants(ref)) return
@@ -330,7 +341,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
         refresh()
         await Promise.all([...found.values()].map(load))
         isStarted = true
-        void kept.prune(new Set(pool.memory().versions.map(({ digest }) => digest)))
+        void kept.prune(digestsInUse())
         if (restful.size > 0)
           logger.info({ versions: restful.size }, 'model versions are loaded when somebody asks for them')
         peers?.tellReady(isWarm())

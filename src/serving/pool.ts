@@ -363,7 +363,8 @@ export function createPool(options: PoolOptions): Pool {
       models.remove(entry)
       forgetMetrics(entry.ref)
       change(entry, 'unloaded')
-      void kept?.forget(entry.artifact)
+      // What is unloaded because the server ends is served again by the next one.
+      if (!isClosed) void kept?.forget(entry.artifact)
     })
   }
 

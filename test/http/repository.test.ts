@@ -1,8 +1,9 @@
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { call, type Reply } from '../support/http.js'
+import { linearModel } from '../support/onnx-models.js'
 import { startTestServer, type TestServer } from '../support/start-server.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
@@ -489,5 +490,29 @@ describe('models that are loaded when they are asked for', () => {
       await lazily.close()
       rmSync(own, { recursive: true, force: true })
     }
+  })
+})
+
+describe('copies of versions', () => {
+  it('stay when the files of a version are found to be others at a start', LONG, async () => {
+    const own = mkdtempSync(join(tmpdir(), 'headrace-test-'))
+    const copies = join(own, '.headrace/artifacts')
+    const first = await startTestServer({ folder: own, models: [MODEL] })
+    const file = join(first.modelsFolder, MODEL, '1/model.onnx')
+    const whole = readFileSync(file)
+    const kept = await vi.waitFor(() => {
+      const [copy] = readdirSync(copies).filter((name) => !name.startsWith('.'))
+      return join(copies, copy!, 'model.onnx')
+    })
+    await first.close()
+    const second = await startTestServer({
+      folder: own,
+      models: [MODEL],
+      beforeStart: async () => writeFileSync(file, linearModel([1, 2])),
+    })
+    expect([...second.app.refused.values()]).toMatchObject([{ code: 'REGISTRY_DIGEST_CHANGED' }])
+    await second.close()
+    expect(readFileSync(kept).equals(whole)).toBe(true)
+    rmSync(own, { recursive: true, force: true })
   })
 })
