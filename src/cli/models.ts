@@ -1,5 +1,5 @@
 // `headrace models`: what is there, pushing a version, moving aliases.
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
@@ -94,7 +94,7 @@ export function addModels(program: Command, faces: Faces): void {
         report(await pushHere(name, file, own, options), options)
         return
       }
-      await refuseFolder(file)
+      await refuseForeign(file)
       const [model, text] = await Promise.all([
         readInput(file),
         manifest === undefined ? Buffer.alloc(0) : readInput(manifest),
@@ -148,14 +148,11 @@ export function addModels(program: Command, faces: Faces): void {
   addRepository(models, faces)
 }
 
-/** A folder cannot be sent, and what it is says what to do: a TensorFlow SavedModel is one. */
-async function refuseFolder(file: string): Promise<void> {
-  const isFolder = await stat(file).then(
-    (found) => found.isDirectory(),
-    () => false,
-  )
-  const found = isFolder ? await foreignFormat(file) : undefined
-  if (found) throw RegistryErrors.NOT_ONNX({ file, found: found.found, remedy: found.remedy })
+/** Here the name says more than the bytes that a server is sent, and a folder cannot be sent: a TensorFlow SavedModel is one. */
+async function refuseForeign(file: string): Promise<void> {
+  const format = await foreignFormat(file).catch(() => undefined)
+  if (format !== undefined && format.native === undefined)
+    throw RegistryErrors.NOT_ONNX({ file, found: format.found, remedy: format.remedy })
 }
 
 function addRepository(models: Command, faces: Faces): void {

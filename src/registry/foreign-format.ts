@@ -17,6 +17,7 @@ interface Evidence {
   /** The first kilobytes, and the same as Latin-1 text. */
   readonly bytes: Buffer
   readonly text: string
+  readonly name: string
   /** Lower-case, with its dot. */
   readonly extension: string
 }
@@ -35,6 +36,10 @@ const OLD_XGBOOST = 'Save it as model.save_model("model.ubj") and push that: hea
 const SERVE_REMOTELY =
   'Or serve it as it is with a server made for it, such as Triton, and push a version that points there: headrace models push <name> --remote grpc://host:8001.'
 const UNPACK = 'Unpack it and give the .onnx file inside.'
+
+/** Where the name of a ZIP archive's first entry begins. */
+const ZIP_NAME_AT = 30
+const TORCH_ENTRY = /^[^/]+\/(?:data\/\d+|code\/|constants|byteorder|version|\.data\/|\.format_version)/
 
 // The order matters: what is told from its first bytes comes before what is only told from its name.
 const FORMATS: readonly Format[] = [
@@ -56,7 +61,9 @@ const FORMATS: readonly Format[] = [
     remedy: KERAS,
   },
   {
-    is: ({ text }) => text.startsWith('PK') && text.includes('/data.pkl'),
+    // TorchScript begins with its tensors, and the pickle comes after them.
+    is: ({ text }) =>
+      text.startsWith('PK') && (text.includes('/data.pkl') || TORCH_ENTRY.test(text.slice(ZIP_NAME_AT))),
     found: 'a PyTorch file (TorchScript or saved weights)',
     remedy: `${TORCH} ${SERVE_REMOTELY}`,
   },
@@ -129,9 +136,14 @@ const FORMATS: readonly Format[] = [
   },
   { is: ({ text }) => /^\s*[{[]/.test(text), found: 'JSON', remedy: 'Give the .onnx file.' },
   {
+    is: ({ name }) => name === 'saved_model.pb',
+    found: 'the graph of a TensorFlow SavedModel',
+    remedy: `Convert its folder: python -m tf2onnx.convert --saved-model <folder> --output model.onnx. ${SERVE_REMOTELY}`,
+  },
+  {
     is: ({ extension }) => extension === '.pb',
     found: 'a TensorFlow graph',
-    remedy: 'Convert it: python -m tf2onnx.convert --graphdef model.pb --inputs x:0 --outputs y:0 --output model.onnx.',
+    remedy: `Convert it: python -m tf2onnx.convert --graphdef model.pb --inputs x:0 --outputs y:0 --output model.onnx. ${SERVE_REMOTELY}`,
   },
   {
     is: ({ extension }) => extension === '.mlmodel' || extension === '.mlpackage',
@@ -144,7 +156,12 @@ const FORMATS: readonly Format[] = [
 export async function foreignFormat(path: string): Promise<ForeignFormat | undefined> {
   if ((await stat(path)).isDirectory()) return folderFormat(path)
   const bytes = await firstBytes(path, 4096)
-  const evidence: Evidence = { bytes, text: bytes.toString('latin1'), extension: extname(path).toLowerCase() }
+  const evidence: Evidence = {
+    bytes,
+    text: bytes.toString('latin1'),
+    name: basename(path),
+    extension: extname(path).toLowerCase(),
+  }
   return FORMATS.find((format) => (format.isOfAny || !isScript(path)) && format.is(evidence))
 }
 

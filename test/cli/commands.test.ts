@@ -198,7 +198,7 @@ describe('headrace models, endpoints and decisions', LONG, () => {
     expect((await run(...push, '--allow-same')).stdout).toMatch(/^Pushed intent\/2 \(sha256:/)
     expect(await run('models', 'push', 'intent', 'samples/fraud.json')).toMatchObject({
       status: 1,
-      stderr: expect.stringMatching(/^REGISTRY_NOT_ONNX/),
+      stderr: expect.stringMatching(/^REGISTRY_NOT_ONNX: "samples\/fraud.json"/),
     })
     expect(await run('models', 'push', 'intent', 'nowhere.onnx')).toMatchObject({
       status: 2,
