@@ -51,6 +51,7 @@ export {
   type RowSchema,
 } from './row-schema.js'
 export { type FeatureValue, RowBuilder, rowsToTensors } from './rows.js'
+export { checkedCount } from './shape.js'
 export { elementCount, type Signature, type Tensor, type TensorMap, type TensorSpec } from './tensor.js'
 export { TextBuffer } from './text-buffer.js'
 export { readTypedContents, type TypedContents, typedContents } from './typed-contents.js'

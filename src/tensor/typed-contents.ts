@@ -7,13 +7,14 @@ import type { Tensor } from './tensor.js'
 
 /** Lists that are absent count as empty. */
 export interface TypedContents {
-  readonly boolContents?: readonly boolean[]
+  /** As a Uint8Array only 0 and 1. */
+  readonly boolContents?: readonly boolean[] | Uint8Array
   /** INT8, INT16 and INT32. */
-  readonly intContents?: readonly number[]
-  readonly int64Contents?: readonly bigint[]
+  readonly intContents?: ArrayLike<number>
+  readonly int64Contents?: ArrayLike<bigint>
   /** UINT8, UINT16 and UINT32. */
-  readonly uintContents?: readonly number[]
-  readonly uint64Contents?: readonly bigint[]
+  readonly uintContents?: ArrayLike<number>
+  readonly uint64Contents?: ArrayLike<bigint>
   readonly fp32Contents?: ArrayLike<number>
   readonly fp64Contents?: ArrayLike<number>
   readonly bytesContents?: readonly Uint8Array[]
@@ -49,7 +50,8 @@ const RANGES: { readonly [D in DataType]?: readonly [least: number, most: number
 }
 
 /**
- * The data of tensor `name`, a copy except that elements of BYTES stay the memory they are. Throws TENSOR_SHAPE_INVALID,
+ * The data of tensor `name`: a list of the datatype's own kind as it is, else a copy; elements of BYTES stay the memory they are. Of
+ * lists of another length than the shape's, or that are not the datatype's, only the length is looked at. Throws TENSOR_SHAPE_INVALID,
  * TENSOR_LENGTH_MISMATCH, TENSOR_STRINGS_TOO_MANY and TENSOR_CONTENTS_INVALID: for elements in another list than the
  * datatype's or out of its range, and for FP16 and BF16, which only come raw.
  */
@@ -75,8 +77,9 @@ export function readTypedContents(
   if (source.length !== expected)
     throw TensorErrors.LENGTH_MISMATCH({ input: name, shape, expected, elements: source.length })
   if (datatype === 'BYTES') return readBytes(source as readonly Uint8Array[], name)
+  if (source.constructor === ownKind(datatype)) return source as TensorData
   const range = RANGES[datatype]
-  if (range !== undefined) checkRange(source as readonly number[], name, datatype, range)
+  if (range !== undefined) checkRange(source as ArrayLike<number>, name, datatype, range)
   const data = allocate(datatype, expected)
   if (datatype === 'BOOL') {
     for (let i = 0; i < expected; i++) (data as Uint8Array)[i] = source[i] === true ? 1 : 0
@@ -92,6 +95,17 @@ export function typedContents({ name, datatype, data }: Tensor): TypedContents {
   const field = fieldOf(name, datatype)
   if (datatype === 'BOOL') return { boolContents: Array.from(data as Uint8Array, (flag) => flag !== 0) }
   return { [field]: Array.isArray(data) ? data : Array.from(data as Float64Array) }
+}
+
+const KINDS = new Map<DataType, unknown>()
+
+function ownKind(datatype: DataType): unknown {
+  let kind = KINDS.get(datatype)
+  if (kind === undefined) {
+    kind = allocate(datatype, 0).constructor
+    KINDS.set(datatype, kind)
+  }
+  return kind
 }
 
 function fieldOf(name: string, datatype: DataType): Field {
@@ -113,7 +127,7 @@ function readBytes(elements: readonly Uint8Array[], name: string): Buffer[] {
 }
 
 function checkRange(
-  source: readonly number[],
+  source: ArrayLike<number>,
   name: string,
   datatype: DataType,
   [least, most]: readonly [least: number, most: number],

@@ -82,6 +82,15 @@ describe('a message', () => {
     })
   })
 
+  it('with more strings in all its inputs than one may bring is refused', async () => {
+    const strings = { datatype: 'BYTES', shape: [100_000] }
+    const inputs = [input({ name: 'x', ...strings }), input({ name: 'y', ...strings })]
+    const rawInputContents = [new Uint8Array(400_000), new Uint8Array(400_000)]
+    expect(await infer(client, { modelName: 'same', inputs, rawInputContents })).toMatchObject({
+      error: 'TENSOR_STRINGS_TOO_MANY',
+    })
+  })
+
   it('in single bytes is read', async () => {
     const whole = frame(GOOD)
     const chunks = Array.from(whole, (byte) => Buffer.of(byte))

@@ -1,5 +1,6 @@
 // ModelInferResponse as a whole frame. Raw data is copied once, from the model's memory into the frame.
 import { binarySizeBytes, binaryTensor, type Tensor, writeBinaryTensor } from '../../tensor/index.js'
+import { CONTENTS_FIELDS } from './contents.js'
 import { PREFIX_BYTES } from './frames.js'
 import { varintBytes, WireWriter, writeVarint } from './wire-writer.js'
 
@@ -140,23 +141,8 @@ function isMemory({ datatype }: Tensor): boolean {
   return datatype === 'FP32' || datatype === 'FP64' || datatype === 'BOOL'
 }
 
-const FIELDS: Readonly<Record<string, number>> = {
-  BOOL: 1,
-  INT8: 2,
-  INT16: 2,
-  INT32: 2,
-  INT64: 3,
-  UINT8: 4,
-  UINT16: 4,
-  UINT32: 4,
-  UINT64: 5,
-  FP32: 6,
-  FP64: 7,
-  BYTES: 8,
-}
-
 function fieldOf({ datatype }: Tensor): number {
-  return FIELDS[datatype]!
+  return CONTENTS_FIELDS[datatype]!
 }
 
 function openList(to: WireWriter, output: Tensor): number {

@@ -36,12 +36,12 @@ const request = fc.record({
   rawInputContents: fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 4 }),
 })
 
-function valueOf({ parameterChoice: choice }: InferParameter): string | number | boolean {
+function valueIn({ parameterChoice: choice }: InferParameter): string | number | boolean {
   return typeof choice!.value === 'bigint' ? Number(choice!.value) : choice!.value
 }
 
 const plain = (map: ReadonlyMap<string, InferParameter>) =>
-  Object.fromEntries([...map].map(([key, value]) => [key, valueOf(value)]))
+  Object.fromEntries([...map].map(([key, value]) => [key, valueIn(value)]))
 
 /** What the generated decoder reads, in the form of ours. */
 function viaGenerated(bytes: Uint8Array): WireInferRequest {

@@ -4,7 +4,9 @@ import { type HeadraceError, toHeadraceError } from '../../core/index.js'
 import { Prediction } from '../../path/index.js'
 import {
   BINARY_INLINE_BYTES,
+  checkedCount,
   datatypeNamed,
+  MAX_STRINGS,
   readBinaryTensor,
   readBinaryTensorInTurns,
   readTypedContents,
@@ -25,6 +27,9 @@ import { encodeRawReply, encodeTypedReply, hasTypedForm } from './infer-reply.js
 import { decodeInferRequest, type WireInferRequest, type WireInput, type WireOutput } from './infer-request.js'
 import { timeoutMs } from './timeout.js'
 import { versionNumber } from './version.js'
+
+/** So many strings are read within 2 ms. */
+const STRINGS_INLINE = 16_384
 
 /** What the reply needs of the request. */
 interface GrpcWire {
@@ -80,11 +85,10 @@ export async function infer(
     const to = destination(context, target)
     refuseSequence(request.parameters)
     const isTyped = checkForm(request)
-    refuseSequence(request.parameters)
-    const reading =
-      message.length <= BINARY_INLINE_BYTES && (!isTyped || message.length <= CONTENTS_INLINE_BYTES)
-        ? readInputs(request)
-        : readInputsInTurns(request)
+    const strings = countStrings(request)
+    const isSmall =
+      strings <= STRINGS_INLINE && message.length <= (isTyped ? CONTENTS_INLINE_BYTES : BINARY_INLINE_BYTES)
+    const reading = isSmall ? readInputs(request) : readInputsInTurns(request)
     const tensors = reading instanceof Promise ? await reading : reading
     const { parameters } = request
     const wire: GrpcWire = {
@@ -135,6 +139,20 @@ function checkForm({ inputs, raw }: WireInferRequest): boolean {
   return isTyped
 }
 
+/** Most elements of BYTES that the inputs can have. Throws TENSOR_STRINGS_TOO_MANY: each is an object of its own. */
+function countStrings({ inputs, raw }: WireInferRequest): number {
+  let strings = 0
+  for (let i = 0; i < inputs.length; i++) {
+    const { name, datatype, shape, contents } = inputs[i]!
+    if (datatype !== 'BYTES') continue
+    // No more than the bytes can hold, whatever the shape says.
+    const most = raw.length > 0 ? raw[i]!.length / 4 : (contents?.length ?? 0) / 2
+    strings += Math.min(checkedCount(name, shape), most)
+    if (strings > MAX_STRINGS) throw TensorErrors.STRINGS_TOO_MANY({ input: name, limit: MAX_STRINGS })
+  }
+  return strings
+}
+
 function readInputs({ inputs, raw }: WireInferRequest): TensorMap {
   const tensors = new Array<Tensor>(inputs.length)
   for (let i = 0; i < inputs.length; i++) {
@@ -144,7 +162,12 @@ function readInputs({ inputs, raw }: WireInferRequest): TensorMap {
     const data =
       raw.length > 0
         ? readBinaryTensor(raw[i]!, name, datatype, shape)
-        : readTypedContents(decodeContents(input.contents ?? EMPTY), name, datatype, shape)
+        : readTypedContents(
+            decodeContents(input.contents ?? EMPTY, datatype, checkedCount(name, shape)),
+            name,
+            datatype,
+            shape,
+          )
     tensors[i] = { name, datatype, shape, data }
   }
   return tensorMap(tensors)
@@ -159,7 +182,12 @@ async function readInputsInTurns({ inputs, raw }: WireInferRequest): Promise<Ten
     const data =
       raw.length > 0
         ? await readBinaryTensorInTurns(raw[i]!, name, datatype, shape)
-        : readTypedContents(await decodeContentsInTurns(input.contents ?? EMPTY), name, datatype, shape)
+        : readTypedContents(
+            await decodeContentsInTurns(input.contents ?? EMPTY, datatype, checkedCount(name, shape)),
+            name,
+            datatype,
+            shape,
+          )
     tensors.push({ name, datatype, shape, data })
   }
   return tensorMap(tensors)

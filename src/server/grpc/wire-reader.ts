@@ -77,6 +77,13 @@ export class WireReader {
     return (BigInt(isSigned ? high | 0 : high) << 32n) | BigInt(low)
   }
 
+  /** A 64-bit integer as two of 32 bits, the lower one first. */
+  halves(into: Uint32Array, at: number): void {
+    this.#split()
+    into[at] = low
+    into[at + 1] = high
+  }
+
   float(): number {
     const at = this.#skip(4)
     return this.bytes.readFloatLE(at)
