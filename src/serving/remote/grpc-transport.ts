@@ -19,6 +19,7 @@ import {
   type TensorMap,
   type TensorSpec,
 } from '../../tensor/index.js'
+import { RemoteErrors } from './errors.js'
 import type { RemoteFailure } from './failure.js'
 import { checkOutput, type ExpectedReply, inOrder, ReplyProblem } from './infer-reply.js'
 import { specOf } from './signature.js'
@@ -65,8 +66,17 @@ export class GrpcTransport implements Transport {
   }
 
   static async open(options: TransportOptions): Promise<GrpcTransport> {
-    const { remote, headers } = options
+    const { remote, headers, failures } = options
     const { Metadata, credentials } = await import('@grpc/grpc-js')
+    const metadata = new Metadata()
+    for (const [name, value] of Object.entries(headers)) {
+      try {
+        metadata.set(name, name.toLowerCase().endsWith('-bin') ? Buffer.from(value) : value)
+      } catch {
+        // What grpc-js says shows the value, which may be a secret.
+        throw RemoteErrors.HEADER_INVALID({ model: failures.model, header: name })
+      }
+    }
     const { protocol, host } = new URL(remote.url)
     // grpc-js keeps one connection for all clients of an address that have the same options.
     const client = await openGrpcClient(host, {
@@ -78,8 +88,6 @@ export class GrpcTransport implements Transport {
       'grpc.initial_reconnect_backoff_ms': 250,
       'grpc.max_reconnect_backoff_ms': 10_000,
     })
-    const metadata = new Metadata()
-    for (const [name, value] of Object.entries(headers)) metadata.set(name, value)
     return new GrpcTransport(options, client, metadata)
   }
 
@@ -201,7 +209,8 @@ export class GrpcTransport implements Transport {
     )
   }
 
-  #failureOf({ code, details }: ServiceError, limitMs: number): RemoteFailure {
+  #failureOf({ code, details: said }: ServiceError, limitMs: number): RemoteFailure {
+    const details = said.replace(/\.? *Resolution note: *$/, '')
     const { failures, remote } = this.#options
     switch (code) {
       case INVALID_ARGUMENT:

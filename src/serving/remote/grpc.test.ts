@@ -1,4 +1,5 @@
 // A server that speaks gRPC as a test says, on a real socket; what it computes is written apart from ours.
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: that is how remote.json names environment variables
 import { Metadata, Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { backendContract } from '../../../test/contract/backend.js'
@@ -265,5 +266,29 @@ describe('a remote version over gRPC', () => {
     backend.abandon!(abandoned)
     expect(await run).toMatchObject({ code: 'SERVING_CANCELLED' })
     await Promise.all(cancelled)
+  })
+
+  it('shows no value of a header that metadata cannot carry, and sends bytes where its name asks for them', async () => {
+    const secret = 'sécret'
+    const error: HeadraceError = await load({}, { headers: { authorization: '${T}' } }, { T: secret }).then(
+      () => expect.unreachable(),
+      (error: HeadraceError) => error,
+    )
+    expect(error.code).toBe('REMOTE_HEADER_INVALID')
+    expect(JSON.stringify([error.message, String(error.cause)])).not.toContain(secret)
+    const { backend, calls } = await load({}, { headers: { 'x-bin': '${T}' } }, { T: secret })
+    await backend.run(input([1]), context)
+    expect(calls[0]!.metadata.get('x-bin')).toEqual([Buffer.from(secret)])
+  })
+
+  it('says why nobody answers, without what grpc-js has left unsaid', async () => {
+    const all = createRemoteBackends({ platform: { ...testPlatform(), clock: systemClock }, environment: {} })
+    onTestFinished(() => all.close())
+    const error = await all.load(remoteArtifact('grpc://127.0.0.1:1')).then(
+      () => expect.unreachable(),
+      (error: HeadraceError) => error,
+    )
+    expect(error.code).toBe('REMOTE_UNREACHABLE')
+    expect(error.message).toMatch(/ECONNREFUSED 127\.0\.0\.1:1\. Check/)
   })
 })
