@@ -486,6 +486,10 @@ describe('models that are loaded when they are asked for', () => {
       expect(new Set(await state('fraud'))).toEqual(new Set(['unloaded']))
       expect(await ask('POST', '/v2/repository/models/fraud/load')).toMatchObject({ status: 200 })
       expect((await ask('GET', '/v2/models/fraud/ready')).status).toBe(200)
+      // Known from before: it would answer, and rests all the same until it is asked.
+      expect(await state(MODEL)).toEqual(['resting'])
+      expect(await ask('POST', `/v2/repository/models/${MODEL}/load`)).toMatchObject({ status: 200 })
+      expect(await state(MODEL)).toEqual(['ready'])
     } finally {
       await lazily.close()
       rmSync(own, { recursive: true, force: true })

@@ -163,9 +163,10 @@ export class Repository {
     const part = partOf(override)
     try {
       if (this.#parts.get(key) === part) {
-        if (pool.status(ref)?.state === 'loading') await pool.load(await obtain(ref))
-        await pool.wake(ref)
+        const before = pool.status(ref)?.state
+        if (before === 'loading' || before === 'resting') await pool.load(await obtain(ref))
         const state = pool.status(ref)?.state
+        // It may have made room for another already.
         if (state === 'ready' || state === 'unready' || state === 'resting')
           return pool.get(ref) ?? pool.lastSeen(ref.model, ref.version)
       }
