@@ -20,6 +20,7 @@ const opened: RawClient[] = []
 
 const LIMIT_BYTES = 1024 * 1024
 const MAX_STREAMS = 300
+const WIDTH = 4096
 
 beforeAll(async () => {
   server = await startTestServer({
@@ -36,6 +37,7 @@ beforeAll(async () => {
     beforeStart: async () => {
       for (const [name, model] of [
         ['same', identityModel('FP32')],
+        ['wide', identityModel('FP32', ['rows', WIDTH])],
         ['slow', slowModel(200)],
       ] as const) {
         mkdirSync(join(folder, `models/${name}/1`), { recursive: true })
@@ -65,6 +67,12 @@ const GOOD = Buffer.from(
     inferRequest({ modelName: 'same', inputs: [input()], rawInputContents: [raw(FOUR)] }),
   ).finish(),
 )
+
+/** Of request bodies and replies, over all clients. */
+async function bufferedBytes(): Promise<number> {
+  const text = await (await fetch(`${server.url}/metrics`)).text()
+  return Number(/^headrace_buffered_bytes (\d+)$/m.exec(text)![1])
+}
 
 async function rawClient(): Promise<RawClient> {
   const session = await RawClient.open(server.grpcAddress)
@@ -291,6 +299,33 @@ describe('a client', () => {
     }
     // The server gives up on them.
     expect((await Promise.all(ended)).map(({ rstCode }) => rstCode)).toEqual([8, 8, 8, 8])
+  })
+
+  it('that does not read the replies of its stream is given up, and they are counted until then', async () => {
+    const session = await RawClient.open(server.grpcAddress, { settings: { initialWindowSize: 0 } })
+    opened.push(session)
+    const rows = 10
+    const message = ModelInferRequest.encode(
+      inferRequest({
+        modelName: 'wide',
+        inputs: [input({ shape: [rows, WIDTH] })],
+        rawInputContents: [new Uint8Array(rows * WIDTH * 4)],
+      }),
+    ).finish()
+    let isOver = false
+    const answer = session.call({
+      headers: { ':path': inferenceService.ModelStreamInfer.path },
+      chunks: [frame(message), frame(message), frame(message)],
+      ends: false,
+    })
+    void answer.then(() => {
+      isOver = true
+    })
+    let mostBytes = 0
+    while (!isOver) mostBytes = Math.max(mostBytes, await bufferedBytes())
+    expect(mostBytes).toBeGreaterThan(rows * WIDTH * 4 * 3)
+    expect(await answer).toMatchObject({ rstCode: 8 })
+    while ((await bufferedBytes()) > 0) await nextTurn()
   })
 
   it('that speaks HTTP/1.1 or nothing sensible is cut off', async () => {

@@ -159,9 +159,24 @@ export class Call implements OpenCall {
     return this.stream.write(frame)
   }
 
-  /** Calls back once the client has read what was written, or has gone. */
+  /** Calls back once the client has read what was written; one that stops reading is given up. */
   drained(callback: () => void): void {
-    this.stream.once('drain', callback)
+    this.stream.setTimeout(this.calls.stallMs, () => this.cut())
+    this.stream.once('drain', () => {
+      this.stream.setTimeout(0)
+      callback()
+    })
+  }
+
+  /** Counts a message of the reply, from when it is there to when it is written; until the call closes at most. */
+  holdReply(sizeBytes: number): void {
+    this.#replyBytes += sizeBytes
+    this.calls.intake.hold(sizeBytes)
+  }
+
+  giveReply(sizeBytes: number): void {
+    this.#replyBytes -= sizeBytes
+    this.calls.intake.give(sizeBytes)
   }
 
   /** Ends a reply of any number of messages. */
@@ -238,8 +253,7 @@ export class Call implements OpenCall {
     this.stream.respond(headers, REPLY_OPTIONS)
     this.stream.end(frame)
     if (frame.length > LARGE_BODY_BYTES) {
-      this.#replyBytes = frame.length
-      this.calls.intake.hold(frame.length)
+      this.holdReply(frame.length)
       this.stream.setTimeout(this.calls.stallMs, () => this.cut())
     }
   }
@@ -347,7 +361,7 @@ export class Call implements OpenCall {
       this.#done(undefined)
       this.method.gone?.(this)
     }
-    if (this.#replyBytes > 0) this.calls.intake.give(this.#replyBytes)
+    if (this.#replyBytes > 0) this.giveReply(this.#replyBytes)
   }
 }
 

@@ -11,8 +11,9 @@ import { PREFIX_BYTES } from './frames.js'
 import { infer } from './infer.js'
 import { newFrame } from './infer-reply.js'
 
-/** Of one stream; its client is held back beyond that. */
+/** Of one stream, requests that are worked at and replies that are not read; its client is held back beyond either. */
 const MAX_IN_FLIGHT = 64
+const MAX_IN_FLIGHT_BYTES = 16 * 1024 * 1024
 
 /** `infer_response` of ModelStreamInferResponse. */
 const WRAP_TAG = 0x12
@@ -38,6 +39,9 @@ export function streamInferMethod(context: ServerContext): Omit<GrpcMethod, 'pat
 
 class InferStream {
   readonly #slots: Slot[] = []
+  #inFlightBytes = 0
+  /** Written, and perhaps not read. */
+  #writtenBytes = 0
   #isBlocked = false
   #hasEnded = false
   #isDraining = false
@@ -50,7 +54,8 @@ class InferStream {
   take(message: Buffer): void {
     const slot: Slot = { frame: undefined }
     this.#slots.push(slot)
-    if (this.#slots.length >= MAX_IN_FLIGHT) this.call.pause()
+    this.#inFlightBytes += message.length
+    if (!this.#hasRoom()) this.call.pause()
     void this.#answer(slot, message)
   }
 
@@ -70,7 +75,6 @@ class InferStream {
     const arrivedMs = context.app.platform.clock.monotonicMs()
     const { outcome, requestId } = await infer(context, call, arrivedMs, message, WRAP_TAG)
     if (call.isDone) return
-    call.give(message.length)
     if (!(outcome instanceof Prediction)) {
       call.countRefused(outcome)
       slot.frame = errorFrame(outcome, requestId)
@@ -78,18 +82,35 @@ class InferStream {
     else {
       const frame = outcome.reply as Buffer
       slot.frame = call.wantsGzip ? await compressFrame(frame) : frame
+      if (call.isDone) return
     }
+    call.give(message.length)
+    call.holdReply(slot.frame.length)
+    this.#inFlightBytes += slot.frame.length - message.length
     this.#flush()
+  }
+
+  #hasRoom(): boolean {
+    return this.#slots.length < MAX_IN_FLIGHT && this.#inFlightBytes < MAX_IN_FLIGHT_BYTES
+  }
+
+  #giveWritten(): void {
+    this.call.giveReply(this.#writtenBytes)
+    this.#inFlightBytes -= this.#writtenBytes
+    this.#writtenBytes = 0
   }
 
   #flush(): void {
     const { call } = this
     while (!call.isDone && !this.#isBlocked && this.#slots[0]?.frame !== undefined) {
-      const { frame } = this.#slots.shift()!
-      if (!call.write(frame!)) {
+      const frame = this.#slots.shift()!.frame!
+      this.#writtenBytes += frame.length
+      if (call.write(frame)) this.#giveWritten()
+      else {
         this.#isBlocked = true
         call.drained(() => {
           this.#isBlocked = false
+          this.#giveWritten()
           this.#flush()
         })
       }
@@ -100,7 +121,7 @@ class InferStream {
       else if (this.#isDraining) call.fail(PathErrors.DRAINING({ retryAfterMs: 1000 }))
       else call.idles()
     }
-    if (!this.#isDraining && !this.#isBlocked && this.#slots.length < MAX_IN_FLIGHT) call.readOn()
+    if (!this.#isDraining && !this.#isBlocked && this.#hasRoom()) call.readOn()
   }
 }
 
