@@ -136,6 +136,8 @@ export async function startGrpcServer(
   function ping(): void {
     const nowMs = clock.monotonicMs()
     for (const [session, connection] of connections) {
+      // Destroyed and not yet closed, while its last bytes go out: a ping would throw.
+      if (session.destroyed) continue
       if (connection.isPinging) session.destroy()
       else if (connection.calls === 0 && nowMs - connection.idleSinceMs > IDLE_CONNECTION_MS) session.close()
       else

@@ -17,13 +17,14 @@ export function healthMethods(context: ServerContext): GrpcMethod[] {
   const watchers = new Watchers(context)
   return [
     unary(healthService.Check, ({ service }) => {
-      const status = statusOf(context, service)
+      const status = statusOf(context, service, restingModels(context))
       if (status === ServingStatus.SERVICE_UNKNOWN) context.app.endpoints.get(service)
       return { status }
     }),
     unary(healthService.List, () => {
       const names = ['', ...context.app.endpoints.list().map(({ name }) => name)]
-      return { statuses: new Map(names.map((name) => [name, { status: statusOf(context, name) }])) }
+      const resting = restingModels(context)
+      return { statuses: new Map(names.map((name) => [name, { status: statusOf(context, name, resting) }])) }
     }),
     {
       path: healthService.Watch.path,
@@ -37,7 +38,14 @@ export function healthMethods(context: ServerContext): GrpcMethod[] {
   ]
 }
 
-function statusOf(context: ServerContext, service: string): ServingStatus {
+/** Asked for once for all the services that are looked at together: there may be thousands of either. */
+function restingModels({ app }: ServerContext): ReadonlySet<string> {
+  const resting = new Set<string>()
+  for (const { ref, state } of app.pool.statuses()) if (state === 'resting') resting.add(ref.model)
+  return resting
+}
+
+function statusOf(context: ServerContext, service: string, resting: ReadonlySet<string>): ServingStatus {
   const { app, closing } = context
   if (SERVER.has(service)) return app.isReady() && !closing.aborted ? ServingStatus.SERVING : ServingStatus.NOT_SERVING
   try {
@@ -45,10 +53,8 @@ function statusOf(context: ServerContext, service: string): ServingStatus {
     const { route } = app.endpoints.get(service)
     if (closing.aborted) return ServingStatus.NOT_SERVING
     // A probe wakes nothing: what rests would answer.
-    const isResting = app.pool
-      .statuses()
-      .some(({ ref, state }) => ref.model === route.leaves[0]!.model && state === 'resting')
-    if (!isResting) destination(context, { protocol: 'oip', name: service, version: undefined })
+    if (!resting.has(route.leaves[0]!.model))
+      destination(context, { protocol: 'oip', name: service, version: undefined })
     return ServingStatus.SERVING
   } catch (error) {
     return toHeadraceError(error).status === 404 ? ServingStatus.SERVICE_UNKNOWN : ServingStatus.NOT_SERVING
@@ -63,16 +69,17 @@ interface Watcher {
 class Watchers {
   readonly #watchers = new Map<Call, Watcher>()
   #isLooking = false
+  #isTellDue = false
 
   constructor(private readonly context: ServerContext) {
-    context.app.pool.watch(() => this.#tellAll())
+    context.app.pool.watch(() => this.#tellSoon())
   }
 
   add(call: Call, service: string): void {
     const watcher: Watcher = { service, told: undefined }
     this.#watchers.set(call, watcher)
     call.idles()
-    this.#tell(call, watcher)
+    this.#tell(call, watcher, statusOf(this.context, service, restingModels(this.context)))
     this.#lookAgain()
   }
 
@@ -80,12 +87,31 @@ class Watchers {
     this.#watchers.delete(call)
   }
 
-  #tellAll(): void {
-    for (const [call, watcher] of this.#watchers) this.#tell(call, watcher)
+  /** Versions often change many at a time: they are told of together. */
+  #tellSoon(): void {
+    if (this.#isTellDue || this.#watchers.size === 0) return
+    this.#isTellDue = true
+    setImmediate(() => {
+      this.#isTellDue = false
+      this.#tellAll()
+    })
   }
 
-  #tell(call: Call, watcher: Watcher): void {
-    const status = statusOf(this.context, watcher.service)
+  #tellAll(): void {
+    const resting = restingModels(this.context)
+    const statuses = new Map<string, ServingStatus>()
+    for (const [call, watcher] of this.#watchers) {
+      const { service } = watcher
+      let status = statuses.get(service)
+      if (status === undefined) {
+        status = statusOf(this.context, service, resting)
+        statuses.set(service, status)
+      }
+      this.#tell(call, watcher, status)
+    }
+  }
+
+  #tell(call: Call, watcher: Watcher, status: ServingStatus): void {
     if (status === watcher.told) return
     watcher.told = status
     call.write(frameOf(healthService.Watch, { status }))
@@ -104,7 +130,7 @@ class Watchers {
   /** `closing` is aborted by now, so that what is told is that the service goes. */
   drain(call: Call): void {
     const watcher = this.#watchers.get(call)
-    if (watcher) this.#tell(call, watcher)
+    if (watcher) this.#tell(call, watcher, statusOf(this.context, watcher.service, restingModels(this.context)))
     this.#watchers.delete(call)
     call.fail(PathErrors.DRAINING({ retryAfterMs: 1000 }))
   }

@@ -13,7 +13,7 @@ import {
   writeTensorJson,
 } from '../../tensor/index.js'
 import { OipErrors } from './errors.js'
-import type { EncodedInferBytes, EncodedInferResponse, InferResponse, RepositoryEntry } from './types.js'
+import type { EncodedInferBytes, EncodedInferResponse, InferResponse } from './types.js'
 
 /** The outputs in the order asked for; all, in the signature's order, when undefined. Throws OIP_OUTPUT_MISSING. */
 export function orderOutputs(
@@ -126,10 +126,6 @@ export function encodeModelMetadata(model: {
 /** KServe only; Triton has no list of models but its repository index. */
 export function encodeModelList(names: readonly string[]): string {
   return JSON.stringify({ models: names })
-}
-
-export function encodeRepositoryIndex(entries: readonly RepositoryEntry[]): string {
-  return JSON.stringify(entries.map(({ name, version, state, reason }) => ({ name, version, state, reason })))
 }
 
 function describe({ name, datatype, shape }: TensorSpec): object {

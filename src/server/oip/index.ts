@@ -12,13 +12,12 @@ export {
   encodeModelMetadata,
   encodeModelReady,
   encodeReady,
-  encodeRepositoryIndex,
   encodeServerMetadata,
   orderOutputs,
 } from './encode.js'
 export { OipErrors } from './errors.js'
 export { type OutputForm, type OutputForms, outputForms } from './output-forms.js'
-export { identityOf, parseInferRequest, parseRepositoryIndexRequest, refuseSequence } from './parse.js'
+export { identityOf, parseInferRequest, refuseSequence } from './parse.js'
 export type {
   BinaryInput,
   EncodedInferBytes,
@@ -27,6 +26,4 @@ export type {
   InferRequest,
   InferResponse,
   Parameters,
-  RepositoryEntry,
-  RepositoryState,
 } from './types.js'

@@ -11,14 +11,12 @@ import {
   encodeModelMetadata,
   encodeModelReady,
   encodeReady,
-  encodeRepositoryIndex,
   encodeServerMetadata,
   type InferRequest,
   identityOf,
   OipErrors,
   orderOutputs,
   parseInferRequest,
-  parseRepositoryIndexRequest,
 } from './index.js'
 
 const parse = (body: unknown): InferRequest =>
@@ -331,23 +329,10 @@ describe('the small bodies', () => {
       inputs: [{ name: 'x', datatype: 'FP32', shape: [-1, 3] }],
       outputs: [],
     })
-    expect(
-      encodeRepositoryIndex([
-        { name: 'm', version: '1', state: 'READY', reason: undefined },
-        { name: 'n', version: undefined, state: 'UNAVAILABLE', reason: 'unloaded' },
-      ]),
-    ).toBe('[{"name":"m","version":"1","state":"READY"},{"name":"n","state":"UNAVAILABLE","reason":"unloaded"}]')
   })
 
   it('say an error as a string beside its code', () => {
     const error = OipErrors.INPUT_DATA_MISSING({ input: 'x' })
     expect(JSON.parse(encodeError(error))).toEqual({ error: error.message, code: 'OIP_INPUT_DATA_MISSING' })
-  })
-
-  it('ask the repository for all models or the ready ones', () => {
-    expect(parseRepositoryIndexRequest(Buffer.from(''))).toEqual({ ready: false })
-    expect(parseRepositoryIndexRequest(Buffer.from('{}'))).toEqual({ ready: false })
-    expect(parseRepositoryIndexRequest(Buffer.from('{"ready":true,"x":1}'))).toEqual({ ready: true })
-    expect(failure(() => parseRepositoryIndexRequest(Buffer.from('{"ready":1}'))).status).toBe(400)
   })
 })

@@ -294,17 +294,3 @@ function readOutputs(reader: JsonReader): RequestedOutputs {
     } while (reader.moreElements())
   return { names: names.length === 0 ? undefined : names, parameters: byName }
 }
-
-/** The body of `POST /v2/repository/index`, which may be empty: `{"ready": true}` asks for ready models only. */
-export function parseRepositoryIndexRequest(body: Uint8Array): { readonly ready: boolean } {
-  if (body.length === 0) return { ready: false }
-  const reader = new JsonReader(body, 'strict')
-  let ready = false
-  if (reader.readObject('The request'))
-    do {
-      if (reader.readKey() === 'ready') ready = reader.readBoolean('"ready"')
-      else reader.skipValue()
-    } while (reader.moreMembers())
-  reader.finish()
-  return { ready }
-}

@@ -56,12 +56,3 @@ export interface EncodedInferBytes {
   /** The view of `body` that is the outputs array; undefined when it holds bare NaN or Infinity. */
   readonly rawOutputs: Uint8Array | undefined
 }
-
-export type RepositoryState = 'UNKNOWN' | 'READY' | 'UNAVAILABLE' | 'LOADING' | 'UNLOADING'
-
-export interface RepositoryEntry {
-  readonly name: string
-  readonly version: string | undefined
-  readonly state: RepositoryState
-  readonly reason: string | undefined
-}
