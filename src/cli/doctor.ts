@@ -170,7 +170,7 @@ function portFree(check: string, host: string, port: number): Promise<Finding> {
   })
 }
 
-/** Loads every version as the server would: digest, graph, session and test prediction. */
+/** Loads every version that the server would load at its start: digest, graph, session and test prediction. */
 async function models(faces: Faces, options: GlobalOptions): Promise<Finding[]> {
   try {
     const answer = await withApi(faces, options, { loads: true }, (api) =>
@@ -180,14 +180,24 @@ async function models(faces: Faces, options: GlobalOptions): Promise<Finding[]> 
       const remedy = 'Push one with "headrace models push <name> <file.onnx>".'
       return [{ check: 'models', state: 'warn', found: 'none', remedy }]
     }
-    return answer.models.flatMap(({ name, versions }) =>
-      versions.map((version): Finding => {
+    const findings: Finding[] = []
+    let resting = 0
+    for (const { name, versions } of answer.models)
+      for (const version of versions) {
         const check = `model ${name}/${version.version}`
-        if (version.state === 'ready') return { check, state: 'ok', found: runsFound(version) }
-        const remedy = 'Export the model again, or remove this version; older ones keep serving.'
-        return { check, state: 'fail', found: version.reason ?? version.state, remedy }
-      }),
-    )
+        if (version.state === 'ready') findings.push({ check, state: 'ok', found: runsFound(version) })
+        else if (version.state === 'resting') resting++
+        else if (version.state === 'unloaded') {
+          const remedy = `Load it with "headrace models load ${name}".`
+          findings.push({ check, state: 'warn', found: 'unloaded by hand', remedy })
+        } else {
+          const remedy = 'Export the model again, or remove this version; older ones keep serving.'
+          findings.push({ check, state: 'fail', found: version.reason ?? version.state, remedy })
+        }
+      }
+    if (resting > 0)
+      findings.push({ check: 'models at rest', state: 'ok', found: `${resting}, loaded when they are asked for` })
+    return findings
   } catch (error) {
     const { code, message } = toHeadraceError(error)
     return [{ check: 'models', state: 'fail', found: code, remedy: message }]

@@ -52,6 +52,12 @@ describe('without a server', LONG, () => {
       'gRPC port',
       'model purchase-intent/1',
     ])
+    const manifest = join(folder, 'models/purchase-intent/1/model.json')
+    const text = readFileSync(manifest, 'utf8')
+    writeFileSync(manifest, JSON.stringify({ ...JSON.parse(text), load: 'lazy' }))
+    const rests = (await headraceJson<Doctor>(folder, 'doctor')).findings.at(-1)
+    expect(rests).toEqual({ check: 'models at rest', state: 'ok', found: '1, loaded when they are asked for' })
+    writeFileSync(manifest, text)
     writeFileSync(join(folder, 'models/purchase-intent/1/model.onnx'), 'PK\u0003\u0004 not a model')
     const { status, stdout } = await headrace(folder, 'doctor')
     expect(status).toBe(1)
