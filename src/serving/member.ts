@@ -2,7 +2,7 @@
 // A request with more rows than a batch may have is a `Whole` whose parts are members of their own.
 import type { HeadraceError } from '../core/index.js'
 import type { Deadline } from '../flow/index.js'
-import { canConcatenate, concatenateRows, sliceRows, type Tensor, type TensorMap } from '../tensor/index.js'
+import { RowsInPieces, sliceRows, type Tensor, type TensorMap } from '../tensor/index.js'
 import type { LeafInput, LeafResult } from './types.js'
 
 export class Member {
@@ -44,7 +44,12 @@ export interface Inquest {
 
 /** Hands out its parts one at a time: the next one queues behind whoever arrived while the last one waited. */
 export class Whole {
-  readonly #results: LeafResult[] = []
+  /** By output. */
+  #joined: Map<string, RowsInPieces> | undefined = undefined
+  #isFitting = true
+  /** Of the part that starts first. */
+  #queueMs = 0
+  #batchRows = 0
   readonly #parts: Member[] = []
   #handedRows = 0
   #answeredRows = 0
@@ -66,9 +71,10 @@ export class Whole {
     this.#handedRows += rows
     const tensors = new Map<string, Tensor>()
     for (const [name, tensor] of member.tensors) tensors.set(name, sliceRows(tensor, start, rows))
-    const index = start / this.maxPartRows
     const settle = (result: LeafResult): void => {
-      this.#results[index] = result
+      this.#isFitting &&= this.#put(result.outputs, start, rows)
+      if (start === 0) this.#queueMs = result.queueMs
+      this.#batchRows = Math.max(this.#batchRows, result.batchRows)
       this.#answeredRows += rows
     }
     const { input, deadline, priority, arrivedMs, reject } = member
@@ -85,20 +91,26 @@ export class Whole {
 
   /** The parts' outputs joined in order; undefined when they do not fit together. */
   result(nowMs: number): LeafResult | undefined {
-    const results = this.#results
+    if (!this.#isFitting) return undefined
     const outputs = new Map<string, Tensor>()
-    for (const name of results[0]!.outputs.keys()) {
-      const parts = results.map((result) => result.outputs.get(name)!)
-      if (!canConcatenate(parts)) return undefined
-      outputs.set(name, concatenateRows(parts))
-    }
-    // The first part starts first.
-    const { queueMs } = results[0]!
+    for (const [name, { tensor }] of this.#joined!) outputs.set(name, tensor)
     return {
       outputs,
-      queueMs,
-      computeMs: nowMs - this.member.arrivedMs - queueMs,
-      batchRows: results.reduce((most, result) => Math.max(most, result.batchRows), 0),
+      queueMs: this.#queueMs,
+      computeMs: nowMs - this.member.arrivedMs - this.#queueMs,
+      batchRows: this.#batchRows,
     }
+  }
+
+  #put(outputs: TensorMap, start: number, rows: number): boolean {
+    if (this.#joined === undefined) {
+      this.#joined = new Map()
+      for (const [name, tensor] of outputs) this.#joined.set(name, new RowsInPieces(tensor, this.member.rows))
+    }
+    for (const [name, joined] of this.#joined) {
+      const piece = outputs.get(name)
+      if (piece === undefined || !joined.put(piece, start, rows)) return false
+    }
+    return true
   }
 }

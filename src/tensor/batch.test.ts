@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { canConcatenate, concatenateRows, sliceRows } from './batch.js'
+import { canConcatenate, concatenateRows, RowsInPieces, sliceRows } from './batch.js'
 import { allocate, DATATYPES, type DataType } from './datatype.js'
 import { elementCount, type Tensor } from './tensor.js'
 
@@ -67,5 +67,52 @@ describe('canConcatenate', () => {
     expect(canConcatenate([tensor('FP32', [1, 2, 3]), tensor('FP32', [1, 3, 2])])).toBe(false)
     expect(canConcatenate([tensor('FP32', [1, 2]), tensor('FP32', [1, 2, 1])])).toBe(false)
     expect(canConcatenate([tensor('FP32', [1]), tensor('FP64', [1])])).toBe(false)
+  })
+})
+
+describe('RowsInPieces', () => {
+  it('is what concatenateRows makes, whatever the order of the pieces', () => {
+    fc.assert(
+      fc.property(family, fc.infiniteStream(fc.nat()), (parts, order) => {
+        let rows = 0
+        const placed = parts.map((part) => {
+          const start = rows
+          rows += part.shape[0]!
+          return { part, start, order: order.next().value as number }
+        })
+        const pieces = new RowsInPieces(parts[0]!, rows)
+        for (const { part, start } of placed.sort((a, b) => a.order - b.order))
+          expect(pieces.put(part, start, part.shape[0]!)).toBe(true)
+        expect(pieces.tensor).toEqual(concatenateRows(parts))
+      }),
+    )
+  })
+
+  it('takes no piece with other rows, another width or another datatype', () => {
+    const first = fill('FP32', [2, 3], () => 1)
+    const pieces = new RowsInPieces(first, 4)
+    expect(
+      pieces.put(
+        fill('FP32', [1, 3], () => 1),
+        0,
+        2,
+      ),
+    ).toBe(false)
+    expect(
+      pieces.put(
+        fill('FP32', [2, 2], () => 1),
+        0,
+        2,
+      ),
+    ).toBe(false)
+    expect(
+      pieces.put(
+        fill('FP64', [2, 3], () => 1),
+        0,
+        2,
+      ),
+    ).toBe(false)
+    expect(pieces.put({ ...first, data: first.data.slice(1) as Float32Array }, 0, 2)).toBe(false)
+    expect(pieces.put(first, 2, 2)).toBe(true)
   })
 })

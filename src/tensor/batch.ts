@@ -1,5 +1,5 @@
 // Joins tensors along axis 0 and takes rows out again. Rows come out as views on the same memory: nothing is copied.
-import { allocate, type TensorData } from './datatype.js'
+import { allocate, ELEMENT_BYTES, type TensorData, viewData } from './datatype.js'
 import { elementCount, type Tensor } from './tensor.js'
 
 /** Whether tensors agree on datatype and on every axis but the first. */
@@ -32,6 +32,37 @@ export function concatenateRows(tensors: readonly Tensor[]): Tensor {
     at += part.length
   }
   return { name, datatype, shape: withRows(first.shape, rows), data }
+}
+
+/**
+ * One tensor whose rows come in pieces, in any order. Each is copied to its place when it comes: copying 60 MB at the end would hold
+ * the event loop for 100 ms.
+ */
+export class RowsInPieces {
+  /** Not to be read before every row has come. */
+  readonly tensor: Tensor
+  readonly #rowLength: number
+
+  /** For `rows` rows like those of `first`, which is not put yet. */
+  constructor(first: Tensor, rows: number) {
+    const { name, datatype, shape } = first
+    this.#rowLength = elementCount(shape.slice(1))
+    const length = rows * this.#rowLength
+    const data =
+      datatype === 'BYTES'
+        ? allocate(datatype, length)
+        : viewData(datatype, Buffer.allocUnsafeSlow(length * ELEMENT_BYTES[datatype]), length)
+    this.tensor = { name, datatype, shape: withRows(shape, rows), data }
+  }
+
+  /** Takes exactly `rows` rows; false when the piece has others, or does not fit those before it. */
+  put(piece: Tensor, startRow: number, rows: number): boolean {
+    const { tensor } = this
+    const isWhole = piece.shape[0] === rows && piece.data.length === rows * this.#rowLength
+    if (!isWhole || !canConcatenate([tensor, piece])) return false
+    copyInto(tensor.data, piece.data, startRow * this.#rowLength)
+    return true
+  }
 }
 
 /** Rows `start` to `start + rows` of a tensor, on the same memory; a list of BYTES is a new list of the same Buffers. */

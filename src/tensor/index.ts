@@ -2,7 +2,7 @@
 // A tensor is a name, a datatype, a shape and row-major data; everything a model eats or returns is one.
 // What knows a protocol lives in the faces; what runs a model lives in serving.
 
-export { canConcatenate, concatenateRows, sliceRows } from './batch.js'
+export { canConcatenate, concatenateRows, RowsInPieces, sliceRows } from './batch.js'
 export { binarySizeBytes, binaryTensor, readBinaryTensor, writeBinaryTensor } from './binary.js'
 export { BINARY_INLINE_BYTES, binaryTensorInTurns, readBinaryTensorInTurns } from './binary-in-turns.js'
 export { copyData } from './copy.js'
