@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { inferenceService, ModelInferResponse } from '../../oip/index.js'
 import { allocate, binaryTensor, DATATYPES, type Tensor, typedContents } from '../../tensor/index.js'
-import { encodeRawReply, encodeTypedReply, type InferReply } from './infer-reply.js'
+import { encodeRawReply, encodeRawReplyInTurns, encodeTypedReply, type InferReply } from './infer-reply.js'
 
 const tensor = fc
   .record({
@@ -84,6 +84,28 @@ describe('a reply', () => {
       }),
       { numRuns: 300 },
     )
+  })
+
+  it('with raw data is the same when it is written in turns', async () => {
+    await fc.assert(
+      fc.asyncProperty(reply, fc.constantFrom(undefined, 0x12), async (message, wrapTag) => {
+        expect((await encodeRawReplyInTurns(message, wrapTag)).equals(encodeRawReply(message, wrapTag))).toBe(true)
+      }),
+    )
+    const data = Float32Array.from({ length: 1_000_000 }, (_, i) => i)
+    const outputs: Tensor[] = [{ name: 'y', datatype: 'FP32', shape: [data.length], data }]
+    const large: InferReply = { modelName: 'm', modelVersion: '1', id: '', flags: [], isFinal: false, outputs }
+    let turns = 0
+    let isDone = false
+    const countTurns = () => {
+      turns++
+      if (!isDone) setImmediate(countTurns)
+    }
+    countTurns()
+    const frame = await encodeRawReplyInTurns(large)
+    isDone = true
+    expect(frame.equals(encodeRawReply(large))).toBe(true)
+    expect(turns).toBeGreaterThan(2)
   })
 
   it('with contents is read by the generated decoder, alone and in a stream', async () => {

@@ -1,5 +1,11 @@
 // ModelInferResponse as a whole frame. Raw data is copied once, from the model's memory into the frame.
-import { binarySizeBytes, binaryTensor, type Tensor, writeBinaryTensor } from '../../tensor/index.js'
+import {
+  binarySizeBytes,
+  binaryTensor,
+  binaryTensorInTurns,
+  type Tensor,
+  writeBinaryTensor,
+} from '../../tensor/index.js'
 import { CONTENTS_FIELDS } from './contents.js'
 import { PREFIX_BYTES } from './frames.js'
 import { varintBytes, WireWriter, writeVarint } from './wire-writer.js'
@@ -31,8 +37,38 @@ const CONTENTS = 0x2a
 /** One at a time: nothing is awaited between `clear` and `copyTo`. */
 const writer = new WireWriter()
 
+/** Larger replies are copied in turns: 60 MB at once hold the event loop for 40 ms. */
+export const RAW_INLINE_BYTES = 4 * 1024 * 1024
+
 /** The reply with its data in `raw_output_contents`; inside `wrapTag`'s field of another message when that is given. */
 export function encodeRawReply(reply: InferReply, wrapTag?: number): Buffer {
+  const { outputs } = reply
+  const { frame, dataAt } = openRawReply(reply, wrapTag)
+  let at = dataAt
+  for (let i = 0; i < outputs.length; i++) at = writeBinaryTensor(outputs[i]!, frame, openRaw(outputs[i]!, frame, at))
+  return frame
+}
+
+/** The same in several turns. */
+export async function encodeRawReplyInTurns(reply: InferReply, wrapTag?: number): Promise<Buffer> {
+  const { frame, dataAt } = openRawReply(reply, wrapTag)
+  let at = dataAt
+  for (const output of reply.outputs) {
+    const bytes = await binaryTensorInTurns(output)
+    at = openRaw(output, frame, at)
+    for (let from = 0; from < bytes.length; from += RAW_SLICE_BYTES) {
+      frame.set(bytes.subarray(from, from + RAW_SLICE_BYTES), at + from)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    at += bytes.length
+  }
+  return frame
+}
+
+const RAW_SLICE_BYTES = 1024 * 1024
+
+/** The reply's frame with all but the data. */
+function openRawReply(reply: InferReply, wrapTag: number | undefined): { frame: Buffer; dataAt: number } {
   const { outputs } = reply
   writer.clear()
   writeHead(writer, reply)
@@ -50,14 +86,13 @@ export function encodeRawReply(reply: InferReply, wrapTag?: number): Buffer {
     at = writeVarint(frame, at, sizeBytes)
   }
   writer.copyTo(frame, at)
-  at += writer.sizeBytes
-  for (let i = 0; i < outputs.length; i++) {
-    const output = outputs[i]!
-    frame[at++] = RAW
-    at = writeVarint(frame, at, binarySizeBytes(output))
-    at = writeBinaryTensor(output, frame, at)
-  }
-  return frame
+  return { frame, dataAt: at + writer.sizeBytes }
+}
+
+/** Where the output's data begins. */
+function openRaw(output: Tensor, frame: Buffer, at: number): number {
+  frame[at] = RAW
+  return writeVarint(frame, at + 1, binarySizeBytes(output))
 }
 
 /** So many numbers are written within 2 ms. */

@@ -23,7 +23,13 @@ import type { PredictTarget } from '../target.js'
 import type { Call, GrpcMethod } from './call.js'
 import { CONTENTS_INLINE_BYTES, decodeContents, decodeContentsInTurns } from './contents.js'
 import { GrpcErrors } from './errors.js'
-import { encodeRawReply, encodeTypedReply, hasTypedForm } from './infer-reply.js'
+import {
+  encodeRawReply,
+  encodeRawReplyInTurns,
+  encodeTypedReply,
+  hasTypedForm,
+  RAW_INLINE_BYTES,
+} from './infer-reply.js'
 import { decodeInferRequest, type WireInferRequest, type WireInput, type WireOutput } from './infer-request.js'
 import { timeoutMs } from './timeout.js'
 import { versionNumber } from './version.js'
@@ -264,9 +270,26 @@ function shapeInfer(prediction: Prediction): void | Promise<void> {
     isFinal: wrapTag !== undefined,
     outputs,
   }
-  if (isTyped && outputs.every(hasTypedForm))
-    return encodeTypedReply(reply, wrapTag).then((frame) => {
+  const encoding =
+    isTyped && outputs.every(hasTypedForm)
+      ? encodeTypedReply(reply, wrapTag)
+      : isLarge(outputs)
+        ? encodeRawReplyInTurns(reply, wrapTag)
+        : undefined
+  if (encoding !== undefined)
+    return encoding.then((frame) => {
       prediction.reply = frame
     })
   prediction.reply = encodeRawReply(reply, wrapTag)
+}
+
+/** Whether copying the outputs would hold up others: they are many bytes, or many strings. */
+function isLarge(outputs: readonly Tensor[]): boolean {
+  let sizeBytes = 0
+  for (let i = 0; i < outputs.length; i++) {
+    const { data } = outputs[i]!
+    if (!Array.isArray(data)) sizeBytes += data.byteLength
+    else if (data.length > STRINGS_INLINE) return true
+  }
+  return sizeBytes > RAW_INLINE_BYTES
 }
