@@ -7,7 +7,7 @@ import { ModelInferRequest } from '../../src/oip/index.js'
 import { mlpModel } from '../../test/support/onnx-models.js'
 import { cpuMs } from '../support/cpu.js'
 import { describeMachine, type Figures, makeReport, median, publish } from '../support/report.js'
-import { madeModels, type Subject, startHeadrace, startScript } from '../support/servers.js'
+import { madeModels, type Subject, settled, startHeadrace, startScript } from '../support/servers.js'
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '5' } },
@@ -71,6 +71,7 @@ async function measureRound(): Promise<Record<string, Figures>> {
       figures[name] = {}
       await load(subject.grpc!, 32, Math.min(durationMs, 3000))
     }
+    await settled()
     for (const inFlight of IN_FLIGHT) {
       const slices = running.map((): { slice: Slice; cpuMs: number }[] => [])
       for (let spentMs = 0; spentMs < durationMs; spentMs += SLICE_MS) {

@@ -5,7 +5,7 @@ import { mlpModel } from '../../test/support/onnx-models.js'
 import { cpuMs } from '../support/cpu.js'
 import { load } from '../support/load.js'
 import { describeMachine, type Figures, makeReport, median, publish } from '../support/report.js'
-import { madeModels, type Subject, startHeadrace, startScript } from '../support/servers.js'
+import { madeModels, type Subject, settled, startHeadrace, startScript } from '../support/servers.js'
 
 const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '5' } },
@@ -56,6 +56,7 @@ async function measureRound(): Promise<Record<string, Figures>> {
       if (!answer.ok) throw new Error(`${url} answered ${answer.status}: ${await answer.text()}`)
       await load({ url, connections: 32, body, headers, durationMs: Math.min(durationMs, 3000) })
     }
+    await settled()
     for (const connections of CONCURRENCIES) {
       const tallies = running.map((): Tally => ({ cpuMs: 0, requests: 0, seconds: 0, p50Ms: [], p99Ms: [] }))
       for (let spentMs = 0; spentMs < durationMs; spentMs += SLICE_MS) {

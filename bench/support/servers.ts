@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
 export interface Subject {
@@ -59,6 +60,16 @@ export async function startHeadrace(target: string, environment: NodeJS.ProcessE
     },
   }
 }
+
+/**
+ * Waits until servers have measured what their models take: half a second of CPU in a process of their own, some 5 s after the start.
+ * It would count among the requests of whoever is measured first.
+ */
+export async function settled(): Promise<void> {
+  await setTimeout(SETTLE_MS)
+}
+
+const SETTLE_MS = 8000
 
 /** By name: the graph of version 1, and what its model.json says. */
 export type MadeModels = Readonly<
