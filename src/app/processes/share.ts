@@ -1,20 +1,24 @@
 // The project as each worker gets it. It crosses to another process, so it must be plain data.
-import { type AddressInfo, createServer } from 'node:net'
+import { type AddressInfo, createServer, type Server } from 'node:net'
 import { defaultThreads } from '../../serving/index.js'
 import { ProcessErrors } from '../errors.js'
 import type { LoadedProject } from '../load-project.js'
+import { grpcPortOf } from '../project.js'
 
 /** Bounds that the configuration gives for the server are divided. Throws PROCESS_PROJECT_NOT_PLAIN. */
 export async function shareOf(project: LoadedProject): Promise<LoadedProject> {
   const { server, serving } = project.config
   const share = (bound: number): number => Math.ceil(bound / server.processes)
+  const [free, freeForGrpc] = await freePorts(server.host)
+  const grpcPort = grpcPortOf(server)
   const shared: LoadedProject = {
     ...project,
     config: {
       ...project.config,
       server: {
         ...server,
-        port: server.port === 0 ? await freePort(server.host) : server.port,
+        port: server.port === 0 ? free : server.port,
+        grpcPort: grpcPort === undefined ? false : grpcPort === 0 ? freeForGrpc : grpcPort,
         maxConnections: share(server.maxConnections),
         maxInFlight: share(server.maxInFlight),
         maxBufferedBytes: share(server.maxBufferedBytes),
@@ -29,14 +33,15 @@ export async function shareOf(project: LoadedProject): Promise<LoadedProject> {
   }
 }
 
-/** Workers that start later have to find the same port. */
-function freePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, host, () => {
-      const { port } = server.address() as AddressInfo
-      server.close(() => resolve(port))
+/** Two of them: workers that start later have to find the same ones. */
+async function freePorts(host: string): Promise<[number, number]> {
+  const listen = () =>
+    new Promise<Server>((resolve, reject) => {
+      const server = createServer().once('error', reject)
+      server.listen(0, host, () => resolve(server))
     })
-  })
+  const servers = [await listen(), await listen()] as const
+  const [first, second] = servers.map((server) => (server.address() as AddressInfo).port)
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  return [first!, second!]
 }
