@@ -9,8 +9,11 @@ import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
 
 // Budgets. Raise one in the commit that needs it, with the reason beside the number.
-/** The packed tarball: compiled code, types, documentation and the example's models. */
-const TARBALL_BYTES = 600_000
+/**
+ * The packed tarball: compiled code, types, documentation and the example's models. A third of its code came with gRPC (the messages
+ * of the protocol and of Triton's model configuration), the model pool, processes and the readers of tree files.
+ */
+const TARBALL_BYTES = 900_000
 /** Everything installed. ONNX Runtime, with the binaries of five platforms, is 290 MB of it; DuckDB is 70. */
 const INSTALLED_BYTES = 480_000_000
 
