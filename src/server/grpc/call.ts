@@ -1,6 +1,12 @@
 // One call: its messages as they arrive, its reply, its end. Written on node:http2 itself: grpc-js's server compresses no replies,
 // gathers a message before anybody can count its bytes, and decides alone what an idle stream may cost.
-import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+  sensitiveHeaders,
+} from 'node:http2'
 import { type HeadraceError, toHeadraceError } from '../../core/index.js'
 import { PathErrors, type Prediction } from '../../path/index.js'
 import { inflate } from '../compression.js'
@@ -139,7 +145,10 @@ export class Call implements OpenCall {
   reply(frame: Buffer, id?: string, flags: readonly string[] = NO_FLAGS): void {
     if (this.isDone) return
     const trailers: OutgoingHttpHeaders = { 'grpc-status': 0 }
-    if (id !== undefined) trailers['headrace-prediction-id'] = id
+    if (id !== undefined) {
+      trailers['headrace-prediction-id'] = id
+      Reflect.set(trailers, sensitiveHeaders, UNIQUE)
+    }
     if (flags.length > 0) trailers['headrace-flags'] = flags.join(', ')
     if (this.wantsGzip) void this.#replyCompressed(frame, trailers)
     else this.#finish(REPLY_HEADERS, frame, trailers)
@@ -366,4 +375,6 @@ export class Call implements OpenCall {
 }
 
 const NO_FLAGS: readonly string[] = []
+/** Never the same twice: kept out of the connection's table of headers, where each would push out one that repeats. */
+const UNIQUE = ['headrace-prediction-id']
 function ignore(): void {}
