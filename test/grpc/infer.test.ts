@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Client } from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { openGrpcClient } from '../../src/oip/index.js'
+import { inferenceService, ModelInferRequest, openGrpcClient } from '../../src/oip/index.js'
 import { DATATYPES } from '../../src/tensor/index.js'
 import { call } from '../support/http.js'
 import { identityModel, slowModel, twoInputsModel } from '../support/onnx-models.js'
 import { startTestServer, type TestServer } from '../support/start-server.js'
-import { Code, infer, input, raw } from './support.js'
+import { Code, frame, infer, inferRequest, input, RawClient, raw } from './support.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
 let server: TestServer
@@ -293,6 +293,16 @@ describe('the end of a call', () => {
 
   it("by the call's own deadline ends the work at the server too", async () => {
     expect((await infer(client, SLOW, { deadlineMs: 30 })).code).toBe(Code.DEADLINE_EXCEEDED)
+    await inFlight(0)
+  })
+
+  it("of a whole stream's time ends the stream with its status, not with a message in it", async () => {
+    const session = await RawClient.open(server.grpcAddress)
+    const message = ModelInferRequest.encode(inferRequest(SLOW)).finish()
+    const headers = { ':path': inferenceService.ModelStreamInfer.path, 'grpc-timeout': '30m' }
+    const answer = await session.call({ headers, chunks: [frame(message)], ends: false })
+    session.close()
+    expect(answer).toMatchObject({ code: Code.DEADLINE_EXCEEDED, body: Buffer.alloc(0) })
     await inFlight(0)
   })
 

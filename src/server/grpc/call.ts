@@ -16,6 +16,7 @@ import { compressFrame } from './compress.js'
 import { GrpcErrors } from './errors.js'
 import { type Frame, Frames, PREFIX_BYTES } from './frames.js'
 import { errorTrailers, Status } from './status.js'
+import { timeoutMs } from './timeout.js'
 
 /** What is done with the messages of a call. Whatever these throw ends the call with that error. */
 export interface GrpcMethod {
@@ -87,6 +88,12 @@ export class Call implements OpenCall {
 
   header(name: string): string | undefined {
     return this.headers[name] as string | undefined
+  }
+
+  /** Whether the time that the client gave the whole call is over, to the millisecond. */
+  get isOverdue(): boolean {
+    const limitMs = timeoutMs(this.header('grpc-timeout'))
+    return limitMs !== undefined && this.calls.clock.monotonicMs() - this.arrivedMs + 1 >= limitMs
   }
 
   get mayIdle(): boolean {

@@ -78,8 +78,11 @@ class InferStream {
     if (!(outcome instanceof Prediction)) {
       call.countRefused(outcome)
       slot.frame = errorFrame(outcome, requestId)
-    } else if (outcome.error) slot.frame = errorFrame(outcome.error, requestId)
-    else {
+    } else if (outcome.error) {
+      // The time was the whole stream's: its client looks for the end of the call, and may see it first.
+      if (call.isOverdue) return call.fail(outcome.error, outcome.id, outcome.flags)
+      slot.frame = errorFrame(outcome.error, requestId)
+    } else {
       const frame = outcome.reply as Buffer
       slot.frame = call.wantsGzip ? await compressFrame(frame) : frame
       if (call.isDone) return
