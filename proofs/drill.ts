@@ -381,7 +381,7 @@ const NOT_YET: readonly (readonly [failure: string, reason: string])[] = [
     'Registry or blob store down',
     'the registry is a folder and a database of the server itself; a full disk is drilled',
   ],
-  ['Memory pressure', 'models are not unloaded by themselves yet'],
+  ['Memory pressure', 'tests of the pool have it'],
   ['A scoring job interrupted', 'needs scoring jobs'],
   ['A node cut off', 'needs leases; a server is one machine'],
 ]
