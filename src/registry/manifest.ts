@@ -121,6 +121,10 @@ const manifestKeys = z.strictObject(
   {
     description: z.string({ error: 'text is needed' }).default(''),
     features: names('feature names', '["age", "income"]').optional(),
+    featureService: z
+      .string({ error: 'the name of a feature service is needed' })
+      .min(1, { error: 'a name cannot be empty' })
+      .optional(),
     labels: names('class names', '["no", "yes"]').optional(),
     outputs: z
       .record(

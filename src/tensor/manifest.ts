@@ -70,6 +70,8 @@ export interface ModelManifest {
   readonly description: string
   /** Column names of a single matrix input [rows, columns]; undefined when the graph has one input per feature. */
   readonly features: readonly string[] | undefined
+  /** The feature service that gives this version what a request does not bring; see the features domain. */
+  readonly featureService?: string | undefined
   /** Class names in the order of the class probabilities; undefined when the graph or nobody names them. */
   readonly labels: readonly string[] | undefined
   /** Meaning of graph outputs by name; those not named here are inferred from name and shape. */

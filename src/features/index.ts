@@ -1,0 +1,61 @@
+// Floor 2. The feature store: a feature is defined once and means the same in a training set, a backfill, a stream and a request.
+// Definitions are plain objects; what runs them (offline, online, streams, quality) sits behind the interfaces of its folder.
+// It knows neither the path nor the log: the path reads it through FeatureReader, and app brings logged values to be checked.
+
+export { defineEntity, type Entity } from './definitions/entity.js'
+export type { DistributionReference, Expectation } from './definitions/expectation.js'
+export {
+  type Aggregation,
+  type AggregationSpec,
+  approxDistinct,
+  type Column,
+  column,
+  count,
+  currentItems,
+  decayedCount,
+  decayedSum,
+  distinct,
+  type EventRow,
+  type Feature,
+  first,
+  histogram,
+  last,
+  lastK,
+  max,
+  mean,
+  min,
+  quantile,
+  sum,
+  topK,
+  variance,
+  type WindowOptions,
+} from './definitions/feature.js'
+export { type Computed, defineOnDemandView, type OnDemandView } from './definitions/on-demand.js'
+export {
+  type AnyView,
+  defineFeatureService,
+  type FeatureService,
+  type Selection,
+  type ServiceRow,
+  select,
+  selectAs,
+} from './definitions/service.js'
+export {
+  type BatchSource,
+  type FileSource,
+  fileSource,
+  type KafkaSource,
+  kafkaSource,
+  type PostgresSource,
+  type PushSource,
+  postgresSource,
+  pushSource,
+  type Source,
+  type SqlSource,
+  type StreamSource,
+  sqlSource,
+} from './definitions/source.js'
+export { defineFeatureView, type FeatureView, type RowOf } from './definitions/view.js'
+export { type Duration, durationMs } from './duration.js'
+export { FeatureErrors } from './errors.js'
+export type { KeyType, Value, ValueOf, ValueType } from './value.js'
