@@ -15,8 +15,11 @@ export interface WindowEvent {
 export interface KeyState {
   /** In any order of event time. `duplicate`: an event of this id is already in. `expired`: before every window that can still be read. */
   add(event: WindowEvent): 'added' | 'duplicate' | 'expired'
-  /** Writes the view's feature values at a moment into `into` from `offset` on. Moments never fall below the last `evict`. */
-  read(atMs: number, into: Value[], offset: number): void
+  /**
+   * Writes the view's feature values at a moment into `into` from `offset` on. False, and nothing written, when the longest window holds no
+   * event (whatever filters say): the key is then not known. Moments never fall below the last `evict`.
+   */
+  read(atMs: number, into: Value[], offset: number): boolean
   /** Forgets what no window that ends at `atMs` or later can reach. True when nothing is left. */
   evict(atMs: number): boolean
   /** Of the newest event in it; undefined without any. */
