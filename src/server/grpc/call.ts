@@ -90,9 +90,14 @@ export class Call implements OpenCall {
     return this.headers[name] as string | undefined
   }
 
-  /** Whether the time that the client gave the whole call is over, to the millisecond. */
+  /** The time that the client gave the whole call; undefined for none. Throws GRPC_MESSAGE_INVALID. */
+  get limitMs(): number | undefined {
+    return timeoutMs(this.header('grpc-timeout'))
+  }
+
+  /** Whether that time is over, to the millisecond. */
   get isOverdue(): boolean {
-    const limitMs = timeoutMs(this.header('grpc-timeout'))
+    const { limitMs } = this
     return limitMs !== undefined && this.calls.clock.monotonicMs() - this.arrivedMs + 1 >= limitMs
   }
 

@@ -16,7 +16,7 @@ import {
   tensorMap,
 } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
-import { classify, identityOf, OipErrors, orderOutputs, type Parameters, refuseSequence } from '../oip/index.js'
+import { classCount, classify, identityOf, OipErrors, orderOutputs, refuseSequence } from '../oip/index.js'
 import { priorityOf } from '../predict/oip.js'
 import { awake, destination, predictionRequest } from '../predict/request.js'
 import type { PredictTarget } from '../target.js'
@@ -31,7 +31,6 @@ import {
   RAW_INLINE_BYTES,
 } from './infer-reply.js'
 import { decodeInferRequest, type WireInferRequest, type WireInput, type WireOutput } from './infer-request.js'
-import { timeoutMs } from './timeout.js'
 import { versionNumber } from './version.js'
 
 /** So many strings are read within 2 ms. */
@@ -221,7 +220,7 @@ function wantedClasses(outputs: readonly WireOutput[]): ReadonlyMap<string, numb
   for (let i = 0; i < outputs.length; i++) {
     const { name, parameters } = outputs[i]!
     if (parameters['shared_memory_region'] !== undefined) throw OipErrors.SHARED_MEMORY_UNSUPPORTED({ tensor: name })
-    const classes = classCount(name, parameters)
+    const classes = classCount(parameters, `output "${name}"`)
     if (classes > 0) {
       wanted ??= new Map()
       wanted.set(name, classes)
@@ -230,22 +229,10 @@ function wantedClasses(outputs: readonly WireOutput[]): ReadonlyMap<string, numb
   return wanted
 }
 
-function classCount(name: string, parameters: Parameters): number {
-  const arrived = parameters['classification']
-  if (arrived === undefined) return 0
-  if (Number.isSafeInteger(arrived) && (arrived as number) >= 0) return arrived as number
-  throw OipErrors.PARAMETER_INVALID({
-    parameter: 'classification',
-    of: `output "${name}"`,
-    expected: 'a number of classes',
-    arrived: JSON.stringify(arrived).slice(0, 40),
-  })
-}
-
 /** The time that the caller gives: Triton's parameter is in microseconds, 0 is none; the call's own deadline counts from its start. */
 function shortest(parameter: string | number | boolean | undefined, call: Call, arrivedMs: number): number | undefined {
-  const ofCall = timeoutMs(call.header('grpc-timeout'))
-  const left = ofCall === undefined ? undefined : Math.max(0, ofCall - (arrivedMs - call.arrivedMs))
+  const { limitMs } = call
+  const left = limitMs === undefined ? undefined : Math.max(0, limitMs - (arrivedMs - call.arrivedMs))
   const ofRequest = typeof parameter === 'number' && parameter > 0 ? parameter / 1000 : undefined
   if (left === undefined || ofRequest === undefined) return left ?? ofRequest
   return Math.min(left, ofRequest)

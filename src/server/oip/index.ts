@@ -16,7 +16,7 @@ export {
   orderOutputs,
 } from './encode.js'
 export { OipErrors } from './errors.js'
-export { type OutputForm, type OutputForms, outputForms } from './output-forms.js'
+export { classCount, type OutputForm, type OutputForms, outputForms } from './output-forms.js'
 export { identityOf, parseInferRequest, refuseSequence } from './parse.js'
 export type {
   BinaryInput,

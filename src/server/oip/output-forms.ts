@@ -25,7 +25,7 @@ export function outputForms({ parameters, outputParameters, isRaw }: InferReques
   let hasOther = isBinary
   for (const [name, wanted] of outputParameters) {
     const of = `output "${name}"`
-    const form = { isBinary: flag(wanted, 'binary_data', of) ?? isBinary, classes: classes(wanted, of) }
+    const form = { isBinary: flag(wanted, 'binary_data', of) ?? isBinary, classes: classCount(wanted, of) }
     hasOther ||= form.isBinary || form.classes > 0
     byName.set(name, form)
   }
@@ -38,7 +38,8 @@ function flag(parameters: Parameters, parameter: string, of: string): boolean | 
   throw invalid(parameter, of, 'true or false', arrived)
 }
 
-function classes(parameters: Parameters, of: string): number {
+/** Throws OIP_PARAMETER_INVALID. */
+export function classCount(parameters: Parameters, of: string): number {
   const arrived = parameters['classification']
   if (arrived === undefined) return 0
   // 0 is what clients send for none.
