@@ -51,4 +51,85 @@ export const FeatureErrors = defineErrors('FEATURE', {
     message: (p: { view: string; problem: string }) =>
       `A stored window state of "${p.view}" cannot be read: ${p.problem}. Materialise the view again to rebuild it.`,
   },
+  EXPECTATION_INVALID: {
+    status: 422,
+    retry: false,
+    level: 'error',
+    message: (p: { where: string; problem: string }) => `Expectation "${p.where}" cannot be judged: ${p.problem}.`,
+  },
+  SCHEMA_CHANGED: {
+    status: 409,
+    retry: false,
+    level: 'error',
+    message: (p: { source: string; changes: readonly string[] }) =>
+      `The columns of source "${p.source}" have changed: ${p.changes.join('; ')}. Nothing was written. A column that has another name now belongs into the source's "renames"; where the meaning changed, raise the view's version, which is filled beside the old one.`,
+  },
+  EVENT_LOG_FAILED: {
+    status: 503,
+    retry: true,
+    level: 'error',
+    message: (p: { source: string; problem: string }) =>
+      `The event log of "${p.source}" could not be used, so nothing was taken in: ${p.problem}. Look at the disk, then send the events again.`,
+  },
+  EVENT_FUTURE: {
+    status: 422,
+    retry: false,
+    level: 'warn',
+    message: (p: { source: string; aheadMs: number; maxAheadMs: number }) =>
+      `An event of "${p.source}" is ${p.aheadMs} ms ahead of its arrival; ${p.maxAheadMs} ms are allowed (maxAhead). Look at the sender's clock and the unit of its times (milliseconds).`,
+  },
+  EVENT_KEY_MISSING: {
+    status: 422,
+    retry: false,
+    level: 'warn',
+    message: (p: { source: string; keys: string }) =>
+      `An event of "${p.source}" names no entity: it needs ${p.keys}. Send the key of at least one view that the source feeds.`,
+  },
+  INGEST_OVERLOADED: {
+    status: 429,
+    retry: true,
+    level: 'warn',
+    message: (p: { source: string; waiting: number; retryAfterMs: number }) =>
+      `${p.waiting} events of "${p.source}" are waiting already. Send these again in ${p.retryAfterMs} ms, in smaller batches.`,
+  },
+  SOURCE_UNKNOWN: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { source: string; known: string }) =>
+      `There is no stream source "${p.source}". Known: ${p.known === '' ? 'none' : p.known}.`,
+  },
+  VIEW_UNKNOWN: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { view: string; known: string }) =>
+      `There is no feature view "${p.view}". Known: ${p.known === '' ? 'none' : p.known}.`,
+  },
+  MATERIALISE_RUNNING: {
+    status: 409,
+    retry: true,
+    level: 'info',
+    message: (p: { view: string }) =>
+      `"${p.view}" is being materialised already. Wait until it is done, or cancel it first.`,
+  },
+  MATERIALISE_CANCELLED: {
+    status: 409,
+    retry: true,
+    level: 'info',
+    message: (p: { view: string }) =>
+      `The materialisation of "${p.view}" was cancelled. What was live before still is.`,
+  },
+  NOT_MATERIALISED: {
+    status: 422,
+    retry: false,
+    level: 'info',
+    message: (p: { view: string; why: string }) => `"${p.view}" cannot be materialised: ${p.why}.`,
+  },
+  SWITCH_INVALID: {
+    status: 422,
+    retry: false,
+    level: 'warn',
+    message: (p: { view: string; problem: string }) => `"${p.view}" cannot be switched: ${p.problem}.`,
+  },
 })
