@@ -17,6 +17,9 @@ export interface StreamEvent {
   readonly row: Readonly<Record<string, Value>>
 }
 
+/** The offset that comes next, by partition. */
+export type StreamPositions = Readonly<Record<string, number>>
+
 export interface IngestReport {
   readonly accepted: number
   readonly duplicates: number
