@@ -132,4 +132,25 @@ export const FeatureErrors = defineErrors('FEATURE', {
     level: 'warn',
     message: (p: { view: string; problem: string }) => `"${p.view}" cannot be switched: ${p.problem}.`,
   },
+  STORE_UNAVAILABLE: {
+    status: 503,
+    retry: true,
+    level: 'warn',
+    message: (p: { reason: string }) =>
+      `The online feature store cannot be reached: ${p.reason}. Values are read and written again as soon as it answers.`,
+  },
+  STORE_NOT_KEPT: {
+    status: 503,
+    retry: true,
+    level: 'error',
+    message: (p: { folder: string; reason: string }) =>
+      `Features in memory could not be written to ${p.folder}: ${p.reason}. They are served, and written again in a moment; a restart before that loses what is new.`,
+  },
+  ROW_CORRUPT: {
+    status: 500,
+    retry: false,
+    level: 'error',
+    message: (p: { problem: string }) =>
+      `A stored feature row cannot be read: ${p.problem}. Materialise its view again to replace it.`,
+  },
 })
