@@ -1,20 +1,32 @@
 // Writes a world as CSV files for the training scripts:
 //   npx tsx examples/shop/world/generate.ts --seed 7 --out examples/shop/data
+// With --until today (or a day as 2026-11-22) its last day is the one before; without, it covers August to October 2026.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { FIRST_DAY, WORLD_DAYS } from './calendar.js'
 import { worldFiles } from './csv.js'
 import { createWorld } from './world.js'
 
 const { values } = parseArgs({
-  options: { seed: { type: 'string', default: '7' }, out: { type: 'string', default: 'examples/shop/data' } },
+  options: {
+    seed: { type: 'string', default: '7' },
+    out: { type: 'string', default: 'examples/shop/data' },
+    until: { type: 'string' },
+  },
 })
 
 const seed = Number(values.seed)
 if (!Number.isSafeInteger(seed)) throw new Error(`--seed must be a whole number, not "${values.seed}".`)
 
+const DAY_MS = 86_400_000
+const LAST_DAY = FIRST_DAY + WORLD_DAYS * DAY_MS
+const untilMs = values.until === 'today' ? Date.now() : Date.parse(values.until ?? new Date(LAST_DAY).toISOString())
+if (Number.isNaN(untilMs)) throw new Error(`--until must be "today" or a day as 2026-11-22, not "${values.until}".`)
+const shiftDays = Math.floor((untilMs - LAST_DAY) / DAY_MS)
+
 await mkdir(values.out, { recursive: true })
-for (const [name, text] of Object.entries(worldFiles(createWorld({ seed })))) {
+for (const [name, text] of Object.entries(worldFiles(createWorld({ seed }), { shiftDays }))) {
   await writeFile(join(values.out, name), text)
   console.log(`${join(values.out, name)}  ${text.split('\n').length - 2} rows`)
 }

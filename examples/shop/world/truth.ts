@@ -1,6 +1,7 @@
 // What the models try to learn. These functions are the whole truth: labels are drawn from them and from nothing else,
 // so a test can compare a model, a calibration or a monitor with the exact answer. Real shops have no such file.
 import type { ImpressionFeatures } from './impressions.js'
+import type { Merchant } from './merchants.js'
 import type { PaymentFeatures } from './payments.js'
 import type { SessionFeatures } from './sessions.js'
 
@@ -33,6 +34,13 @@ export function fraudProbability(payment: PaymentFeatures): number {
   if (payment.payment_method === 'voucher' && payment.country !== 'DE' && payment.amount > 60) logOdds += 2.4
   if (payment.payment_method === 'transfer') logOdds += isFreshAccount ? 0.6 : -1
   return sigmoid(logOdds)
+}
+
+/** The same when the merchant is known too. Labels came first and merchants were drawn by them, so this is Bayes' rule. */
+export function fraudProbabilityAt(payment: PaymentFeatures, merchant: Merchant): number {
+  const probability = fraudProbability(payment)
+  const odds = (probability / (1 - probability)) * (merchant.fraudShare / merchant.share)
+  return odds / (1 + odds)
 }
 
 /** The true probability that a session ends in a purchase. */

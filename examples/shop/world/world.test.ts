@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { worldFiles } from './csv.js'
 import { createDemand, DEMAND_KINDS } from './demand.js'
-import { clickProbability, fraudProbability, purchaseProbability } from './truth.js'
+import { clickProbability, fraudProbability, fraudProbabilityAt, purchaseProbability } from './truth.js'
 import { createWorld } from './world.js'
 
 const world = createWorld({ seed: 7 })
@@ -74,6 +74,73 @@ describe('the shop world', () => {
     expect(promoted).toBeGreaterThan(1.5 * mean(demand.map(({ units }) => units)))
   })
 
+  it('tells in its events of a session what the session itself says, all known by the moment that is asked about', () => {
+    const { clicks, cartEvents, ends } = world.browsing
+    const endOf = new Map(ends.map((end) => [end.session_id, end.ended_at]))
+    const clicksOf = groupBy(clicks, (click) => click.session_id)
+    const cartOf = groupBy(cartEvents, (event) => event.user_id)
+    for (const { session_id, shopper_id, started_at, features } of world.sessions.slice(0, 2_000)) {
+      const own = clicksOf.get(session_id)!
+      expect({
+        pages: own.filter(({ page }) => page !== 'search').length,
+        products: own.filter(({ page }) => page === 'product').length,
+        searches: own.filter(({ page }) => page === 'search').length,
+        seconds: own.reduce((sum, { seconds }) => sum + seconds, 0),
+      }).toEqual({
+        pages: features.pages_viewed,
+        products: features.products_viewed,
+        searches: features.searches,
+        seconds: features.seconds_on_site,
+      })
+      const ended = endOf.get(session_id)!
+      expect(own.filter(({ clicked_at }) => clicked_at < started_at || clicked_at >= ended)).toEqual([])
+      const cart = (cartOf.get(shopper_id) ?? []).filter(
+        ({ changed_at }) => changed_at >= started_at && changed_at < ended,
+      )
+      if (features.items_in_cart === 0) expect(cart).toEqual([])
+      else expect(cart.at(-1)!.cart_value).toBeCloseTo(features.cart_value, 2)
+    }
+    const late = clicks.filter((click) => Date.parse(click.received_at) - Date.parse(click.clicked_at) > 60_000)
+    expect(late.length / clicks.length).toBeGreaterThan(0.005)
+    expect(late.length / clicks.length).toBeLessThan(0.02)
+  })
+
+  it('has as many attempts with a card in the day before a payment as the payment says, and more only by chance', () => {
+    const attemptsOf = groupBy(world.cards.attempts, (attempt) => attempt.card_id)
+    const counted = world.cards.parties.slice(30_000, 32_000).map(({ payment, card_id }) => {
+      const at = Date.parse(payment.paid_at)
+      const before = attemptsOf.get(card_id)!.map(({ attempted_at }) => at - Date.parse(attempted_at))
+      return { says: payment.features.payments_last_24h, are: before.filter((ms) => ms > 0 && ms <= 86_400_000).length }
+    })
+    expect(counted.filter(({ says, are }) => are < says)).toEqual([])
+    expect(counted.filter(({ says, are }) => are === says).length).toBeGreaterThan(0.7 * counted.length)
+  })
+
+  it('draws frauds at merchants at the rate that the truth says when it knows the merchant', () => {
+    const merchantOf = new Map(world.merchants.map((merchant) => [merchant.merchant_id, merchant]))
+    const probabilities = world.cards.parties.map(({ payment, merchant_id }) =>
+      fraudProbabilityAt(payment.features, merchantOf.get(merchant_id)!),
+    )
+    const labels = world.cards.parties.map(({ payment }) => payment.is_fraud)
+    expectRate(labels, probabilities)
+    const risky = world.cards.parties.map(({ merchant_id }) => {
+      const { fraudShare, share } = merchantOf.get(merchant_id)!
+      return fraudShare > 2 * share
+    })
+    expectRate(
+      labels.filter((_, i) => risky[i]),
+      probabilities.filter((_, i) => risky[i]),
+    )
+  })
+
+  it('moves everything by whole days', () => {
+    const small = createWorld({ seed: 7, shoppers: 50, products: 20, sessions: 50, payments: 50, pages: 2, weeks: 2 })
+    const [files, later] = [worldFiles(small), worldFiles(small, { shiftDays: 31 })]
+    const times = (text: string) => [...text.matchAll(/\d{4}-\d\d-\d\dT[\d:]+Z/g)].map(([time]) => Date.parse(time))
+    for (const name of ['attempts.csv', 'clicks.csv', 'purchase-labels.csv', 'users.csv'])
+      expect(times(later[name]!)).toEqual(times(files[name]!).map((time) => time + 31 * 86_400_000))
+  })
+
   it('keeps features within their meaning', () => {
     const wrongPayments = world.payments.filter(
       ({ features: f }) => !(f.amount > 0 && f.card_age_days <= f.account_age_days && f.hour >= 0 && f.hour <= 23),
@@ -85,6 +152,16 @@ describe('the shop world', () => {
     expect(wrongSessions).toEqual([])
   })
 })
+
+function groupBy<T>(values: readonly T[], keyOf: (value: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>()
+  for (const value of values) {
+    const group = groups.get(keyOf(value))
+    if (group) group.push(value)
+    else groups.set(keyOf(value), [value])
+  }
+  return groups
+}
 
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length

@@ -1,6 +1,10 @@
 // The whole shop, drawn from one seed.
+import { type Browsing, createBrowsing } from './browsing.js'
+import { type Cards, createCards } from './cards.js'
 import { createDemand, type Demand } from './demand.js'
 import { createImpressions, type Impression } from './impressions.js'
+import { createMerchants, type Merchant } from './merchants.js'
+import { createOrders, type Order } from './orders.js'
 import { createPayments, type Payment } from './payments.js'
 import { createProducts, type Product } from './products.js'
 import { createSessions, type Session } from './sessions.js'
@@ -13,6 +17,10 @@ export interface World {
   readonly payments: readonly Payment[]
   readonly impressions: readonly Impression[]
   readonly demand: readonly Demand[]
+  readonly merchants: readonly Merchant[]
+  readonly cards: Cards
+  readonly orders: readonly Order[]
+  readonly browsing: Browsing
 }
 
 export interface WorldOptions {
@@ -35,11 +43,19 @@ export function createWorld(options: WorldOptions): World {
   const { seed } = options
   const shoppers = createShoppers(seed, options.shoppers ?? 5_000)
   const products = createProducts(seed, options.products ?? 400)
+  const sessions = createSessions(seed, options.sessions ?? 20_000, shoppers, products)
+  const payments = createPayments(seed, options.payments ?? 60_000, shoppers, products)
+  const merchants = createMerchants(seed)
+  const cards = createCards(seed, payments, merchants)
   return {
     shoppers,
     products,
-    sessions: createSessions(seed, options.sessions ?? 20_000, shoppers, products),
-    payments: createPayments(seed, options.payments ?? 60_000, shoppers, products),
+    sessions,
+    payments,
+    merchants,
+    cards,
+    orders: createOrders(seed, cards.parties, products),
+    browsing: createBrowsing(seed, sessions, products),
     impressions: createImpressions(seed, options.pages ?? 3_000, shoppers, products),
     demand: createDemand(seed, options.weeks ?? 156),
   }
