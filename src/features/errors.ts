@@ -153,4 +153,25 @@ export const FeatureErrors = defineErrors('FEATURE', {
     message: (p: { problem: string }) =>
       `A stored feature row cannot be read: ${p.problem}. Materialise its view again to replace it.`,
   },
+  SERVICE_UNKNOWN: {
+    status: 404,
+    retry: false,
+    level: 'warn',
+    message: (p: { service: string; known: readonly string[] }) =>
+      `No feature service named "${p.service.slice(0, 100)}". ${p.known.length === 0 ? 'The project defines none.' : `Known: ${p.known.slice(0, 20).join(', ')}.`}`,
+  },
+  KEY_UNKNOWN: {
+    status: 422,
+    retry: false,
+    level: 'info',
+    message: (p: { key: string; suggestion: string | undefined; known: readonly string[] }) =>
+      `"${p.key.slice(0, 100)}" is the key of no entity. ${p.suggestion === undefined ? `Keys here: ${p.known.slice(0, 20).join(', ')}.` : `Did you mean "${p.suggestion}"?`}`,
+  },
+  REQUEST_MISSING: {
+    status: 422,
+    retry: false,
+    level: 'info',
+    message: (p: { input: string; view: string; type: string }) =>
+      `Input "${p.input}" is missing: "${p.view}" computes features from it. Send it (${p.type}) among the inputs, or null where there is none.`,
+  },
 })

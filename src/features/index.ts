@@ -2,6 +2,20 @@
 // Definitions are plain objects; what runs them (offline, online, streams, quality) sits behind the interfaces of its folder.
 // It knows neither the path nor the log: the path reads it through FeatureReader, and app brings logged values to be checked.
 
+export { checkValue } from './check-value.js'
+export { isDefinition } from './compile/collect.js'
+export { compileFeatures } from './compile.js'
+export type {
+  CompiledFeature,
+  CompiledKey,
+  CompiledOnDemand,
+  CompiledRowView,
+  CompiledService,
+  CompiledView,
+  CompiledWindowView,
+  FeatureProject,
+  ServiceFeature,
+} from './compiled.js'
 export { defineEntity, type Entity } from './definitions/entity.js'
 export type { DistributionReference, Expectation } from './definitions/expectation.js'
 export {
@@ -57,5 +71,6 @@ export {
 } from './definitions/source.js'
 export { defineFeatureView, type FeatureView, type RowOf } from './definitions/view.js'
 export { type Duration, durationMs } from './duration.js'
-export { FeatureErrors } from './errors.js'
+export { decodeKey, encodeKey, type KeyValue } from './entity-key.js'
+export { type DefinitionProblem, FeatureErrors } from './errors.js'
 export type { KeyType, Value, ValueOf, ValueType } from './value.js'
