@@ -73,4 +73,18 @@ export { defineFeatureView, type FeatureView, type RowOf } from './definitions/v
 export { type Duration, durationMs } from './duration.js'
 export { decodeKey, encodeKey, type KeyValue } from './entity-key.js'
 export { type DefinitionProblem, FeatureErrors } from './errors.js'
+export { featureMigrations, switchLive, type TablesState } from './materialise/table-rows.js'
+export { createTables, directoryOf, type TableDirectory, type Tables } from './materialise/tables.js'
+export { createFeatureReader, type FeatureReaderOptions } from './serve/reader.js'
+export type {
+  EntityValue,
+  FeatureReader,
+  FeatureRequest,
+  PlannedFeature,
+  ReadPlan,
+  ServedFeatures,
+  ValueGap,
+  ValueSource,
+} from './serve/types.js'
+export { createEventLog, type PositionedEventLog } from './stream/event-log.js'
 export type { KeyType, Value, ValueOf, ValueType } from './value.js'
