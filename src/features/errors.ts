@@ -174,4 +174,52 @@ export const FeatureErrors = defineErrors('FEATURE', {
     message: (p: { input: string; view: string; type: string }) =>
       `Input "${p.input}" is missing: "${p.view}" computes features from it. Send it (${p.type}) among the inputs, or null where there is none.`,
   },
+  SOURCE_UNREADABLE: {
+    status: 422,
+    retry: false,
+    level: 'warn',
+    message: (p: { source: string; problem: string }) =>
+      `Source "${p.source}" cannot be read: ${p.problem} See that its files (or its database) are there and hold what is declared.`,
+  },
+  SOURCE_SCHEMA: {
+    status: 422,
+    retry: false,
+    level: 'warn',
+    message: (p: { source: string; missing: string; columns: readonly string[]; meant?: string | undefined }) =>
+      `Source "${p.source}" has no column "${p.missing}"${p.meant === undefined ? '' : `; did you mean "${p.meant}"`}. It has: ${p.columns.join(', ')}. Change the definition, or declare the column in the source's "renames".`,
+  },
+  SOURCE_TYPE: {
+    status: 422,
+    retry: false,
+    level: 'warn',
+    message: (p: { source: string; column: string; arrived: string; wanted: string }) =>
+      `Column "${p.column}" of source "${p.source}" is ${p.arrived}, which cannot be read as ${p.wanted}. Change its type there, or its declaration here.`,
+  },
+  LABELS_SCHEMA: {
+    status: 422,
+    retry: false,
+    level: 'warn',
+    message: (p: { labels: string; missing: string; why: string; columns: readonly string[] }) =>
+      `The labels "${p.labels}" have no column "${p.missing}" (${p.why}). They have: ${p.columns.join(', ')}.`,
+  },
+  TRAINING_SET_INVALID: {
+    status: 422,
+    retry: false,
+    level: 'warn',
+    message: (p: { problem: string }) => `The training set cannot be made: ${p.problem}`,
+  },
+  TRAINING_SET_FAILED: {
+    status: 500,
+    retry: true,
+    level: 'error',
+    message: (p: { step: string; reason: string }) =>
+      `The training set failed at "${p.step}": ${p.reason} Run it again: it goes on from the last finished step.`,
+  },
+  PROOF_FAILED: {
+    status: 500,
+    retry: false,
+    level: 'error',
+    message: (p: { row: number; feature: string; problem: string }) =>
+      `The proof failed at label row ${p.row}, feature "${p.feature}": ${p.problem}. The training set was not written. Report this with the definition and the two rows.`,
+  },
 })
