@@ -60,7 +60,8 @@ export function createCards(seed: number, payments: readonly Payment[], merchant
     const isFresh = features.card_age_days < FRESH_DAYS
     const card_id = isFresh ? `crd_${payment.payment_id.slice(4)}` : `crd_${user_id.slice(4)}`
     const seen = moment - features.card_age_days
-    if (!(firstSeen.get(card_id)?.moment <= seen)) firstSeen.set(card_id, { user_id, moment: seen })
+    const known = firstSeen.get(card_id)
+    if (known === undefined || seen < known.moment) firstSeen.set(card_id, { user_id, moment: seen })
     return {
       payment,
       moment,
