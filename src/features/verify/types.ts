@@ -1,5 +1,5 @@
 // What was served and how it compares with the definitions. Who reads the log brings ServedVectors; this folder judges them.
-import type { ValueSource } from '../serve/types.js'
+import type { ValueGap, ValueSource } from '../serve/types.js'
 import type { Value } from '../value.js'
 
 /** One row as a version was given it. Everything by name; a name that is absent was not there. */
@@ -14,6 +14,8 @@ export interface ServedVector {
   /** By feature, as the service names it. */
   readonly values: Readonly<Record<string, Value>>
   readonly sources: Readonly<Record<string, ValueSource>>
+  /** Why a default or last known value stands in; a name that is absent means `none`. `missing` and `expired` mean that there was no value, which is compared. */
+  readonly gaps: Readonly<Record<string, ValueGap>>
   /** Milliseconds since the row's event time, where there was one. */
   readonly agesMs: Readonly<Record<string, number>>
   /** What the request brought for on-demand views. */
@@ -50,11 +52,11 @@ export interface FeatureVerification {
   readonly missing: number
   /** Served had a value, offline has none. */
   readonly extra: number
-  /** Differs from the definition at its moment, but is what the definition gave at some moment within `graceMs` before: ingestion was not through yet. */
+  /** Differs from the definition at its moment, but is what it gave within `graceMs` (and the view's `every`) before: not taken in yet. */
   readonly late: number
   /** (matched + late) / compared; 1 where nothing was compared. */
   readonly matchRate: number
-  /** Not compared, because the value was a default, a last known one, or brought by the request. */
+  /** Not compared: the store did not answer and a default stood in, a last known value did, or the request brought the value. */
   readonly defaults: number
   readonly lastKnown: number
   readonly given: number
@@ -75,10 +77,10 @@ export interface VerifyReport {
   /** Of the vectors compared; undefined where there were none. */
   readonly fromMs: number | undefined
   readonly toMs: number | undefined
-  /** Vectors of the service that were read, and those compared of them (a sample by key hash when there are many). */
+  /** Vectors of the service that were read, and those compared of them: when there are many, a sample by a hash of key and hour. */
   readonly vectors: number
   readonly checked: number
-  /** Share of keys that were compared. */
+  /** Share of the keys' hours that were compared. */
   readonly sampleShare: number
   /** Vectors that cannot be compared, by reason: such as a key that is not valid any more. */
   readonly skipped: readonly { readonly reason: string; readonly vectors: number }[]
