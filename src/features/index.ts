@@ -75,15 +75,40 @@ export { decodeKey, encodeKey, type KeyValue } from './entity-key.js'
 export { type DefinitionProblem, FeatureErrors } from './errors.js'
 export { featureMigrations, switchLive, type TablesState } from './materialise/table-rows.js'
 export { createTables, directoryOf, type TableDirectory, type Tables } from './materialise/tables.js'
+export type {
+  EntityFacts,
+  FeatureCatalogue,
+  FeatureFacts,
+  FeatureOperations,
+  FeatureStatus,
+  InferOrder,
+  JobView,
+  Lineage,
+  LineageNode,
+  MaterialiseOrder,
+  QuarantineView,
+  ServiceFacts,
+  SourceFacts,
+  TrainingSetOrder,
+  VerifyOrder,
+  ViewFacts,
+  ViewStatus,
+} from './operations.js'
 export { createFeatureReader, type FeatureReaderOptions } from './serve/reader.js'
 export type {
   EntityValue,
   FeatureReader,
+  FeatureReader,
+  FeatureRequest,
   FeatureRequest,
   PlannedFeature,
   ReadPlan,
+  ReadPlan,
+  ServedFeatures,
   ServedFeatures,
   ValueGap,
+  ValueGap,
+  ValueSource,
   ValueSource,
 } from './serve/types.js'
 export { createEventLog, type PositionedEventLog } from './stream/event-log.js'

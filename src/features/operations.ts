@@ -1,0 +1,206 @@
+// What people and programs ask of the feature store, beside reading for predictions: plain data in and out, so that a question can
+// come over HTTP and, in a server of several processes, over IPC. The process that owns the data folder answers.
+import type { SerializedError } from '../core/index.js'
+import type { KeptRow, QuarantineFilter } from './quality/types.js'
+import type { IngestReport } from './stream/types.js'
+import type { KeyType, ValueType } from './value.js'
+
+export interface FeatureOperations {
+  /** Every definition, as it is written. */
+  catalogue(): Promise<FeatureCatalogue>
+  /** How the views stand: live table, freshness, last materialisation. */
+  status(): Promise<FeatureStatus>
+  /** Takes events of a push source in. Throws FEATURE_SOURCE_UNKNOWN. */
+  push(source: string, rows: readonly Readonly<Record<string, unknown>>[]): Promise<IngestReport>
+  /**
+   * Writes rows of a view of columns straight into the online store: keys, features and `event_timestamp` by name (and `created`, when it could be
+   * known). Newer rows win. They are in no history, so training sets do not know them. Throws FEATURE_VIEW_UNKNOWN, FEATURE_VIEW_NOT_WRITABLE.
+   */
+  writeRows(view: string, rows: readonly Readonly<Record<string, unknown>>[]): Promise<{ readonly written: number }>
+  /** Starts a job: fills the online store. Throws FEATURE_VIEW_UNKNOWN, FEATURE_JOB_RUNNING. */
+  materialise(request: MaterialiseOrder): Promise<JobView>
+  /** Starts a job: a training set. Throws FEATURE_SERVICE_UNKNOWN. */
+  trainingSet(request: TrainingSetOrder): Promise<JobView>
+  /** Starts a job: compares what was served with the definitions. Throws FEATURE_SERVICE_UNKNOWN. */
+  verify(request: VerifyOrder): Promise<JobView>
+  /** Starts a job: what data look like, as expectations. */
+  infer(request: InferOrder): Promise<JobView>
+  /** The newest first. */
+  jobs(): Promise<readonly JobView[]>
+  /** Throws FEATURE_JOB_UNKNOWN. */
+  job(id: string): Promise<JobView>
+  cancel(id: string): Promise<JobView>
+  /** The last report per service, of jobs and of the schedule. */
+  lastVerifications(): Promise<readonly unknown[]>
+  quarantine(filter: QuarantineFilter & { readonly limit?: number }): Promise<QuarantineView>
+  /** Removes rows from quarantine for good. */
+  emptyQuarantine(filter: QuarantineFilter): Promise<{ readonly removed: number }>
+  /** What flows into what; of one source, view, feature or service, or of all. */
+  lineage(name?: string): Promise<Lineage>
+}
+
+export interface MaterialiseOrder {
+  /** Default: every view that is online and has a batch source. */
+  readonly views?: readonly string[]
+  /** Everything again, into a table beside the live one, which is switched to when it is whole; default: what became known since the last time. */
+  readonly full?: boolean
+  /** Rows known up to here; default now. */
+  readonly untilMs?: number
+}
+
+export interface TrainingSetOrder {
+  readonly service: string
+  /** Paths on the machine of the process that owns the data folder; relative ones start at the project. */
+  readonly labels: string
+  readonly out: string
+  readonly timeColumn?: string
+  readonly proofRows?: number
+  readonly resume?: boolean
+  readonly withTimes?: boolean
+}
+
+export interface VerifyOrder {
+  readonly service: string
+  /** Served at this moment or later; default the last 24 hours. */
+  readonly sinceMs?: number
+  readonly untilMs?: number
+  /** Vectors that are compared at most; a sample by key of more. */
+  readonly limit?: number
+  readonly tolerance?: number
+}
+
+export interface InferOrder {
+  /** A view. */
+  readonly view: string
+  readonly sinceMs?: number
+}
+
+/** Long work: started by a request, followed by its id. Finished ones are kept for a while. */
+export interface JobView {
+  readonly id: string
+  readonly kind: 'materialise' | 'training-set' | 'verify' | 'infer'
+  /** Views or a service. */
+  readonly of: string
+  readonly state: 'running' | 'done' | 'failed' | 'cancelled'
+  readonly progress: { readonly step: string; readonly done: number; readonly total: number } | undefined
+  readonly startedMs: number
+  readonly endedMs: number | undefined
+  /** Of a job that is done: its report. */
+  readonly result: unknown
+  readonly error: SerializedError | undefined
+}
+
+export interface Said {
+  readonly description: string
+  readonly owner: string
+  readonly tags: readonly string[]
+}
+
+export interface FeatureFacts {
+  readonly name: string
+  readonly type: ValueType
+  readonly default: unknown
+  readonly description: string
+  /** `sum(amount) over 30d`, `column country`. */
+  readonly meaning: string
+}
+
+export interface ViewFacts extends Said {
+  readonly name: string
+  readonly kind: 'rows' | 'windows' | 'on-demand'
+  readonly version: number
+  readonly fingerprint: string
+  readonly entities: readonly string[]
+  readonly keys: readonly { readonly name: string; readonly type: KeyType }[]
+  readonly source: string | null
+  readonly stream: string | null
+  /** Of an on-demand view. */
+  readonly views: readonly string[]
+  readonly request: readonly { readonly name: string; readonly type: ValueType }[]
+  readonly features: readonly FeatureFacts[]
+  readonly online: boolean
+  readonly ttlMs: number | null
+  readonly hopMs: number | null
+  readonly everyMs: number | null
+}
+
+export interface SourceFacts extends Said {
+  readonly name: string
+  readonly kind: 'file' | 'sql' | 'postgres' | 'push' | 'kafka'
+  /** Path, table, query or topic. */
+  readonly from: string
+  readonly columns: readonly { readonly name: string; readonly type: ValueType }[]
+}
+
+export interface EntityFacts extends Said {
+  readonly name: string
+  readonly keys: readonly { readonly name: string; readonly type: KeyType }[]
+}
+
+export interface ServiceFacts extends Said {
+  readonly name: string
+  readonly keys: readonly { readonly name: string; readonly type: KeyType }[]
+  readonly request: readonly { readonly name: string; readonly type: ValueType }[]
+  readonly features: readonly {
+    readonly name: string
+    readonly type: ValueType
+    readonly default: unknown
+    readonly view: string
+    readonly feature: string
+  }[]
+}
+
+export interface FeatureCatalogue {
+  readonly entities: readonly EntityFacts[]
+  readonly sources: readonly SourceFacts[]
+  readonly views: readonly ViewFacts[]
+  readonly services: readonly ServiceFacts[]
+}
+
+export interface ViewStatus {
+  readonly view: string
+  readonly version: number
+  /** Table that requests read; null before the first materialisation or event. */
+  readonly live: string | null
+  /** Tables that are being filled beside it. */
+  readonly filling: readonly string[]
+  /** Age of the newest event or row that is in; null where there is none. */
+  readonly freshnessMs: number | null
+  /** Rows known up to this moment are in. */
+  readonly throughKnownMs: number | null
+  readonly keys: number | null
+  readonly lastMaterialised: {
+    readonly atMs: number
+    readonly rows: number
+    readonly elapsedMs: number
+    readonly error: string | null
+  } | null
+}
+
+export interface FeatureStatus {
+  readonly store: { readonly kind: 'memory' | 'redis'; readonly isReachable: boolean }
+  readonly views: readonly ViewStatus[]
+}
+
+export interface QuarantineView {
+  readonly counts: readonly {
+    readonly of: string
+    readonly reason: string
+    readonly rows: number
+    readonly dropped: number
+  }[]
+  readonly rows: readonly KeptRow[]
+}
+
+export interface LineageNode {
+  readonly id: string
+  readonly kind: 'source' | 'view' | 'on-demand' | 'feature' | 'service' | 'version' | 'endpoint'
+  readonly name: string
+  readonly owner: string
+}
+
+export interface Lineage {
+  readonly nodes: readonly LineageNode[]
+  /** From what feeds to what is fed, by id. */
+  readonly edges: readonly { readonly from: string; readonly to: string }[]
+}
