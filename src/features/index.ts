@@ -98,17 +98,11 @@ export { createFeatureReader, type FeatureReaderOptions } from './serve/reader.j
 export type {
   EntityValue,
   FeatureReader,
-  FeatureReader,
-  FeatureRequest,
   FeatureRequest,
   PlannedFeature,
   ReadPlan,
-  ReadPlan,
-  ServedFeatures,
   ServedFeatures,
   ValueGap,
-  ValueGap,
-  ValueSource,
   ValueSource,
 } from './serve/types.js'
 export { createEventLog, type PositionedEventLog } from './stream/event-log.js'
