@@ -1,0 +1,91 @@
+// Columns as they stand in a source, as the values and moments that are declared: DuckDB expressions.
+import type { ValueType } from '../value.js'
+import { literal } from './sql-text.js'
+
+/** DuckDB's type that holds values of a type; a timestamp is its milliseconds. */
+export function duckType(type: ValueType): string {
+  const scalar = SCALARS[type]
+  if (scalar !== undefined) return scalar
+  if (type.startsWith('float32[')) return type.replace('float32', 'FLOAT')
+  return `${SCALARS[type.slice(0, -2)]!}[]`
+}
+
+const SCALARS: Readonly<Record<string, string>> = {
+  float64: 'DOUBLE',
+  float32: 'FLOAT',
+  int64: 'BIGINT',
+  int32: 'INTEGER',
+  bool: 'BOOLEAN',
+  string: 'VARCHAR',
+  timestamp: 'BIGINT',
+}
+
+const WHOLE = /^(U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER)$/
+const FRACTIONAL = /^(DOUBLE|FLOAT|DECIMAL)/
+
+/** A column as a value of `type`. Fails while it runs on a value that is none; NaN is null. */
+export function valueSql(column: string, from: string, type: ValueType, timeZone: string | undefined): string {
+  if (type === 'timestamp') return momentSql(column, from, timeZone)
+  const into = duckType(type)
+  if (type === 'float64' || type === 'float32') return `nullif(CAST(${column} AS ${into}), 'NaN')`
+  if ((type === 'int64' || type === 'int32') && FRACTIONAL.test(from)) {
+    const number = from.startsWith('DECIMAL') ? column : `nullif(${column}, 'NaN')`
+    // DuckDB would round 1.5 to 2.
+    return `CAST(CASE WHEN ${number} <> trunc(${number}) THEN error(CAST(${number} AS VARCHAR) || ' is no whole number') ELSE ${number} END AS ${into})`
+  }
+  return `CAST(${column} AS ${into})`
+}
+
+/** An entity key as text or a 64-bit integer. */
+export function keySql(column: string, from: string, type: 'string' | 'int64'): string {
+  return valueSql(column, from, type, undefined)
+}
+
+/**
+ * A column as whole milliseconds since the epoch. Numbers count from the epoch: below 10^11 in size they are seconds, below 10^14
+ * milliseconds, below 10^17 microseconds, else nanoseconds. Text is ISO 8601, or such a number.
+ */
+export function momentSql(column: string, from: string, timeZone: string | undefined): string {
+  if (from === 'TIMESTAMP WITH TIME ZONE') return `epoch_ms(${column})`
+  if (from.startsWith('TIMESTAMP') || from === 'DATE') return local(`CAST(${column} AS TIMESTAMP)`, timeZone)
+  if (WHOLE.test(from)) return numberMs(column)
+  if (FRACTIONAL.test(from)) return numberMs(`CAST(${column} AS DOUBLE)`)
+  if (from === 'VARCHAR') {
+    const text = `trim(${column})`
+    return `CASE WHEN regexp_full_match(${text}, '[+-]?\\d+(\\.\\d+)?') THEN ${numberMs(`CAST(${text} AS DOUBLE)`)}
+      WHEN regexp_full_match(${text}, '.*\\d[Tt ]\\d.*([Zz]|[+-]\\d\\d(:?\\d\\d)?)') THEN epoch_ms(CAST(${text} AS TIMESTAMPTZ))
+      ELSE ${local(`CAST(${text} AS TIMESTAMP)`, timeZone)} END`
+  }
+  return `error(${literal(`${from} is no moment`)})`
+}
+
+function numberMs(number: string): string {
+  const size = `abs(${number})`
+  return `CAST(CASE WHEN isfinite(CAST(${number} AS DOUBLE)) THEN floor(CASE WHEN ${size} < 1e11 THEN ${number} * 1000.0
+    WHEN ${size} < 1e14 THEN ${number} WHEN ${size} < 1e17 THEN ${number} / 1e3 ELSE ${number} / 1e6 END) END AS BIGINT)`
+}
+
+/** A clock's reading in a zone. Of an hour that it shows twice the first is meant, where DuckDB takes the second. */
+function local(timestamp: string, timeZone: string | undefined): string {
+  if (timeZone === undefined || timeZone === 'UTC') return `epoch_ms(${timestamp})`
+  const zone = literal(timeZone)
+  const later = `timezone(${zone}, ${timestamp})`
+  const earlier = (minutes: number) => `${later} - INTERVAL ${minutes} MINUTE`
+  const reads = (minutes: number) => `timezone(${zone}, ${earlier(minutes)}) = ${timestamp}`
+  return `epoch_ms(CASE WHEN ${reads(60)} THEN ${earlier(60)} WHEN ${reads(30)} THEN ${earlier(30)} ELSE ${later} END)`
+}
+
+/** The type that a column's values have when nothing is declared; undefined for what features cannot be made of. */
+export function naturalType(from: string): ValueType | undefined {
+  if (from === 'UBIGINT' || from === 'HUGEINT' || from === 'UHUGEINT') return 'int64'
+  if (WHOLE.test(from)) return 'int64'
+  if (FRACTIONAL.test(from)) return 'float64'
+  if (from === 'VARCHAR' || from === 'UUID' || from.startsWith('ENUM')) return 'string'
+  if (from === 'BOOLEAN') return 'bool'
+  if (from.startsWith('TIMESTAMP') || from === 'DATE') return 'timestamp'
+  const list = /^(.*)\[\d*\]$/.exec(from)
+  const element = list ? naturalType(list[1]!) : undefined
+  return element === 'int64' || element === 'float64' || element === 'string' || element === 'bool'
+    ? `${element}[]`
+    : undefined
+}
