@@ -4,7 +4,10 @@ import type { ConfigProblem } from './errors.js'
 import { projectSchema } from './project.js'
 
 /** Variables that hosts set by a name of their own. */
-const ALIASES: Readonly<Record<string, string>> = { 'store.redisUrl': 'REDIS_URL' }
+const ALIASES: Readonly<Record<string, string>> = {
+  'store.redisUrl': 'REDIS_URL',
+  'features.kafkaBrokers': 'KAFKA_BROKERS',
+}
 
 export interface Setting {
   /** `server.port` */
@@ -28,9 +31,13 @@ interface JsonSchema {
 /** Every scalar of the fixed sections, from the schema itself; the configuration reference is made from this. */
 export function settings(): Setting[] {
   const schema = z.toJSONSchema(projectSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema
-  return Object.entries(schema.properties ?? {})
-    .filter(([section]) => section !== 'endpoints')
-    .flatMap(([section, value]) => scalars(value, [section]))
+  return (
+    Object.entries(schema.properties ?? {})
+      .filter(([section]) => section !== 'endpoints')
+      .flatMap(([section, value]) => scalars(value, [section]))
+      // Definitions are code.
+      .filter(({ path }) => path !== 'features.definitions')
+  )
 }
 
 function scalars(schema: JsonSchema, path: readonly string[]): Setting[] {

@@ -2,20 +2,6 @@
 // Users write `defineProject` from here; faces get an App and ask its views.
 // Domains that may not know each other are wired here and nowhere else.
 
-export {
-  cascade,
-  cheapest,
-  constant,
-  ensemble,
-  fallback,
-  fastest,
-  lastKnown,
-  match,
-  shadow,
-  split,
-  version,
-} from '../route/index.js'
-export { defineScript } from '../serving/index.js'
 export { type App, createApp } from './app.js'
 export type { Chaos, FaultView } from './chaos/chaos.js'
 export { ChaosErrors } from './chaos/errors.js'
@@ -24,10 +10,54 @@ export type { EndpointOrigin, Endpoints } from './endpoints.js'
 export type { AppLog, Engines, Peers, RegistryState } from './engines.js'
 export { type Setting, settings } from './environment.js'
 export { AppErrors, ConfigErrors, type ConfigProblem, ProcessErrors } from './errors.js'
-export { type LoadedProject, type LoadOptions, loadProject } from './load-project.js'
+export {
+  approxDistinct,
+  cascade,
+  cheapest,
+  column,
+  constant,
+  count,
+  currentItems,
+  decayedCount,
+  decayedSum,
+  defineEntity,
+  defineFeatureService,
+  defineFeatureView,
+  defineOnDemandView,
+  defineProject,
+  defineScript,
+  distinct,
+  ensemble,
+  fallback,
+  fastest,
+  fileSource,
+  first,
+  histogram,
+  kafkaSource,
+  last,
+  lastK,
+  lastKnown,
+  match,
+  max,
+  mean,
+  min,
+  postgresSource,
+  pushSource,
+  quantile,
+  select,
+  selectAs,
+  shadow,
+  split,
+  sqlSource,
+  sum,
+  topK,
+  variance,
+  version,
+} from './helpers.js'
+export { type LoadedProject, type LoadOptions, loadProject, withDefinitions } from './load-project.js'
 export { openEngines, uploadsFolder } from './open-engines.js'
 export { connectToPrimary, type Primary, type RunningPrimary, startPrimary } from './processes.js'
-export { defineProject, grpcPortOf, type ProjectConfig, type ProjectInput } from './project.js'
+export { grpcPortOf, type ProjectConfig, type ProjectInput } from './project.js'
 export {
   type LoadRequest,
   type ModelConfig,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { settings } from './environment.js'
-import { loadProject } from './load-project.js'
+import { loadProject, withDefinitions } from './load-project.js'
 
 let folder: string
 let count = 0
@@ -110,5 +110,58 @@ describe('settings', () => {
       expect(setting.description, setting.path).not.toBe('')
       expect(setting.type, setting.path).not.toBe('undefined')
     }
+  })
+})
+
+describe('the features of a project', () => {
+  const VIEWS = `
+    import { column, count, defineEntity, defineFeatureService, defineFeatureView, pushSource } from 'headrace'
+    import { user } from './entities'
+    const orders = pushSource('orders', { columns: { user_id: 'string', amount: 'float64' } })
+    export const spend = defineFeatureView('spend', { entities: [user], stream: orders, features: { n: count({ over: '1d' }) } })
+    export const helper = (x: number) => x
+    export const services = [defineFeatureService('fraud', [spend])]
+    export default 5`
+  const ENTITIES = `import { defineEntity } from 'headrace'
+    export const user = defineEntity('user', { keys: { user_id: 'string' } })`
+
+  it('are what its features folder exports and its configuration lists, whatever imports what', async () => {
+    const root = await project(`
+      import { defineEntity, defineProject } from 'headrace'
+      import { spend } from './features/views'
+      export default defineProject({ features: { definitions: [spend, defineEntity('card', { keys: { card_id: 'int64' } })] } })`)
+    await mkdir(path.join(root, 'features'))
+    await writeFile(path.join(root, 'features', 'views.ts'), VIEWS)
+    await writeFile(path.join(root, 'features', 'entities.ts'), ENTITIES)
+    await writeFile(path.join(root, 'features', 'views.test.ts'), 'throw new Error("a test is no definition")')
+    const loaded = await loadProject(root)
+    expect([...loaded.features!.entities.keys()].sort()).toEqual(['card', 'user'])
+    expect([...loaded.features!.services.keys()]).toEqual(['fraud'])
+    expect(() => structuredClone(loaded.config)).not.toThrow()
+    const { features: _, ...plain } = loaded
+    const again = await withDefinitions(structuredClone(plain))
+    expect(again.features!.views.get('spend')!.fingerprint).toBe(loaded.features!.views.get('spend')!.fingerprint)
+    expect([...again.features!.entities.keys()].sort()).toEqual(['card', 'user'])
+  })
+
+  it('are none without definitions', async () => {
+    expect((await loadProject(await project('export default {}'))).features).toBeUndefined()
+  })
+
+  it('are refused with every mistake in them', async () => {
+    const root = await project('export default {}')
+    await mkdir(path.join(root, 'features'))
+    await writeFile(
+      path.join(root, 'features', 'a.ts'),
+      `import { defineEntity } from 'headrace'
+       export const a = defineEntity('a', { keys: {} }), b = defineEntity('b', { keys: { x: 'text' as 'string' } })`,
+    )
+    await expect(loadProject(root)).rejects.toThrow(/entity a › keys: It has no key.*\n.*entity b › keys.x/)
+  })
+
+  it('may use every helper that the package exports', async () => {
+    const given = Object.keys(await import('./helpers.js'))
+    const exported = Object.keys(await import('./index.js'))
+    expect(exported).toEqual(expect.arrayContaining(given))
   })
 })

@@ -3,23 +3,12 @@ import { existsSync } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { z } from 'zod'
-import {
-  cascade,
-  cheapest,
-  constant,
-  ensemble,
-  fallback,
-  fastest,
-  lastKnown,
-  match,
-  shadow,
-  split,
-  version,
-} from '../route/index.js'
-import { defineScript } from '../serving/index.js'
+import type { FeatureProject } from '../features/index.js'
 import { withEnvironment } from './environment.js'
 import { ConfigErrors, type ConfigProblem } from './errors.js'
-import { defineProject, type ProjectConfig, projectSchema } from './project.js'
+import { loadDefinitions } from './features/load-definitions.js'
+import { importModule } from './import-module.js'
+import { type ProjectConfig, projectSchema } from './project.js'
 
 export interface LoadedProject {
   readonly config: ProjectConfig
@@ -33,6 +22,8 @@ export interface LoadedProject {
     | { readonly kind: 'file'; readonly file: string }
   /** Absolute path of the data folder. */
   readonly dataDir: string
+  /** What is defined of features; undefined without any. It holds functions, so it does not cross to other processes. */
+  readonly features?: FeatureProject | undefined
 }
 
 export interface LoadOptions {
@@ -78,43 +69,37 @@ async function fromConfig(root: string, file: string, options: LoadOptions): Pro
   return finish(root, file, config, { kind: 'folder', folder: path.resolve(root, config.models.folder) })
 }
 
-function fromDefaults(root: string, models: LoadedProject['models'], options: LoadOptions): LoadedProject {
+async function fromDefaults(
+  root: string,
+  models: LoadedProject['models'],
+  options: LoadOptions,
+): Promise<LoadedProject> {
   return finish(root, undefined, check({}, 'the settings given by flags and environment', options), models)
 }
 
-function finish(
+async function finish(
   root: string,
   file: string | undefined,
   config: ProjectConfig,
   models: LoadedProject['models'],
-): LoadedProject {
-  return { config, root, file, models, dataDir: path.resolve(root, config.store.dataDir) }
+): Promise<LoadedProject> {
+  const features = file === undefined ? undefined : await loadDefinitions(root, config.features)
+  // Once compiled they are of no more use there, and the configuration is plain data.
+  const plain = { ...config, features: { ...config.features, definitions: [] } }
+  return { config: plain, root, file, models, dataDir: path.resolve(root, config.store.dataDir), features }
+}
+
+/** The definitions again, in a process that was handed a loaded project. Throws what `loadProject` does. */
+export async function withDefinitions(project: LoadedProject): Promise<LoadedProject> {
+  if (project.file === undefined) return project
+  const written = (await importConfig(project.file))['features'] as { definitions?: readonly unknown[] } | undefined
+  const { folder } = project.config.features
+  const features = await loadDefinitions(project.root, { folder, definitions: written?.definitions ?? [] })
+  return { ...project, features }
 }
 
 async function importConfig(file: string): Promise<Record<string, unknown>> {
-  const { createJiti } = await import('jiti')
-  // A project need not have installed the package it is served with: `headrace` there means what this process runs.
-  const routeHelpers = {
-    cascade,
-    cheapest,
-    constant,
-    ensemble,
-    fallback,
-    fastest,
-    lastKnown,
-    match,
-    shadow,
-    split,
-    version,
-  }
-  const virtualModules = { headrace: { defineProject, defineScript, ...routeHelpers } }
-  const jiti = createJiti(file, { virtualModules, moduleCache: false, fsCache: false })
-  let loaded: unknown
-  try {
-    loaded = await jiti.import(file, { default: true })
-  } catch (error) {
-    throw ConfigErrors.NOT_LOADABLE({ file, problem: error instanceof Error ? error.message : String(error) }, error)
-  }
+  const loaded = await importModule(file, { default: true })
   if (typeof loaded !== 'object' || loaded === null || Array.isArray(loaded))
     throw ConfigErrors.NOT_LOADABLE({
       file,

@@ -1,6 +1,7 @@
 // The whole configuration: each domain brings the schema of its section, this file puts them together.
 import { z } from 'zod'
 import { isName } from '../core/index.js'
+import { featuresSection } from '../features/index.js'
 import { logSection } from '../log/index.js'
 import { endpointSchema } from '../path/index.js'
 import { modelsSection } from '../registry/index.js'
@@ -93,6 +94,7 @@ export const projectSchema = z.strictObject({
     )
     .default({})
     .describe('Endpoints by name. Every model has one of its own name without being listed here.'),
+  features: featuresSection.prefault({}),
   log: logSection,
   store: storeSection.prefault({}),
   chaos: chaosSection,

@@ -1,7 +1,7 @@
 // `headrace worker`: one of the processes that `headrace serve --processes` starts. It is of no use by hand, so help does not show it.
 import process from 'node:process'
 import type { Command } from 'commander'
-import { type App, connectToPrimary, createApp } from '../app/index.js'
+import { type App, connectToPrimary, createApp, withDefinitions } from '../app/index.js'
 import { createLogger, createPlatform } from '../core/index.js'
 import type { Faces } from './context.js'
 import { CliErrors } from './errors.js'
@@ -30,12 +30,13 @@ export async function work(faces: Faces): Promise<void> {
   })
   process.on('SIGTERM', () => primary.retire())
   try {
-    const { project, number } = primary
+    const { number } = primary
+    const project = await withDefinitions(primary.project)
     process.title = `headrace worker ${number}`
     const destination = process.stderr.isTTY ? { destination: humanLog(process.stderr) } : {}
     const logger = createLogger({ level: project.config.server.logLevel, ...destination }).child({ worker: number })
     const platform = createPlatform({ logger, withProcessMetrics: true })
-    app = await createApp(project, platform, { engines: await primary.openEngines(platform) })
+    app = await createApp(project, platform, { engines: await primary.openEngines(platform, project) })
     if (primary.isReplacement) await app.start()
     server = await faces.startServer(app)
     primary.listening(server.url, server.grpcAddress)

@@ -16,6 +16,7 @@ export type {
   FeatureProject,
   ServiceFeature,
 } from './compiled.js'
+export { type FeaturesConfig, featuresSection } from './config.js'
 export { defineEntity, type Entity } from './definitions/entity.js'
 export type { DistributionReference, Expectation } from './definitions/expectation.js'
 export {

@@ -73,7 +73,12 @@ interface Member {
  */
 export async function startPrimary(options: PrimaryOptions): Promise<RunningPrimary> {
   const project = await shareOf(options.project)
-  const engines = await openEngines(project, options.platform, createFaults(project.config, options.platform))
+  const { features } = options.project
+  const engines = await openEngines(
+    { ...project, features },
+    options.platform,
+    createFaults(project.config, options.platform),
+  )
   const primary = new PrimaryProcess({ ...options, project }, engines)
   try {
     await primary.start()

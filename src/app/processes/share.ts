@@ -11,8 +11,10 @@ export async function shareOf(project: LoadedProject): Promise<LoadedProject> {
   const share = (bound: number): number => Math.ceil(bound / server.processes)
   const [free, freeForGrpc] = await freePorts(server.host)
   const grpcPort = grpcPortOf(server)
+  // Definitions hold functions: a worker loads them itself.
+  const { features: _, ...plain } = project
   const shared: LoadedProject = {
-    ...project,
+    ...plain,
     config: {
       ...project.config,
       server: {

@@ -2,12 +2,14 @@
 import process from 'node:process'
 import { type Platform, toHeadraceError } from '../../core/index.js'
 import type { Engines } from '../engines.js'
+import type { LoadedProject } from '../load-project.js'
 import { Channel } from './channel.js'
 import type { PrimaryMethods, Welcome, WorkerMethods } from './protocol.js'
 import { openWorkerEngines } from './worker-engines.js'
 
 export interface Primary extends Welcome {
-  openEngines(platform: Platform): Promise<Engines>
+  /** `project`: with its definitions, which do not cross to other processes. */
+  openEngines(platform: Platform, project: LoadedProject): Promise<Engines>
   /** It accepts connections. */
   listening(url: string, grpcAddress: string | undefined): void
   /** Its models are loaded. */
@@ -38,7 +40,7 @@ export async function connectToPrimary(duties: WorkerDuties): Promise<Primary> {
   const welcome = await primary.call('hello')
   return {
     ...welcome,
-    openEngines: (platform) => openWorkerEngines(primary, local, welcome, platform),
+    openEngines: (platform, project) => openWorkerEngines(primary, local, { ...welcome, project }, platform),
     listening: (url, grpcAddress) => primary.tell('listening', url, grpcAddress),
     loaded: () => primary.tell('loaded'),
     failed: (error) => primary.tell('failed', toHeadraceError(error).toJSON()),
