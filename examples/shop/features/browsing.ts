@@ -9,7 +9,7 @@ import {
   lastK,
   pushSource,
   sum,
-} from 'headrace/features'
+} from 'headrace'
 import { product, user } from './entities.js'
 
 const CLICK = {

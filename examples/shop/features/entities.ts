@@ -1,5 +1,5 @@
 // What the shop's features are about.
-import { defineEntity } from 'headrace/features'
+import { defineEntity } from 'headrace'
 
 export const user = defineEntity('user', {
   keys: { user_id: 'string' },

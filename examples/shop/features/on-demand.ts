@@ -1,5 +1,5 @@
 // Features that are computed when they are asked for, from others and from what the caller says.
-import { defineOnDemandView } from 'headrace/features'
+import { defineOnDemandView } from 'headrace'
 import { userCart, userClicks } from './browsing.js'
 import { cardProfile, userProfile, userSpend } from './people.js'
 

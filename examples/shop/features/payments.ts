@@ -1,5 +1,5 @@
 // How often cards are tried, and how risky merchants are.
-import { column, count, defineFeatureView, distinct, fileSource, pushSource, sqlSource, sum } from 'headrace/features'
+import { column, count, defineFeatureView, distinct, fileSource, pushSource, sqlSource, sum } from 'headrace'
 import { card, merchant } from './entities.js'
 
 const ATTEMPT = { card_id: 'string', merchant_id: 'string', amount: 'float64' } as const

@@ -1,5 +1,5 @@
 // What is known of users and cards, and what users spend.
-import { column, count, defineFeatureView, fileSource, mean, sum } from 'headrace/features'
+import { column, count, defineFeatureView, fileSource, mean, sum } from 'headrace'
 import { card, user } from './entities.js'
 
 const users = fileSource('users', {

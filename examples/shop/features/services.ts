@@ -1,5 +1,5 @@
 // What each model is given. A version names its service in model.json.
-import { defineFeatureService, select } from 'headrace/features'
+import { defineFeatureService, select } from 'headrace'
 import { productPopularity, userCart, userClicks } from './browsing.js'
 import { paymentContext, sessionContext } from './on-demand.js'
 import { cardVelocity, merchantRisk } from './payments.js'
