@@ -222,4 +222,45 @@ export const FeatureErrors = defineErrors('FEATURE', {
     message: (p: { row: number; feature: string; problem: string }) =>
       `The proof failed at label row ${p.row}, feature "${p.feature}": ${p.problem}. The training set was not written. Report this with the definition and the two rows.`,
   },
+  NAME_UNKNOWN: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { name: string; suggestion: string | undefined }) =>
+      `Nothing of features is called "${p.name.slice(0, 100)}".${p.suggestion === undefined ? '' : ` Did you mean "${p.suggestion}"?`} "headrace features list" shows what there is.`,
+  },
+  JOB_UNKNOWN: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { id: string }) =>
+      `There is no job "${p.id.slice(0, 100)}". Jobs are kept while the server runs, the last hundred of them.`,
+  },
+  JOBS_TOO_MANY: {
+    status: 429,
+    retry: true,
+    level: 'warn',
+    message: (p: { running: number; retryAfterMs: number }) =>
+      `${p.running} jobs are running already. Wait until one is done, or cancel one.`,
+  },
+  JOB_CANCELLED: {
+    status: 409,
+    retry: true,
+    level: 'info',
+    message: (p: { kind: string }) =>
+      `The job (${p.kind}) was cancelled. What it had not finished was left as it was before.`,
+  },
+  VIEW_NOT_WRITABLE: {
+    status: 422,
+    retry: false,
+    level: 'warn',
+    message: (p: { view: string; why: string }) => `Rows cannot be written to "${p.view}": ${p.why}.`,
+  },
+  NONE_DEFINED: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: () =>
+      'This project defines no features. Export entities, views and services from modules in its features folder, or list them in headrace.config.ts: features.definitions.',
+  },
 })

@@ -2,6 +2,7 @@
 // Definitions are plain objects; what runs them (offline, online, streams, quality) sits behind the interfaces of its folder.
 // It knows neither the path nor the log: the path reads it through FeatureReader, and app brings logged values to be checked.
 
+export { catalogueOf } from './catalogue.js'
 export { checkValue } from './check-value.js'
 export { isDefinition } from './compile/collect.js'
 export { compileFeatures } from './compile.js'
@@ -74,6 +75,7 @@ export { defineFeatureView, type FeatureView, type RowOf } from './definitions/v
 export { type Duration, durationMs } from './duration.js'
 export { decodeKey, encodeKey, type KeyValue } from './entity-key.js'
 export { type DefinitionProblem, FeatureErrors } from './errors.js'
+export { type Consumers, type Lineage, type LineageNode, lineageOf } from './lineage.js'
 export { featureMigrations, switchLive, type TablesState } from './materialise/table-rows.js'
 export { createTables, directoryOf, type TableDirectory, type Tables } from './materialise/tables.js'
 export type {
@@ -84,8 +86,6 @@ export type {
   FeatureStatus,
   InferOrder,
   JobView,
-  Lineage,
-  LineageNode,
   MaterialiseOrder,
   QuarantineView,
   ServiceFacts,

@@ -6,8 +6,6 @@ import type { IngestReport } from './stream/types.js'
 import type { KeyType, ValueType } from './value.js'
 
 export interface FeatureOperations {
-  /** Every definition, as it is written. */
-  catalogue(): Promise<FeatureCatalogue>
   /** How the views stand: live table, freshness, last materialisation. */
   status(): Promise<FeatureStatus>
   /** Takes events of a push source in. Throws FEATURE_SOURCE_UNKNOWN. */
@@ -17,7 +15,7 @@ export interface FeatureOperations {
    * known). Newer rows win. They are in no history, so training sets do not know them. Throws FEATURE_VIEW_UNKNOWN, FEATURE_VIEW_NOT_WRITABLE.
    */
   writeRows(view: string, rows: readonly Readonly<Record<string, unknown>>[]): Promise<{ readonly written: number }>
-  /** Starts a job: fills the online store. Throws FEATURE_VIEW_UNKNOWN, FEATURE_JOB_RUNNING. */
+  /** Starts a job: fills the online store. Throws FEATURE_VIEW_UNKNOWN. */
   materialise(request: MaterialiseOrder): Promise<JobView>
   /** Starts a job: a training set. Throws FEATURE_SERVICE_UNKNOWN. */
   trainingSet(request: TrainingSetOrder): Promise<JobView>
@@ -35,8 +33,6 @@ export interface FeatureOperations {
   quarantine(filter: QuarantineFilter & { readonly limit?: number }): Promise<QuarantineView>
   /** Removes rows from quarantine for good. */
   emptyQuarantine(filter: QuarantineFilter): Promise<{ readonly removed: number }>
-  /** What flows into what; of one source, view, feature or service, or of all. */
-  lineage(name?: string): Promise<Lineage>
 }
 
 export interface MaterialiseOrder {
@@ -190,17 +186,4 @@ export interface QuarantineView {
     readonly dropped: number
   }[]
   readonly rows: readonly KeptRow[]
-}
-
-export interface LineageNode {
-  readonly id: string
-  readonly kind: 'source' | 'view' | 'on-demand' | 'feature' | 'service' | 'version' | 'endpoint'
-  readonly name: string
-  readonly owner: string
-}
-
-export interface Lineage {
-  readonly nodes: readonly LineageNode[]
-  /** From what feeds to what is fed, by id. */
-  readonly edges: readonly { readonly from: string; readonly to: string }[]
 }
