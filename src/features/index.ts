@@ -95,6 +95,7 @@ export type {
   ViewFacts,
   ViewStatus,
 } from './operations.js'
+export { planOf } from './serve/plan.js'
 export { createFeatureReader, type FeatureReaderOptions } from './serve/reader.js'
 export type {
   EntityValue,

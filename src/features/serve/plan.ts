@@ -96,6 +96,11 @@ export class CompiledPlan implements ReadPlan {
   }
 }
 
+/** A plan of services that need not be the project's: features that somebody picked. To be kept by who asks for it again. */
+export function planOf(services: readonly CompiledService[]): ReadPlan {
+  return new CompiledPlan(services)
+}
+
 const NO_COLUMNS: ReadonlyMap<string, number> = new Map()
 
 function byName<T extends { readonly name: string }>(all: readonly T[]): T[] {
