@@ -1,6 +1,7 @@
 // What a generation was made by, kept beside it. When the definition has changed since, requests read the old generation with this until the
 // new one is filled. Filters are code and cannot be kept: a generation whose definition is gone is read, but written only if it has none.
 import type { CompiledRowView, CompiledView, CompiledWindowView } from '../compiled.js'
+import type { Columns } from '../definitions/source.js'
 
 type RowLayout = Pick<CompiledRowView, 'kind' | 'keys' | 'features' | 'columns' | 'ttlMs'>
 type WindowLayout = Pick<
@@ -53,8 +54,14 @@ export function thaw(layout: string, now: CompiledView): { readonly view: Compil
   const isSameStream = stream !== undefined && stream.name === kept.stream
   return {
     view: completed({ ...base, ...kept.view }),
-    isWritable: isSameStream && !kept.hasFilters && kept.view.columns.every((column) => column in stream.columns),
+    isWritable: isSameStream && !kept.hasFilters && takes(stream.columns, kept.view),
   }
+}
+
+/** Whether events of these columns can still become its rows or window events. */
+function takes(columns: Columns, view: RowLayout | WindowLayout): boolean {
+  if (view.kind === 'windows') return view.columns.every((column) => column in columns)
+  return view.features.every(({ column, type }) => columns[column] === type)
 }
 
 /** With what JSON left out. */

@@ -30,12 +30,9 @@ export interface Tables extends TableDirectory {
   generations(view: CompiledView): readonly Generation[]
   /** By table name; undefined for one that was dropped. */
   generation(name: string): Generation | undefined
-  /** A new empty generation by the present definition. */
-  begin(
-    view: CompiledView,
-    options: { readonly seamMs: number | null; readonly state: 'filling' | 'joining' },
-  ): Promise<Generation>
-  /** From now on events of the stream go to it too. */
+  /** A new empty generation by the present definition. Give it its mark before it joins. */
+  begin(view: CompiledView, seamMs: number | null): Promise<Generation>
+  /** From now on rows and events that arrive go to it too. */
   join(name: string): Promise<void>
   /** Makes it the one that requests read, by a decision. */
   switchTo(name: string, evidence: Readonly<Record<string, unknown>>): Promise<void>
@@ -141,10 +138,7 @@ class StoredTables implements Tables {
     return view && this.generations(view).find(({ table }) => table.name === name)
   }
 
-  async begin(
-    view: CompiledView,
-    { seamMs, state }: { seamMs: number | null; state: 'filling' | 'joining' },
-  ): Promise<Generation> {
+  async begin(view: CompiledView, seamMs: number | null): Promise<Generation> {
     const { sql, platform } = this.options
     const name = await sql.transaction(async (tx) => {
       const db = tx.withTables<FeatureTables>()
@@ -161,7 +155,7 @@ class StoredTables implements Tables {
         generation,
         fingerprint: view.fingerprint,
         layout: layoutOf(view),
-        state,
+        state: 'filling',
         seam_ms: seamMs,
         made_ms: platform.clock.nowMs(),
         retired_ms: null,

@@ -2,7 +2,7 @@
 // no batch source.
 //
 // The stored format. A source has a folder, `<folder>/<source>/`, with
-//   log.json                    {"id":"…"}: made with the folder; the partition that pushed events have, so that a folder that was
+//   log.json                    {"id":"…","madeMs":…}: made with the folder; the partition that pushed events have, so that a folder that was
 //                               lost and made again is not taken for the old one
 //   0000000000000001.ndjson     segments, in order; one event a line, as DuckDB reads with
 //       read_json(files, format = 'newline_delimited', columns = {partition: 'VARCHAR', "offset": 'BIGINT', event_ms: 'BIGINT',
@@ -60,7 +60,9 @@ export interface PositionedEventLog extends EventLog {
   appendAt(source: string, events: readonly LoggedEvent[]): Promise<void>
   /** Events from positions on, in the order they were appended, in batches; partitions that are not named from their beginning. Ends at what was the head when it began. */
   read(source: string, from: StreamPositions): AsyncIterable<readonly LoggedEvent[]>
-  /** Event time of the newest event by event time among the last appended; undefined without any. */
+  /** Every event that was known since then is in it. */
+  sinceMs(source: string): Promise<number>
+  /** Of the newest event by event time in the last segment; undefined without any. */
   newestEventMs(source: string): Promise<number | undefined>
 }
 
@@ -91,6 +93,7 @@ export function createEventLog(options: EventLogOptions): PositionedEventLog {
     async *read(source, from) {
       yield* (await open(source)).read(from)
     },
+    sinceMs: async (source) => (await open(source)).sinceMs(),
     newestEventMs: async (source) => (await open(source)).newestEventMs,
     files: async (source) => (await open(source)).files(),
     async close() {
@@ -123,13 +126,15 @@ class SourceLog {
     private readonly source: string,
     private readonly folder: string,
     readonly id: string,
+    private readonly madeMs: number,
   ) {}
 
   static async open(options: EventLogOptions, source: string): Promise<SourceLog> {
     const folder = path.join(options.folder, source)
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 })
-      const log = new SourceLog(options, source, folder, await identify(folder, options.platform))
+      const { id, madeMs } = await identify(folder, options.platform)
+      const log = new SourceLog(options, source, folder, id, madeMs)
       await log.#recover()
       return log
     } catch (error) {
@@ -232,6 +237,16 @@ class SourceLog {
     }
   }
 
+  async sinceMs(): Promise<number> {
+    const oldest = this.#segments[0]
+    if (oldest === undefined) return this.madeMs
+    for await (const [line] of readLines(this.#pathOf(oldest), oldest.sizeBytes)) {
+      const { knownMs } = decodeEvent(line!)
+      return oldest.number === 1 ? Math.min(this.madeMs, knownMs) : knownMs
+    }
+    return this.madeMs
+  }
+
   files(): string[] {
     return this.#segments.filter(({ sizeBytes }) => sizeBytes > 0).map((segment) => this.#pathOf(segment))
   }
@@ -319,15 +334,20 @@ async function* readLines(file: string, sizeBytes: number): AsyncGenerator<strin
   }
 }
 
-async function identify(folder: string, platform: Platform): Promise<string> {
+interface Identity {
+  readonly id: string
+  readonly madeMs: number
+}
+
+async function identify(folder: string, { ids, clock }: Platform): Promise<Identity> {
   const file = path.join(folder, 'log.json')
   try {
-    return (JSON.parse(await readFile(file, 'utf8')) as { id: string }).id
+    return JSON.parse(await readFile(file, 'utf8')) as Identity
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    const id = platform.ids.next()
-    await writeWhole(file, JSON.stringify({ id }))
-    return id
+    const identity = { id: ids.next(), madeMs: clock.nowMs() }
+    await writeWhole(file, JSON.stringify(identity))
+    return identity
   }
 }
 
