@@ -32,7 +32,7 @@ export function createEndpoints(declared: Readonly<Record<string, EndpointConfig
   let table = new Map<string, Endpoint>()
 
   function build(name: string, route: RouteNode): Endpoint {
-    const { deadlineMs, log, priority, cache } = declared[name] ?? defaults
+    const { deadlineMs, log, priority, cache, features } = declared[name] ?? defaults
     const compiled = compileRoute(route)
     if (compiled.hasLastKnown && (cache === undefined || cache.staleMs === 0))
       throw RouteErrors.INVALID({
@@ -45,6 +45,7 @@ export function createEndpoints(declared: Readonly<Record<string, EndpointConfig
       deadlineMs,
       ack: log.ack,
       priority,
+      features,
       cache: cache && cachePolicy(name, cache),
     }
   }

@@ -51,7 +51,8 @@ export function viewStatements(segments: readonly QueriedSegment[]): string[] {
        "route", calls, flags,
        stages.admit AS admit_ms, stages.features AS features_ms, stages."route" AS route_ms, stages.shape AS shape_ms,
        cost, traceId AS trace_id, error,
-       TRY_CAST(payload->>'$.weight' AS DOUBLE) AS weight, payload, payloadDropped AS payload_dropped
+       TRY_CAST(payload->>'$.weight' AS DOUBLE) AS weight, payload, payloadDropped AS payload_dropped,
+       payload->'$.served' AS served
      FROM ${lines} WHERE kind = 'prediction'`,
     `CREATE VIEW calls AS
      SELECT seq, prediction, time, endpoint, tenant, late, call.leaf AS leaf, call.model AS model, call.version AS version,

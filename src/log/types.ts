@@ -39,7 +39,7 @@ export interface PredictionRecord {
    * well and no shadow.
    */
   readonly answeredBy?: number | undefined
-  /** `pinned` (the call named a version and bypassed the route), `cached`, `stale`, `fallback`. */
+  /** `pinned` (the call named a version and bypassed the route), `cached`, `stale`, `fallback`, `features-default`, `features-stale`. */
   readonly flags: readonly string[]
   /** Milliseconds spent in each stage. */
   readonly stages: { readonly admit: number; readonly features: number; readonly route: number; readonly shape: number }
@@ -57,12 +57,38 @@ export interface Payload {
   readonly rawInputs?: Uint8Array | string
   /** Column names of a matrix input, so that single columns can be redacted. */
   readonly features?: readonly string[]
+  /** What a feature store gave beside, or in place of, what the request brought. */
+  readonly served?: ServedPayload
   /** Per call: index into `calls`, -1 for an answer that a node combined from several. `raw` is JSON text as for inputs. */
   readonly outputs: readonly {
     readonly call: number
     readonly tensors: TensorMap
     readonly raw?: Uint8Array | string
   }[]
+}
+
+/** Rows of features as served; of one reading that several predictions may share. */
+export interface ServedPayload {
+  readonly first: number
+  readonly rows: number
+  readonly columns: {
+    readonly plan: {
+      readonly services: readonly { readonly name: string }[]
+      readonly features: readonly {
+        readonly name: string
+        readonly type: string
+        readonly services: readonly string[]
+      }[]
+    }
+    readonly atMs: number
+    /** By feature and row, like the three after it. */
+    readonly values: readonly (readonly unknown[])[]
+    readonly sources: readonly (readonly string[])[]
+    readonly gaps: readonly (readonly string[])[]
+    readonly agesMs: readonly (readonly (number | undefined)[])[]
+    readonly keys: ReadonlyMap<string, readonly unknown[]>
+    readonly request: ReadonlyMap<string, readonly unknown[]>
+  }
 }
 
 /** A call that ended after the reply (a shadow). */
@@ -136,7 +162,42 @@ export interface StoredPayload {
   /** 1 / sampling probability. */
   readonly weight: number
   readonly inputs: readonly StoredTensor[]
+  /** Absent where no feature store was read. */
+  readonly served?: StoredServed
   readonly outputs: readonly { readonly call: number; readonly tensors: readonly StoredTensor[] }[]
+}
+
+/** What is the same in every row stands once (`value`), else there is one for each (`values`). */
+export interface StoredColumn {
+  readonly value?: unknown
+  readonly values?: readonly unknown[]
+}
+
+export interface StoredServedFeature extends StoredColumn {
+  readonly name: string
+  readonly type: string
+  /** The services that mean this by the name; absent: all. */
+  readonly services?: readonly string[]
+  readonly source?: string
+  readonly sources?: readonly string[]
+  /** Why a value is not the store's; absent where all are. */
+  readonly gap?: string
+  readonly gaps?: readonly string[]
+  readonly ageMs?: number
+  readonly agesMs?: readonly (number | null)[]
+  /** True: only its name may be kept. */
+  readonly redacted?: boolean
+}
+
+/** Features as they were served: whole numbers beyond 2^53 and infinities are text. */
+export interface StoredServed {
+  /** The moment that windows ended at. */
+  readonly atMs: number
+  readonly services: readonly string[]
+  readonly keys: Readonly<Record<string, StoredColumn>>
+  /** What the request brought for on-demand views. */
+  readonly request: Readonly<Record<string, StoredColumn>>
+  readonly features: readonly StoredServedFeature[]
 }
 
 export interface PredictionLog {

@@ -46,8 +46,11 @@ export function admitStage({ clock, versions, isDraining, inFlight, maxInFlight 
         })
       const { endpoint } = prediction
       const { pinned, outputs } = prediction
-      const { signature } = pinned ?? referenceVersion(endpoint, versions)
-      prediction.rows = validateInputs(prediction.tensors, signature)
+      // Where versions have feature services, there are tensors to check once the features are there.
+      if (prediction.given === undefined) {
+        const { signature } = pinned ?? referenceVersion(endpoint, versions)
+        prediction.rows = validateInputs(prediction.tensors, signature)
+      }
       if (outputs) validateOutputNames(outputs, (pinned ?? answeringVersion(endpoint, versions)).signature)
       const limitMs = Math.min(prediction.timeoutMs ?? endpoint.deadlineMs, endpoint.deadlineMs)
       // The time already spent reading and parsing counts.

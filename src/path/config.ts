@@ -19,6 +19,26 @@ export const endpointSchema = z.strictObject({
   cache: endpointCacheSchema
     .optional()
     .describe('Keeps answers and gives them again; without it every request asks its model'),
+  features: z
+    .strictObject({
+      budgetMs: z
+        .number()
+        .positive()
+        .max(60_000)
+        .default(20)
+        .describe(
+          'Longest that a request waits for the online feature store, in milliseconds; past it, features are filled in',
+        ),
+      lastKnownMs: z
+        .number()
+        .min(0)
+        .default(3_600_000)
+        .describe(
+          'While the store does not answer: how old a value read earlier may be to be used again, in milliseconds; 0 uses defaults only',
+        ),
+    })
+    .prefault({})
+    .describe("How features are read for the endpoint's versions that name a feature service"),
   log: endpointLogPolicy.prefault({}).describe('What the log keeps of this endpoint, and when the answer waits for it'),
 })
 

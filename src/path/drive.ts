@@ -15,13 +15,14 @@ import {
   type Step,
   type VersionLeaf,
 } from '../route/index.js'
-import type { LeafResult, PredictionCache, ServedVersion } from '../serving/index.js'
+import type { CachePolicy, LeafInput, LeafResult, PredictionCache, ServedVersion } from '../serving/index.js'
 import type { TensorMap } from '../tensor/index.js'
 import { constantFor } from './constant-for.js'
 import { addCost, costOf } from './cost.js'
 import { DrivenCall } from './driven-call.js'
 import { answeringVersion, referenceVersion, type Versions } from './endpoint.js'
 import type { EndpointHealth } from './endpoint-health.js'
+import { featureFlags } from './features-stage.js'
 import { CACHED, FALLBACK, flagList, STALE } from './flags.js'
 import type { Health } from './health.js'
 import { inputsFor, metaInputs } from './inputs-for.js'
@@ -40,6 +41,7 @@ export interface DriveServices {
   readonly health: Health
   readonly metrics: RouteMetrics
   readonly answers: PredictionCache | undefined
+  readonly tensorsFor: ((prediction: Prediction, served: ServedVersion) => TensorMap | Promise<TensorMap>) | undefined
   /** A call was dropped that may still be queued. */
   readonly onDropped: () => void
   /** What is under way beside the requests in flight: draining waits for it. */
@@ -208,17 +210,33 @@ export class Drive implements AfterReply {
     const { step } = call
     const served = this.#services.versions.resolve(leaf)
     call.served = served
-    call.tensors = step.inputsFrom
-      ? metaInputs(leaf, served, step.inputsFrom)
-      : inputsFor(served, this.#reference, this.#prediction.tensors)
+    const prediction = this.#prediction
+    if (step.inputsFrom) call.tensors = metaInputs(leaf, served, step.inputsFrom)
+    else if (prediction.given === undefined) call.tensors = inputsFor(served, this.#reference, prediction.tensors)
+    else return this.#callWithFeatures(call, served)
     if (call.tensors !== this.#prediction.tensors) call.feedsLastKnown = false
     return served.leaf.call(call, this.#deadlineOf(step))
+  }
+
+  /** What it answers to is not the request alone, so that the last known answer is kept by what callers sent. */
+  #callWithFeatures(call: DrivenCall, served: ServedVersion): Promise<LeafResult> {
+    call.feedsLastKnown = false
+    const tensors = this.#services.tensorsFor!(this.#prediction, served)
+    const deadline = this.#deadlineOf(call.step)
+    if (!(tensors instanceof Promise)) {
+      call.tensors = tensors
+      return served.leaf.call(call, deadline)
+    }
+    return tensors.then((assembled) => {
+      call.tensors = assembled
+      return served.leaf.call(call, deadline)
+    })
   }
 
   #giveLastKnown(call: DrivenCall, { maxAgeMs }: LastKnown): void {
     const { endpoint } = this.#prediction
     const { answers, versions } = this.#services
-    const known = endpoint.cache && answers?.lastKnown(endpoint.cache, this.#prediction, maxAgeMs)
+    const known = endpoint.cache && answers?.lastKnown(...asAsked(endpoint.cache, this.#prediction), maxAgeMs)
     if (known === undefined) {
       this.#endAtOnce(call, RouteErrors.NO_LAST_KNOWN({ endpoint: endpoint.name }))
       return
@@ -389,7 +407,9 @@ export class Drive implements AfterReply {
     prediction.queueMs = call.queueMs
     prediction.computeMs = call.computeMs
     const cached = isCombined ? this.#cachedParts() : cachedFlag(call)
-    prediction.flags = flagList(cached | (step.isFallback ? FALLBACK : 0))
+    const filled = featureFlags(prediction, isCombined ? undefined : call.served)
+    prediction.flags = flagList(cached | (step.isFallback ? FALLBACK : 0) | filled)
+    if (prediction.given !== undefined && !isCombined && call.tensors.size > 0) prediction.tensors = call.tensors
     const isVersions = isCombined || call.step.leaf.kind === 'version'
     if (isVersions && endpoint.route.hasLastKnown && !call.feedsLastKnown && cached !== STALE) this.#remember()
     metrics.choices(endpoint.name, this.#run.choices)
@@ -412,7 +432,8 @@ export class Drive implements AfterReply {
   /** A reply that no call could keep for the next time, since what it was asked was not the request itself. */
   #remember(): void {
     const { endpoint, served, answer } = this.#prediction
-    if (endpoint.cache) this.#services.answers?.remember(endpoint.cache, this.#prediction, answer!, served!.ref)
+    if (endpoint.cache)
+      this.#services.answers?.remember(...asAsked(endpoint.cache, this.#prediction), answer!, served!.ref)
   }
 
   /** Of each cascade that came to an end early: its dearest arm that did not run. */
@@ -479,6 +500,14 @@ export class Drive implements AfterReply {
     } else this.#services.logger.error({ err: failure, id: this.#prediction.id }, 'work after a reply failed')
     this.#detach()
   }
+}
+
+/** What a request's last known answer is kept by: its inputs or, where features come to them, what its caller sent. */
+function asAsked(policy: CachePolicy, prediction: Prediction): [CachePolicy, LeafInput] {
+  const { given, rows, outputs, tenant, protocol, firstRow } = prediction
+  if (given === undefined) return [policy, prediction]
+  const asked = { tensors: NO_TENSORS, rows, outputs, tenant, protocol, rawInputs: given.text(firstRow, rows) }
+  return [{ ...policy, key: 'request' }, asked]
 }
 
 function reference({ endpoint }: Prediction, versions: Versions): ServedVersion | undefined {

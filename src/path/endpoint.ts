@@ -14,6 +14,8 @@ export interface Endpoint {
   readonly cache?: CachePolicy | undefined
   /** Of a request that names none; default `normal`. */
   readonly priority?: Priority
+  /** Milliseconds; default 20 and an hour. */
+  readonly features?: { readonly budgetMs: number; readonly lastKnownMs: number } | undefined
 }
 
 /** What leaves mean at this moment: versions appear, fail and are unloaded while requests run. */

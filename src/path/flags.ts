@@ -3,8 +3,12 @@ export const PINNED = 1
 export const CACHED = 2
 export const STALE = 4
 export const FALLBACK = 8
+/** Some feature is its default: the store had no value, or did not answer. */
+export const FEATURES_DEFAULT = 16
+/** Some feature is what was known of it last, because the store did not answer. */
+export const FEATURES_STALE = 32
 
-const NAMES = ['pinned', 'cached', 'stale', 'fallback'] as const
+const NAMES = ['pinned', 'cached', 'stale', 'fallback', 'features-default', 'features-stale'] as const
 
 const LISTS: readonly (readonly string[])[] = Array.from({ length: 2 ** NAMES.length }, (_, bits) =>
   NAMES.filter((_, bit) => bits & (1 << bit)),

@@ -12,7 +12,9 @@ export {
   type Versions,
   wakeReference,
 } from './endpoint.js'
+export { EndpointFeatures } from './endpoint-features.js'
 export { PathErrors } from './errors.js'
+export { Given, type GivenColumn } from './given.js'
 export type { BreakerChange } from './health.js'
 export { createPath, type Path, type PathOptions } from './path.js'
 export { Prediction, type PredictionRequest, type Shaper } from './prediction.js'

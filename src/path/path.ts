@@ -1,9 +1,12 @@
 // The one path: admit → features → route → shape → record. Every request takes it; nothing gets a private one.
 import { type Platform, toHeadraceError, type VersionRef } from '../core/index.js'
+import type { FeatureReader } from '../features/index.js'
 import type { PredictionLog } from '../log/index.js'
-import type { PredictionCache } from '../serving/index.js'
+import type { PredictionCache, ServedVersion } from '../serving/index.js'
 import { admitStage } from './admit.js'
-import { firstThere, type Versions } from './endpoint.js'
+import { type Endpoint, firstThere, type Versions } from './endpoint.js'
+import { type EndpointFeatures, FeatureRoutes } from './endpoint-features.js'
+import { featureStage } from './features-stage.js'
 import type { BreakerChange } from './health.js'
 import { createPathMetrics } from './metrics.js'
 import type { Prediction } from './prediction.js'
@@ -18,6 +21,8 @@ export interface PathOptions {
   readonly log: PredictionLog
   /** Most predictions in flight at once; default 4096. */
   readonly maxInFlight?: number
+  /** Reads what versions with a feature service are given beside the request; without it they get what the request brings. */
+  readonly features?: FeatureReader | undefined
   /** The answers kept for a route's `last-known` leaves; without it they have none. */
   readonly answers?: PredictionCache | undefined
   /** Drops queued calls whose input says `cancelled`; called at most every few milliseconds. */
@@ -46,6 +51,8 @@ export interface Path {
   drain(): Promise<void>
   readonly inFlight: number
   readonly isDraining: boolean
+  /** What callers of an endpoint (or of a version they pin) are to bring; undefined where no version has a feature service. */
+  featuresOf(endpoint: Endpoint, pinned: ServedVersion | undefined): EndpointFeatures | undefined
   /** Counts the error of a request that was refused before it became a prediction. */
   countError(code: string): void
 }
@@ -66,7 +73,9 @@ export function createPath(options: PathOptions): Path {
     maxInFlight,
   })
   const routes = new RouteMetrics(platform.metrics)
-  const route = routeStage({ ...options, metrics: routes })
+  const featureRoutes = options.features && new FeatureRoutes(options.features, versions, logger)
+  const features = featureRoutes && featureStage(clock, options.features!, featureRoutes)
+  const route = routeStage({ ...options, metrics: routes, tensorsFor: features?.tensorsFor })
   const metrics = createPathMetrics(platform.metrics)
   const record = recordStage({ clock, log, metrics, routes })
 
@@ -92,6 +101,13 @@ export function createPath(options: PathOptions): Path {
         const admittedMs = clock.monotonicMs()
         prediction.admitMs = admittedMs - markMs
         markMs = admittedMs
+        if (prediction.given !== undefined) {
+          const serving = features!.run(prediction)
+          if (serving) await serving
+          const servedMs = clock.monotonicMs()
+          prediction.featuresMs = servedMs - markMs
+          markMs = servedMs
+        }
         await route.run(prediction)
         const routedMs = clock.monotonicMs()
         prediction.routeMs = routedMs - markMs
@@ -131,6 +147,7 @@ export function createPath(options: PathOptions): Path {
     get isDraining() {
       return isDraining
     },
+    featuresOf: (endpoint, pinned) => featureRoutes?.of(endpoint, pinned),
     countError: metrics.countError,
   }
 }

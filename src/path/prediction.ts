@@ -1,12 +1,16 @@
 // A prediction in flight: one mutable object of one shape that every stage reads and writes, so the path allocates little.
 import type { HeadraceError } from '../core/index.js'
+import type { ServedFeatures } from '../features/index.js'
 import type { Deadline } from '../flow/index.js'
 import type { RecordedCall } from '../log/index.js'
 import type { RouteChoice } from '../route/index.js'
 import type { CachePolicy, LeafInput, Priority, ServedVersion } from '../serving/index.js'
 import type { TensorMap } from '../tensor/index.js'
+import type { Assembly } from './assembly.js'
 import type { Endpoint } from './endpoint.js'
+import type { EndpointFeatures } from './endpoint-features.js'
 import { flagList, PINNED } from './flags.js'
+import type { Given } from './given.js'
 
 /** Writes the reply of an answered prediction into `prediction.reply`; one function per protocol, called by the shape stage. */
 export type Shaper = (prediction: Prediction) => void | Promise<void>
@@ -26,6 +30,11 @@ export interface PredictionRequest {
   readonly unit: string | undefined
   readonly traceId: string | undefined
   readonly tensors: TensorMap
+  /** What the call brings where versions have feature services, with what those are; `tensors` is then empty. */
+  readonly given?: Given | undefined
+  readonly features?: EndpointFeatures | undefined
+  /** Which row of `given` this is, when it is only one of them; undefined: all of them. */
+  readonly givenRow?: number | undefined
   /** JSON text of the inputs as they arrived, for the log. */
   readonly rawInputs: Uint8Array | string | undefined
   /** Names wanted, in order; undefined means all. */
@@ -52,7 +61,12 @@ export class Prediction implements LeafInput {
   readonly tenant: string
   readonly unit: string | undefined
   readonly traceId: string | undefined
-  readonly tensors: TensorMap
+  /** Where versions have feature services: those of the version that is called, or was. */
+  tensors: TensorMap
+  readonly given: Given | undefined
+  readonly features: EndpointFeatures | undefined
+  /** The first of its rows in `given`. */
+  readonly firstRow: number
   readonly rawInputs: Uint8Array | string | undefined
   readonly outputs: readonly string[] | undefined
   readonly pinned: ServedVersion | undefined
@@ -67,6 +81,9 @@ export class Prediction implements LeafInput {
   readonly shaper: Shaper
   readonly wire: unknown
 
+  /** Set by features; undefined when nothing had to be read. */
+  servedFeatures: ServedFeatures | undefined = undefined
+  assembled: Map<Assembly, TensorMap> | undefined = undefined
   /** Set by admit. */
   rows = 1
   deadline: Deadline | undefined = undefined
@@ -79,7 +96,7 @@ export class Prediction implements LeafInput {
   answer: TensorMap | undefined = undefined
   /** Index into `calls` of the call that gave it; -1 when it was combined from several, or there is none. */
   answerCall = -1
-  /** What the caller is told about the answer: `pinned`, `cached`, `stale`, `fallback`. */
+  /** What the caller is told about the answer: `pinned`, `cached`, `stale`, `fallback`, `features-default`, `features-stale`. */
   flags: readonly string[]
   /** Of the calls whose versions state one. */
   knownCost = 0
@@ -107,6 +124,10 @@ export class Prediction implements LeafInput {
     this.unit = request.unit
     this.traceId = request.traceId
     this.tensors = request.tensors
+    this.given = request.given
+    this.features = request.features
+    this.firstRow = request.givenRow ?? 0
+    this.rows = request.given === undefined || request.givenRow !== undefined ? 1 : request.given.rows
     this.rawInputs = request.rawInputs
     this.outputs = request.outputs
     this.pinned = request.pinned

@@ -69,6 +69,8 @@ function payloadOf(prediction: Prediction, features: readonly string[] | undefin
   const payload: Mutable<Payload> = { inputs: prediction.tensors, outputs: NO_OUTPUTS }
   if (rawInputs !== undefined) payload.rawInputs = rawInputs
   if (features !== undefined) payload.features = features
+  const { servedFeatures, firstRow, rows } = prediction
+  if (servedFeatures !== undefined) payload.served = { columns: servedFeatures, first: firstRow, rows }
   if (answer === undefined) return payload
   const output: Mutable<Payload['outputs'][number]> = { call: prediction.answerCall, tensors: answer }
   if (rawOutputs !== undefined) output.raw = rawOutputs

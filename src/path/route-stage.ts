@@ -4,10 +4,12 @@ import { type Clock, type EndpointName, type HeadraceError, type Platform, toHea
 import type { PredictionLog } from '../log/index.js'
 import type { CallRole, RouteChoice } from '../route/index.js'
 import type { PredictionCache, ServedVersion } from '../serving/index.js'
+import type { TensorMap } from '../tensor/index.js'
 import { addCost } from './cost.js'
 import { Drive, type DriveServices } from './drive.js'
 import type { Versions } from './endpoint.js'
 import { EndpointHealth } from './endpoint-health.js'
+import { featureFlags } from './features-stage.js'
 import { CACHED, flagList, PINNED } from './flags.js'
 import { type BreakerChange, Health } from './health.js'
 import type { Prediction } from './prediction.js'
@@ -20,6 +22,8 @@ export interface RouteStageOptions {
   readonly log: PredictionLog
   readonly metrics: RouteMetrics
   readonly answers?: PredictionCache | undefined
+  /** The tensors of a prediction with `given` for a version; undefined: there are none such. */
+  readonly tensorsFor?: ((prediction: Prediction, served: ServedVersion) => TensorMap | Promise<TensorMap>) | undefined
   /** Drops queued calls whose input says `cancelled`. */
   readonly dropCancelled?: (() => void) | undefined
   readonly onBreaker?: ((change: BreakerChange) => void) | undefined
@@ -46,6 +50,7 @@ export function routeStage(options: RouteStageOptions): RouteStage {
     health,
     metrics,
     answers: options.answers,
+    tensorsFor: options.tensorsFor,
     onDropped: gathered(clock, options.dropCancelled),
     detached: { count: 0, onNone: undefined },
   }
@@ -68,6 +73,10 @@ export function routeStage(options: RouteStageOptions): RouteStage {
     let batchRows = 0
     let cached: 'hit' | 'coalesced' | undefined
     try {
+      if (prediction.given !== undefined) {
+        const tensors = options.tensorsFor!(prediction, served)
+        prediction.tensors = tensors instanceof Promise ? await tensors : tensors
+      }
       const result = await served.leaf.call(prediction, prediction.deadline!)
       queueMs = result.queueMs
       batchRows = result.batchRows
@@ -77,7 +86,10 @@ export function routeStage(options: RouteStageOptions): RouteStage {
       prediction.answerCall = 0
       prediction.queueMs = queueMs
       prediction.computeMs = result.computeMs
-      if (cached !== undefined) prediction.flags = flagList(CACHED | (prediction.pinned ? PINNED : 0))
+      if (cached !== undefined || prediction.servedFeatures?.isDegraded === true)
+        prediction.flags = flagList(
+          (cached === undefined ? 0 : CACHED) | (prediction.pinned ? PINNED : 0) | featureFlags(prediction, served),
+        )
     } catch (error) {
       const failure: HeadraceError = toHeadraceError(error)
       status = failure.code

@@ -1,6 +1,6 @@
 // What the event loop and the parse worker say to each other: plain data, with buffers transferred and not copied where they are owned.
 import type { SerializedError } from '../core/index.js'
-import type { RowSchema, Tensor, TensorMap } from '../tensor/index.js'
+import type { OpenRows, RowSchema, Tensor, TensorMap } from '../tensor/index.js'
 import type { PredictRequest, PredictResponse } from './kserve-v1/index.js'
 import type { NativeRequest } from './native/index.js'
 import type { InferRequest, InferResponse } from './oip/index.js'
@@ -24,7 +24,7 @@ export type ParseJob =
       readonly kind: 'parse'
       readonly protocol: 'kserve-v1' | 'native'
       readonly body: Uint8Array
-      readonly schema: RowSchema
+      readonly schema: RowSchema | OpenRows
     }
   | {
       readonly [P in keyof EncodedResponses]: {

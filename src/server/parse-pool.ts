@@ -2,7 +2,7 @@
 // The thread starts with the first such body. It may run out of memory, which ends it and not the process; the next job gets a new one.
 import { Worker } from 'node:worker_threads'
 import { deserializeError, type Gauge, type HeadraceError, type Platform, workerFile } from '../core/index.js'
-import { copyData, estimateJsonBytes, type RowSchema, type Tensor } from '../tensor/index.js'
+import { copyData, estimateJsonBytes, type OpenRows, type RowSchema, type Tensor } from '../tensor/index.js'
 import { ParseErrors } from './parse-errors.js'
 import {
   type EncodedBody,
@@ -35,7 +35,7 @@ export interface ParsePool {
   parse<P extends Protocol>(
     protocol: P,
     body: Uint8Array,
-    schema: P extends 'oip' ? undefined : RowSchema,
+    schema: P extends 'oip' ? undefined : RowSchema | OpenRows,
   ): Promise<ParsedRequests[P]>
   encode<P extends keyof EncodedResponses>(protocol: P, response: EncodedResponses[P]): Promise<EncodedBody>
   /** Ends the threads; jobs under way reject with PARSE_CLOSED. */
@@ -94,7 +94,7 @@ class ThreadParsePool implements ParsePool {
   async parse<P extends Protocol>(
     protocol: P,
     body: Uint8Array,
-    schema: P extends 'oip' ? undefined : RowSchema,
+    schema: P extends 'oip' ? undefined : RowSchema | OpenRows,
   ): Promise<ParsedRequests[P]> {
     // Only a whole ArrayBuffer can be transferred; a view of a larger one has neighbours that must stay.
     const isWhole = body.byteLength === body.buffer.byteLength && body.buffer instanceof ArrayBuffer

@@ -5,6 +5,7 @@
 export { canConcatenate, concatenateRows, RowsInPieces, sliceRows } from './batch.js'
 export { binarySizeBytes, binaryTensor, readBinaryTensor, writeBinaryTensor } from './binary.js'
 export { BINARY_INLINE_BYTES, binaryTensorInTurns, readBinaryTensorInTurns } from './binary-in-turns.js'
+export { ColumnBuilder, type Columns, type OpenRows, tensorColumn } from './columns.js'
 export { copyData } from './copy.js'
 export {
   allocate,

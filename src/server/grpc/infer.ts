@@ -17,6 +17,7 @@ import {
 } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
 import { classCount, classify, identityOf, OipErrors, orderOutputs, refuseSequence } from '../oip/index.js'
+import { givenTensors } from '../predict/given.js'
 import { priorityOf } from '../predict/oip.js'
 import { awake, destination, predictionRequest } from '../predict/request.js'
 import type { PredictTarget } from '../target.js'
@@ -96,6 +97,7 @@ export async function infer(
     const reading = isSmall ? readInputs(request) : readInputsInTurns(request)
     const tensors = reading instanceof Promise ? await reading : reading
     const { parameters } = request
+    const identity = identityOf(parameters)
     const wire: GrpcWire = {
       modelName: request.modelName,
       requestId,
@@ -106,10 +108,12 @@ export async function infer(
     const prediction = new Prediction(
       predictionRequest(context, call, arrivedMs, to, {
         protocol: 'oip-grpc',
-        tensors,
+        tensors: to.features === undefined ? tensors : NO_TENSORS,
+        given: to.features && givenTensors(to.features, tensors, identity.entities),
+        givenRow: undefined,
         rawInputs: undefined,
         outputs: wantedNames(request.outputs),
-        unit: identityOf(parameters).unit,
+        unit: identity.unit,
         timeoutMs: shortest(parameters['timeout'], call, arrivedMs),
         priority: priorityOf(parameters['priority']),
         metadata: parameters,
@@ -199,6 +203,7 @@ async function readInputsInTurns({ inputs, raw }: WireInferRequest): Promise<Ten
 }
 
 const EMPTY = Buffer.alloc(0)
+const NO_TENSORS: TensorMap = new Map()
 
 function datatypeOf({ name, datatype }: WireInput) {
   const known = datatypeNamed(datatype)

@@ -1,11 +1,14 @@
 // A predict request from its bytes. The wire has no datatypes: the model's row schema says how to read each value.
 import {
   Byte,
+  ColumnBuilder,
+  type Columns,
   decodeBase64,
   type FeatureValue,
   inferShape,
   JsonReader,
   type JsonValue,
+  type OpenRows,
   RowBuilder,
   type RowSchema,
   readTensorData,
@@ -24,10 +27,11 @@ import type { PredictRequest } from './types.js'
  *
  * Throws KSERVE_FORM_INVALID, KSERVE_INPUT_NAMES_MISSING and TENSOR_…; all are the caller's fault.
  */
-export function parsePredictRequest(body: Uint8Array, schema: RowSchema): PredictRequest {
+export function parsePredictRequest(body: Uint8Array, schema: RowSchema | OpenRows): PredictRequest {
   const reader = new JsonReader(body, 'non-finite')
   let form: 'rows' | 'columns' | undefined
   let inputs: TensorMap | undefined
+  let open: OpenColumns | undefined
   if (reader.readObject('The request'))
     do {
       const offset = reader.start()
@@ -40,11 +44,71 @@ export function parsePredictRequest(body: Uint8Array, schema: RowSchema): Predic
       if (form === arrived) throw TensorErrors.MEMBER_DUPLICATE({ member: `"${key}"`, offset })
       if (form !== undefined) throw KserveErrors.FORM_INVALID({ arrived: 'both' })
       form = arrived
-      inputs = form === 'rows' ? readInstances(reader, schema) : readColumns(reader, schema)
+      if (schema.layout !== 'open')
+        inputs = form === 'rows' ? readInstances(reader, schema) : readColumns(reader, schema)
+      else open = form === 'rows' ? readOpenInstances(reader, schema) : readOpenColumns(reader, schema)
     } while (reader.moreMembers())
   reader.finish()
-  if (form === undefined || inputs === undefined) throw KserveErrors.FORM_INVALID({ arrived: 'neither' })
-  return { form, inputs, rows: countRows(inputs, schema) }
+  if (form !== undefined && open !== undefined) return { form, inputs: NO_INPUTS, ...open }
+  if (form === undefined || inputs === undefined || schema.layout === 'open')
+    throw KserveErrors.FORM_INVALID({ arrived: 'neither' })
+  return { form, inputs, columns: undefined, rows: countRows(inputs, schema) }
+}
+
+interface OpenColumns {
+  readonly columns: Columns
+  readonly rows: number
+}
+
+const NO_INPUTS: TensorMap = new Map()
+
+/** Each instance an object, or a list for an endpoint whose first version has one input. */
+function readOpenInstances(reader: JsonReader, schema: OpenRows): OpenColumns {
+  if (!reader.readList('"instances"')) throw TensorErrors.ROWS_EMPTY()
+  const builder = new ColumnBuilder(schema)
+  do {
+    if (reader.peek() === Byte.OPEN_OBJECT) {
+      if (reader.readObject('An instance'))
+        do {
+          const name = reader.readKey()
+          builder.put(name, readFeature(reader, name))
+        } while (reader.moreMembers())
+    } else if (schema.whole === undefined) throw KserveErrors.INPUT_NAMES_MISSING({ inputs: [...schema.names] })
+    else builder.put(schema.whole, readFeature(reader, schema.whole))
+    builder.endRow()
+  } while (reader.moreElements())
+  return { columns: builder.finish(), rows: builder.rows }
+}
+
+function readOpenColumns(reader: JsonReader, schema: OpenRows): OpenColumns {
+  if (reader.peek() !== Byte.OPEN_OBJECT && schema.whole === undefined)
+    throw KserveErrors.INPUT_NAMES_MISSING({ inputs: [...schema.names] })
+  const given = new Map<string, readonly FeatureValue[]>()
+  const put = (name: string) => {
+    const offset = reader.start()
+    const value = readFeature(reader, name)
+    if (given.has(name)) throw TensorErrors.INPUT_DUPLICATE({ input: name })
+    if (!schema.names.has(name))
+      throw TensorErrors.INPUT_UNKNOWN({ input: name.slice(0, 100), known: [...schema.names] })
+    if (!Array.isArray(value))
+      throw TensorErrors.JSON_UNEXPECTED({
+        member: `"${name.slice(0, 100)}" of "inputs"`,
+        expected: 'a list with a value for each row',
+        offset,
+        near: reader.near(offset, reader.position),
+      })
+    given.set(name, value)
+  }
+  if (reader.peek() !== Byte.OPEN_OBJECT) put(schema.whole!)
+  else if (reader.readObject('"inputs"'))
+    do put(reader.readKey())
+    while (reader.moreMembers())
+  const [first] = given
+  if (first === undefined || first[1].length === 0) throw TensorErrors.ROWS_EMPTY()
+  for (const [input, column] of given)
+    if (column.length !== first[1].length)
+      throw TensorErrors.ROWS_MISMATCH({ first: first[0], rows: first[1].length, input, shape: [column.length] })
+  return { columns: given as unknown as Columns, rows: first[1].length }
 }
 
 function readInstances(reader: JsonReader, schema: RowSchema): TensorMap {

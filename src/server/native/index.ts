@@ -4,4 +4,4 @@
 export { encodeNativeResponse, encodeNativeRow } from './encode.js'
 export { NativeErrors } from './errors.js'
 export { MAX_ROWS, parseNativeRequest } from './parse.js'
-export type { NativeFailure, NativePrediction, NativeRequest, NativeResponse } from './types.js'
+export type { Entities, NativeFailure, NativePrediction, NativeRequest, NativeResponse } from './types.js'

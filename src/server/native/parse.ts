@@ -3,16 +3,19 @@ import { didYouMean } from '../../core/index.js'
 import type { Priority } from '../../serving/index.js'
 import {
   Byte,
+  ColumnBuilder,
+  type Columns,
   type FeatureValue,
   JsonReader,
   type JsonValue,
+  type OpenRows,
   RowBuilder,
   type RowSchema,
   TensorErrors,
   type TensorMap,
 } from '../../tensor/index.js'
 import { NativeErrors } from './errors.js'
-import type { Metadata, NativeRequest } from './types.js'
+import type { Entities, Metadata, NativeRequest } from './types.js'
 
 /** Rows of one call: each becomes a prediction with an id and a record of its own. */
 export const MAX_ROWS = 10_000
@@ -21,21 +24,22 @@ export const MAX_ROWS = 10_000
 const MAX_ENTITIES = 16
 const MAX_METADATA = 64
 
-type Entities = Readonly<Record<string, string>>
 const NO_ENTITIES: Entities = {}
 
 /**
- * `{"inputs": {…} or [{…}, …], "unit"?, "entities"?, "outputs"?, "priority"?, "metadata"?}`. `unit` (a string) and `entities` (an object of strings) hold for
- * every row, or are lists with one (or null) for each. null as a whole member counts as left out.
+ * `{"inputs": {…} or [{…}, …], "unit"?, "entities"?, "outputs"?, "priority"?, "metadata"?}`. `unit` (a string) and `entities` (an object of strings and whole numbers)
+ * hold for every row, or are lists with one (or null) for each. null as a whole member counts as left out. With open rows, which may
+ * lack anything, "inputs" itself may be left out.
  *
  * Throws NATIVE_MEMBER_UNKNOWN, NATIVE_ROWS_MISMATCH, NATIVE_ENTITIES_TOO_MANY, NATIVE_METADATA_TOO_MUCH, TENSOR_ROWS_TOO_MANY, TENSOR_JSON_…, TENSOR_MEMBER_…, and what
  * `rowsToTensors` throws; all are the caller's fault.
  */
-export function parseNativeRequest(body: Uint8Array, schema: RowSchema): NativeRequest {
+export function parseNativeRequest(body: Uint8Array, schema: RowSchema | OpenRows): NativeRequest {
   const reader = new JsonReader(body, 'strict')
   let single = false
   let rows = 0
   let inputs: TensorMap | undefined
+  let columns: Columns | undefined
   let units: (string | undefined)[] | string | undefined
   let entities: Entities[] | Entities | undefined
   let outputs: string[] | undefined
@@ -50,11 +54,16 @@ export function parseNativeRequest(body: Uint8Array, schema: RowSchema): NativeR
         case 'inputs': {
           if (inputs !== undefined) throw duplicate(key, offset)
           single = reader.peek() === Byte.OPEN_OBJECT
-          const builder = new RowBuilder(schema, 1)
+          const builder = schema.layout === 'open' ? new ColumnBuilder(schema) : new RowBuilder(schema, 1)
           if (single) readRow(reader, builder)
           else readRows(reader, builder)
           rows = builder.rows
-          inputs = builder.finish()
+          if (builder instanceof RowBuilder) inputs = builder.finish()
+          else {
+            if (rows === 0) throw TensorErrors.ROWS_EMPTY()
+            inputs = NO_INPUTS
+            columns = builder.finish()
+          }
           break
         }
         case 'unit':
@@ -83,18 +92,28 @@ export function parseNativeRequest(body: Uint8Array, schema: RowSchema): NativeR
       }
     } while (reader.moreMembers())
   reader.finish()
+  if (inputs === undefined && schema.layout === 'open') {
+    single = !Array.isArray(entities)
+    rows = Array.isArray(entities) ? entities.length : 1
+    if (rows === 0) throw TensorErrors.ROWS_EMPTY()
+    inputs = NO_INPUTS
+    columns = new Map()
+  }
   if (inputs === undefined) throw TensorErrors.MEMBER_MISSING({ member: '"inputs"', of: 'The request' })
   return {
     single,
     rows,
     inputs,
+    columns,
     units: perRow(units, rows, 'unit'),
-    entities: perRow(entities ?? NO_ENTITIES, rows, 'entities'),
+    entities: perRow<Entities>(entities ?? NO_ENTITIES, rows, 'entities'),
     outputs: outputs?.length === 0 ? undefined : outputs,
     priority,
     metadata,
   }
 }
+
+const NO_INPUTS: TensorMap = new Map()
 
 const MEMBERS = ['inputs', 'unit', 'entities', 'outputs', 'priority', 'metadata']
 
@@ -102,7 +121,7 @@ function duplicate(member: string, offset: number): Error {
   return TensorErrors.MEMBER_DUPLICATE({ member: `"${member}"`, offset })
 }
 
-function readRows(reader: JsonReader, builder: RowBuilder): void {
+function readRows(reader: JsonReader, builder: RowBuilder | ColumnBuilder): void {
   if (!reader.readList('"inputs", if not one row,')) return
   do {
     if (builder.rows === MAX_ROWS) throw TensorErrors.ROWS_TOO_MANY({ limit: MAX_ROWS })
@@ -110,7 +129,7 @@ function readRows(reader: JsonReader, builder: RowBuilder): void {
   } while (reader.moreElements())
 }
 
-function readRow(reader: JsonReader, builder: RowBuilder): void {
+function readRow(reader: JsonReader, builder: RowBuilder | ColumnBuilder): void {
   if (reader.readObject('A row of "inputs"'))
     do {
       const name = reader.readKey()
@@ -158,7 +177,7 @@ function readUnitOrNull(reader: JsonReader): string | undefined {
 }
 
 function readEntities(reader: JsonReader): Entities {
-  const entities: Record<string, string> = {}
+  const entities: Record<string, string | number | bigint | null> = {}
   let count = 0
   if (reader.readObject('"entities"'))
     do {
@@ -166,9 +185,22 @@ function readEntities(reader: JsonReader): Entities {
       const key = reader.readKey()
       if (Object.hasOwn(entities, key)) throw duplicate(key.slice(0, 100), offset)
       if (count++ === MAX_ENTITIES) throw NativeErrors.ENTITIES_TOO_MANY({ limit: MAX_ENTITIES })
-      entities[key] = reader.readString('A key in "entities"')
+      entities[key] = readEntity(reader)
     } while (reader.moreMembers())
   return entities
+}
+
+function readEntity(reader: JsonReader): string | number | bigint | null {
+  const offset = reader.start()
+  const value = reader.readValue()
+  if (typeof value === 'string' || typeof value === 'bigint' || value === null) return value
+  if (typeof value === 'number' && Number.isInteger(value)) return value
+  throw TensorErrors.JSON_UNEXPECTED({
+    member: 'A key in "entities"',
+    expected: 'a string, a whole number or null',
+    offset,
+    near: reader.near(offset, reader.position),
+  })
 }
 
 function readEntitiesOrNull(reader: JsonReader): Entities {

@@ -53,7 +53,7 @@ export function createPredictHandler(context: ServerContext): PredictHandler {
       }
       const isLarge = body.length > PARSE_INLINE_MAX_BYTES
       if (target.protocol === 'native') {
-        const schema = rowSchema(to.reference)
+        const schema = to.features?.rows ?? rowSchema(to.reference)
         const native = isLarge ? await parsePool.parse('native', body, schema) : parseNativeRequest(body, schema)
         const { body: reply, error, id, flags } = await predictNative(context, exchange, arrivedMs, to, native)
         if (reply === undefined) exchange.refuse(error!, id, flags)
@@ -69,11 +69,11 @@ export function createPredictHandler(context: ServerContext): PredictHandler {
           if (infer.binaryInputs.length > 0)
             throw OipErrors.BINARY_WITHOUT_HEADER({ input: infer.binaryInputs[0]!.name })
         }
-        parsed = oipParsed(context, infer, target.name)
+        parsed = oipParsed(context, infer, target.name, to.features)
       } else {
-        const schema = rowSchema(to.reference)
+        const schema = to.features?.rowsWithKeys ?? rowSchema(to.reference)
         const predict = isLarge ? await parsePool.parse('kserve-v1', body, schema) : parsePredictRequest(body, schema)
-        parsed = kserveParsed(context, predict)
+        parsed = kserveParsed(context, predict, to.features)
       }
       const prediction = new Prediction(predictionRequest(context, exchange, arrivedMs, to, parsed))
       exchange.client.enter(prediction)

@@ -1,9 +1,10 @@
 // A KServe version 1 request as a prediction; the reply takes the form of the request, rows or columns.
-import type { Prediction } from '../../path/index.js'
+import type { EndpointFeatures, Prediction } from '../../path/index.js'
 import type { ServerContext } from '../context.js'
 import { encodePredictResponse, type PredictRequest } from '../kserve-v1/index.js'
 import { orderOutputs } from '../oip/index.js'
 import { estimateReplyBytes, PARSE_INLINE_MAX_BYTES } from '../parse-pool.js'
+import { givenColumns } from './given.js'
 import type { Parsed } from './request.js'
 
 interface KserveWire {
@@ -11,11 +12,17 @@ interface KserveWire {
   readonly form: PredictRequest['form']
 }
 
-export function kserveParsed(context: ServerContext, request: PredictRequest): Parsed {
+export function kserveParsed(
+  context: ServerContext,
+  request: PredictRequest,
+  features: EndpointFeatures | undefined,
+): Parsed {
   const wire: KserveWire = { context, form: request.form }
   return {
     protocol: 'kserve-v1',
     tensors: request.inputs,
+    given: features && givenColumns(features, request.rows, request.columns!),
+    givenRow: undefined,
     rawInputs: undefined,
     outputs: undefined,
     unit: undefined,

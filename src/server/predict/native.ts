@@ -1,11 +1,12 @@
 // A native call: each row of its list is its own prediction with its own unit, routed by itself and batched with the others.
 import { rowSchema } from '../../app/index.js'
 import type { HeadraceError } from '../../core/index.js'
-import { Prediction } from '../../path/index.js'
+import { type Given, Prediction } from '../../path/index.js'
 import { sliceRows, type Tensor, type TensorMap, tensorsToNamedOutputs } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
 import { encodeNativeResponse, encodeNativeRow, type NativeRequest } from '../native/index.js'
 import type { Exchange } from './exchange.js'
+import { givenRows } from './given.js'
 import { type Destination, predictionRequest } from './request.js'
 
 /** Rows of one call that are in flight together; more wait, so that a long list cannot fill a model's queue by itself. */
@@ -27,11 +28,13 @@ export async function predictNative(
   destination: Destination,
   native: NativeRequest,
 ): Promise<NativeAnswer> {
+  const { features } = destination
+  const given = features && givenRows(features, native.rows, native.columns!, native.entities)
   const predictions: Prediction[] = []
   for (let start = 0; start < native.rows; start += WINDOW_ROWS) {
     const window: Promise<void>[] = []
     for (let row = start; row < Math.min(start + WINDOW_ROWS, native.rows); row++) {
-      const prediction = rowPrediction(context, exchange, arrivedMs, destination, native, row)
+      const prediction = rowPrediction(context, exchange, arrivedMs, destination, native, row, given)
       predictions.push(prediction)
       exchange.client.enter(prediction)
       window.push(context.app.path.predict(prediction))
@@ -70,12 +73,15 @@ function rowPrediction(
   destination: Destination,
   native: NativeRequest,
   row: number,
+  given: Given | undefined,
 ): Prediction {
-  const tensors = native.rows === 1 ? native.inputs : rowOf(native.inputs, row)
+  const tensors = native.rows === 1 || given !== undefined ? native.inputs : rowOf(native.inputs, row)
   return new Prediction(
     predictionRequest(context, exchange, arrivedMs, destination, {
       protocol: 'native',
       tensors,
+      given,
+      givenRow: given && row,
       rawInputs: undefined,
       outputs: native.outputs,
       unit: native.units[row],

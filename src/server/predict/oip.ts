@@ -1,7 +1,7 @@
 // An Open Inference Protocol infer request as a prediction: one prediction with one unit and `rows: n`.
-import type { Prediction } from '../../path/index.js'
+import type { EndpointFeatures, Prediction } from '../../path/index.js'
 import type { Priority } from '../../serving/index.js'
-import { binarySizeBytes, binaryTensorInTurns, type Tensor } from '../../tensor/index.js'
+import { binarySizeBytes, binaryTensorInTurns, type Tensor, type TensorMap } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
 import {
   classify,
@@ -15,6 +15,7 @@ import {
 } from '../oip/index.js'
 import { estimateReplyBytes, PARSE_INLINE_MAX_BYTES } from '../parse-pool.js'
 import type { ReplyForm } from './exchange.js'
+import { givenTensors } from './given.js'
 import type { Parsed } from './request.js'
 
 interface OipWire {
@@ -33,9 +34,15 @@ export function replyForm(prediction: Prediction): ReplyForm | undefined {
   return (prediction.wire as OipWire).replyForm
 }
 
-export function oipParsed(context: ServerContext, request: InferRequest, modelName: string): Parsed {
+export function oipParsed(
+  context: ServerContext,
+  request: InferRequest,
+  modelName: string,
+  features: EndpointFeatures | undefined,
+): Parsed {
   const { parameters } = request
   const { timeout } = parameters
+  const identity = identityOf(parameters)
   const wire: OipWire = {
     context,
     modelName,
@@ -45,10 +52,12 @@ export function oipParsed(context: ServerContext, request: InferRequest, modelNa
   }
   return {
     protocol: 'oip',
-    tensors: request.inputs,
-    rawInputs: request.rawInputs,
+    tensors: features === undefined ? request.inputs : NO_TENSORS,
+    given: features && givenTensors(features, request.inputs, identity.entities),
+    givenRow: undefined,
+    rawInputs: features === undefined ? request.rawInputs : undefined,
     outputs: request.outputs,
-    unit: identityOf(parameters).unit,
+    unit: identity.unit,
     // Triton's parameter is in microseconds; 0 means none.
     timeoutMs: typeof timeout === 'number' && timeout > 0 ? timeout / 1000 : undefined,
     priority: priorityOf(parameters['priority']),
@@ -57,6 +66,8 @@ export function oipParsed(context: ServerContext, request: InferRequest, modelNa
     wire,
   }
 }
+
+const NO_TENSORS: TensorMap = new Map()
 
 /** Triton's parameter: 1 comes first, larger numbers later, 0 is the default. */
 export function priorityOf(parameter: string | number | boolean | undefined): Priority | undefined {

@@ -2,6 +2,8 @@
 import { DEFAULT_TENANT } from '../../access/index.js'
 import {
   type Endpoint,
+  type EndpointFeatures,
+  type Given,
   type PredictionRequest,
   referenceVersion,
   type Shaper,
@@ -22,6 +24,8 @@ export interface Destination {
   readonly endpoint: Endpoint
   readonly pinned: ServedVersion | undefined
   readonly reference: ServedVersion
+  /** What its versions are given beside the request; undefined where none has a feature service. */
+  readonly features: EndpointFeatures | undefined
 }
 
 /**
@@ -38,11 +42,14 @@ export function awake({ app }: ServerContext, { name, version }: PredictTarget):
 /** Throws PATH_ENDPOINT_NOT_FOUND or what resolving a version throws. */
 export function destination({ app }: ServerContext, { name, version }: PredictTarget): Destination {
   const endpoint = app.endpoints.get(name)
-  if (version === undefined) return { endpoint, pinned: undefined, reference: referenceVersion(endpoint, app.versions) }
+  if (version === undefined) {
+    const reference = referenceVersion(endpoint, app.versions)
+    return { endpoint, pinned: undefined, reference, features: app.path.featuresOf(endpoint, undefined) }
+  }
   // A version counts within the model that the endpoint serves.
   const { model } = endpoint.route.leaves[0]!
   const pinned = app.versions.resolve({ kind: 'version', model, version })
-  return { endpoint, pinned, reference: pinned }
+  return { endpoint, pinned, reference: pinned, features: app.path.featuresOf(endpoint, pinned) }
 }
 
 /** Throws what `destination` throws, and SERVING_MODEL_UNREADY when the one version that would answer says that it cannot. */
@@ -57,6 +64,10 @@ export function expectReady(context: ServerContext, target: PredictTarget): void
 export interface Parsed {
   readonly protocol: string
   readonly tensors: TensorMap
+  /** In place of tensors, where there are features. */
+  readonly given: Given | undefined
+  /** The row of `given` that this is; undefined: all. */
+  readonly givenRow: number | undefined
   readonly rawInputs: Uint8Array | undefined
   readonly outputs: readonly string[] | undefined
   readonly unit: string | undefined
@@ -72,7 +83,7 @@ export function predictionRequest(
   { app }: ServerContext,
   headers: Headers,
   arrivedMs: number,
-  { endpoint, pinned }: Destination,
+  { endpoint, pinned, features }: Destination,
   parsed: Parsed,
 ): PredictionRequest {
   return {
@@ -83,6 +94,9 @@ export function predictionRequest(
     unit: parsed.unit ?? headers.header('headrace-unit'),
     traceId: traceId(headers.header('traceparent')),
     tensors: parsed.tensors,
+    given: parsed.given,
+    features,
+    givenRow: parsed.givenRow,
     rawInputs: parsed.rawInputs,
     outputs: parsed.outputs,
     pinned,
