@@ -20,12 +20,17 @@ const BATCH_ROWS = 2048
 export async function replayWindows(
   duck: Duck,
   view: CompiledWindowView,
-  plan: { readonly labels: string; readonly relation: Relation; readonly into: string; readonly onRows?: (rows: number) => void },
+  plan: {
+    readonly labels: string
+    readonly relation: Relation
+    readonly into: string
+    readonly onRows?: (rows: number) => void
+  },
 ): Promise<void> {
   const { labels, relation, into } = plan
   const types = view.features.map(({ type }) => type)
   const columns = types.map((type, i) => `v${i} ${duckType(type)}`)
-  await duck.run(`CREATE OR REPLACE TEMP TABLE ${into} (rid BIGINT, e BIGINT${columns.map((one) => `, ${one}`).join('')})`)
+  await duck.run(`CREATE OR REPLACE TABLE ${into} (rid BIGINT, e BIGINT${columns.map((one) => `, ${one}`).join('')})`)
   const { BIGINT } = await import('@duckdb/node-api')
   const writers = await writersOf(types)
   const appending = await duck.append(into, [BIGINT, BIGINT, ...writers.types])
@@ -113,4 +118,3 @@ function orderedSql(view: CompiledWindowView, relation: Relation, labels: string
     FROM ${labels} WHERE ${there} AND at_ms IS NOT NULL
   ) AS both ORDER BY ${keys}, at_ms, kind, seq, event_ms, id`
 }
-
