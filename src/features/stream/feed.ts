@@ -6,7 +6,7 @@ import type { CompiledView, CompiledWindowView } from '../compiled.js'
 import { encodeKey } from '../entity-key.js'
 import type { OnlineRow, OnlineStore, OnlineTable, StateWrite, StreamPosition } from '../online/types.js'
 import type { LoggedEvent } from './event-log.js'
-import type { StreamEvent, StreamPositions } from './types.js'
+import type { StreamEvent } from './types.js'
 
 /** Undefined when the event names no entity of the view: it is then not about any. */
 export function keyOf(view: CompiledView, event: StreamEvent): string | undefined {
@@ -82,13 +82,4 @@ function windowEvent(view: CompiledWindowView, { eventMs, knownMs, id, row }: St
   const values = new Array(columns.length)
   for (let i = 0; i < columns.length; i++) values[i] = row[columns[i]!] ?? null
   return { eventMs, knownMs, id, values }
-}
-
-/** Positions as the online store keeps them, and back. */
-export function toStored(positions: StreamPositions): StreamPosition {
-  return Object.fromEntries(Object.entries(positions).map(([partition, offset]) => [partition, String(offset)]))
-}
-
-export function fromStored(position: StreamPosition): Record<string, number> {
-  return Object.fromEntries(Object.entries(position).map(([partition, offset]) => [partition, Number(offset)]))
 }

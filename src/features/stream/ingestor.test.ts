@@ -126,7 +126,11 @@ describe('an ingestor', () => {
     expect(await push({ user_id: 'ann', payment_id: 'p1', amount: 5, merchant: 'm1' })).toMatchObject({ accepted: 1 })
     expect(await push({ user_id: 'ann', payment_id: 'p2', amount: 5, merchant: 'm1' })).toMatchObject({ accepted: 1 })
     isDown = false
-    for (const name of ['velocity', 'latest']) await ingestor.catchUp(tables.live(view(name))!.name)
+    for (const name of ['velocity', 'latest']) {
+      const table = tables.live(view(name))!.name
+      // One that began while it was down fails.
+      await ingestor.catchUp(table).catch(() => ingestor.catchUp(table))
+    }
     clock.advance(1)
     expect(await read('velocity', 'ann')).toEqual([2, 10, ['m1', 'm1']])
   })

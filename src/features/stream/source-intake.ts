@@ -6,8 +6,8 @@ import { createEventCheck, problemOf } from './check-event.js'
 import type { LoggedEvent } from './event-log.js'
 import { keyOf } from './feed.js'
 import type { IngestorOptions, PlacedEvent } from './ingestor.js'
-import { TableFeed } from './table-feed.js'
-import type { ArrivedEvent, IngestReport, QuarantinedRow, StreamEvent, StreamPositions } from './types.js'
+import { streamOf, TableFeed } from './table-feed.js'
+import type { ArrivedEvent, IngestReport, QuarantinedRow, StreamEvent } from './types.js'
 
 export interface SourceIntake {
   push(events: readonly ArrivedEvent[]): Promise<IngestReport>
@@ -98,7 +98,7 @@ class Intake implements SourceIntake {
       const known = (await log.head(this.source.name))[partition]
       await log.appendAt(this.source.name, logged)
       // Without anything of this partition in the log there is nothing to catch up from.
-      return this.#feed(logged, known === undefined ? {} : { [partition]: known }, { [partition]: through })
+      return this.#feed(logged, partition, known, through)
     })
     return this.#report(logged, problems, duplicates)
   }
@@ -107,7 +107,7 @@ class Intake implements SourceIntake {
     const { log, store } = this.options
     let lowest: number | undefined
     for (const { table } of this.#feeds.values()) {
-      const stored = (await store.position(table, this.source.name))?.[partition]
+      const stored = (await store.position(table, streamOf(this.source.name, partition)))?.[partition]
       // A table that has nothing yet takes in what the log has.
       const offset = stored === undefined ? (await log.head(this.source.name))[partition] : Number(stored)
       if (offset === undefined) return undefined
@@ -230,11 +230,11 @@ class Intake implements SourceIntake {
       const { name } = this.source
       const partition = await log.partition(name)
       let offset = (await log.head(name))[partition] ?? 0
-      const from = { [partition]: offset }
+      const from = offset
       const logged: LoggedEvent[] = []
       for (const { events } of batch) for (const event of events) logged.push({ ...event, partition, offset: offset++ })
       await log.appendAt(name, logged)
-      const duplicates = await this.#feed(logged, from, { [partition]: offset })
+      const duplicates = await this.#feed(logged, partition, from, offset)
       let at = 0
       for (const { events, done } of batch) {
         const own = new Set<StreamEvent>()
@@ -246,10 +246,15 @@ class Intake implements SourceIntake {
     }
   }
 
-  async #feed(logged: readonly LoggedEvent[], from: StreamPositions, head: StreamPositions): Promise<Set<StreamEvent>> {
+  async #feed(
+    logged: readonly LoggedEvent[],
+    partition: string,
+    from: number | undefined,
+    head: number,
+  ): Promise<Set<StreamEvent>> {
     const duplicates = new Set<StreamEvent>()
     for (const feed of this.#feeds.values()) {
-      for (const event of await feed.take(logged, from, head)) duplicates.add(event)
+      for (const event of await feed.take(logged, partition, from, head)) duplicates.add(event)
     }
     return duplicates
   }

@@ -6,9 +6,8 @@ import type { CompiledWindowView } from '../compiled.js'
 import type { OnlineStore, OnlineTable } from '../online/types.js'
 import type { EventCheck } from './check-event.js'
 import type { LoggedEvent, PositionedEventLog } from './event-log.js'
-import { feedTable, fromStored, toStored } from './feed.js'
+import { feedTable } from './feed.js'
 import type { StreamMetrics } from './stream-metrics.js'
-import type { StreamPositions } from './types.js'
 
 export interface TableFeedOptions {
   readonly platform: Platform
@@ -31,6 +30,7 @@ export interface TableFeedOptions {
 /** Events taken in at once: a few milliseconds of work. */
 const SLICE = 500
 const RETRY_MS = 1_000
+const ROUNDS = 3
 
 /** `current`: takes batches as they come. `behind`: catches up from the log. `lost`: nothing more is written. */
 type Standing = 'current' | 'behind' | 'lost' | 'closed'
@@ -46,21 +46,25 @@ export class TableFeed {
     return this.options.table
   }
 
-  /** Newly logged events that begin at the positions `from`. Never rejects: what fails now is caught up with from the log. */
+  /**
+   * Newly logged events of one partition: the log had everything before `from` (undefined: nothing of it), and has everything before `head` now.
+   * Never rejects: what fails now is caught up with from the log. Gives those that were in already, by their id.
+   */
   async take(
     events: readonly LoggedEvent[],
-    from: StreamPositions,
-    head: StreamPositions,
+    partition: string,
+    from: number | undefined,
+    head: number,
   ): Promise<readonly LoggedEvent[]> {
     if (this.#standing !== 'current') return []
     try {
-      const stored = await this.#position()
+      const stored = await this.#position(partition)
       if (stored === undefined) return []
-      if (isBefore(stored, from)) {
+      if (from !== undefined && stored < from) {
         this.#fallBehind()
         return []
       }
-      return await this.#feed(events, stored, head)
+      return await this.#feed(events, partition, stored, head)
     } catch (error) {
       this.options.platform.logger.warn(
         { err: error, table: this.table.name },
@@ -100,31 +104,37 @@ export class TableFeed {
   }
 
   async #catchUpAll(): Promise<void> {
-    const { source, log, exclusive } = this.options
+    const { exclusive } = this.options
     // What is far behind is read while new events go on arriving, the rest while they wait.
-    for (let round = 0; round < 3; round++) await this.#catchUpOnce()
+    for (let round = 0; round < ROUNDS; round++) await this.#catchUpOnce()
     await exclusive(async () => {
       await this.#catchUpOnce()
-      if (this.#standing !== 'behind') return
-      this.#standing = 'current'
-      this.#tellLag(await log.head(source), (await this.#position()) ?? {})
+      if (this.#standing === 'behind') this.#standing = 'current'
     })
   }
 
   async #catchUpOnce(): Promise<void> {
-    const { log, source, check } = this.options
-    const stored = await this.#position()
-    if (stored === undefined) return
+    const { log, source, check, metrics } = this.options
     const head = await log.head(source)
-    if (!isBefore(stored, head)) return
-    this.#tellLag(head, stored)
-    let at: StreamPositions = stored
-    for await (const logged of log.read(source, stored)) {
+    const at: Record<string, number> = {}
+    let missing = 0
+    for (const partition in head) {
+      const stored = await this.#position(partition)
+      if (stored === undefined) return
+      at[partition] = stored
+      missing += Math.max(0, head[partition]! - stored)
+    }
+    metrics.lag(this.table.name, missing)
+    if (missing === 0) return
+    for await (const logged of log.read(source, at)) {
       for (let i = 0; i < logged.length; i += SLICE) {
         if (this.#standing !== 'behind') return
-        const slice = logged.slice(i, i + SLICE).map((event) => check.restore(event))
-        await this.#feed(slice, at, after(slice))
-        at = { ...at, ...after(slice) }
+        for (const [partition, events] of byPartition(logged.slice(i, i + SLICE))) {
+          const restored = events.map((event) => check.restore(event))
+          const next = events.at(-1)!.offset + 1
+          await this.#feed(restored, partition, at[partition] ?? 0, next)
+          at[partition] = next
+        }
         await nextTurn()
       }
     }
@@ -132,24 +142,21 @@ export class TableFeed {
 
   async #feed(
     events: readonly LoggedEvent[],
-    stored: StreamPositions,
-    head: StreamPositions,
+    partition: string,
+    stored: number,
+    head: number,
   ): Promise<readonly LoggedEvent[]> {
     const { store, engineOf, source, check, table, seamMs, platform, metrics } = this.options
     const duplicates: LoggedEvent[] = []
-    let at = stored
     for (let i = 0; i < Math.max(events.length, 1); i += SLICE) {
-      const isLast = i + SLICE >= events.length
       const slice = events.slice(i, i + SLICE)
+      const isLast = i + SLICE >= events.length
+      const next = isLast ? Math.max(stored, head) : slice.at(-1)!.offset + 1
+      if (next <= stored && !isLast) continue
       const counting = slice.filter(
-        (event) =>
-          event.offset >= (stored[event.partition] ?? 0) &&
-          !check.isLate(event) &&
-          (seamMs === null || event.eventMs >= seamMs),
+        (event) => event.offset >= stored && !check.isLate(event) && (seamMs === null || event.eventMs >= seamMs),
       )
-      // Positions never go back: another partition may be further than what this batch knows.
-      at = furthest(at, isLast ? head : after(slice))
-      const position = { stream: source, at: toStored(at) }
+      const position = { stream: streamOf(source, partition), at: { [partition]: String(next) } }
       const fed = await feedTable(store, engineOf, table, counting, position, platform.clock.nowMs())
       duplicates.push(...fed.duplicates)
       for (const { eventMs } of counting) metrics.saw(table.view.name, eventMs)
@@ -159,43 +166,34 @@ export class TableFeed {
     return duplicates
   }
 
-  /** undefined: the store lost the table, which has been told. */
-  async #position(): Promise<StreamPositions | undefined> {
+  /** The offset that comes next; undefined: the store lost the table, which has been told. */
+  async #position(partition: string): Promise<number | undefined> {
     const { store, table, source, onLost } = this.options
-    const stored = await store.position(table, source)
-    if (stored !== undefined) return fromStored(stored)
+    const stored = await store.position(table, streamOf(source, partition))
+    if (stored !== undefined) return Number(stored[partition])
     // Nothing was ever taken in, or nothing is there any more: the mark, which is as old as the table, says which.
-    if ((await store.readMark(table)) !== undefined) return {}
+    if ((await store.readMark(table)) !== undefined) return 0
     if (this.#standing !== 'closed') {
       this.#standing = 'lost'
       onLost()
     }
     return undefined
   }
+}
 
-  #tellLag(head: StreamPositions, stored: StreamPositions): void {
-    let events = 0
-    for (const partition in head) events += Math.max(0, head[partition]! - (stored[partition] ?? 0))
-    this.options.metrics.lag(this.table.name, events)
+/** Each partition has a position of its own, as replicas that share a store have each their partitions. */
+export function streamOf(source: string, partition: string): string {
+  return `${source}/${partition}`
+}
+
+function byPartition(events: readonly LoggedEvent[]): Map<string, LoggedEvent[]> {
+  const groups = new Map<string, LoggedEvent[]>()
+  for (const event of events) {
+    const group = groups.get(event.partition)
+    if (group) group.push(event)
+    else groups.set(event.partition, [event])
   }
-}
-
-/** Whether something lies between what was taken in and `from`. */
-function isBefore(stored: StreamPositions, from: StreamPositions): boolean {
-  for (const partition in from) if ((stored[partition] ?? 0) < from[partition]!) return true
-  return false
-}
-
-function after(events: readonly LoggedEvent[]): StreamPositions {
-  const positions: Record<string, number> = {}
-  for (const { partition, offset } of events) positions[partition] = Math.max(positions[partition] ?? 0, offset + 1)
-  return positions
-}
-
-function furthest(a: StreamPositions, b: StreamPositions): StreamPositions {
-  const positions: Record<string, number> = { ...a }
-  for (const partition in b) positions[partition] = Math.max(positions[partition] ?? 0, b[partition]!)
-  return positions
+  return groups
 }
 
 function nextTurn(): Promise<void> {
