@@ -1,6 +1,7 @@
 // Sources: their times, columns and durations.
 import type { Entity } from '../definitions/entity.js'
 import type { Columns, Source, StreamSource } from '../definitions/source.js'
+import { checkRules } from '../quality/row-rules.js'
 import type { ValueType } from '../value.js'
 import { type Problems, show } from './problems.js'
 
@@ -19,6 +20,9 @@ export function checkEntity(entity: Entity, problems: Problems): void {
 export function checkSource(source: Source, problems: Problems): void {
   const path = `source ${source.name}`
   if (source.columns !== undefined) checkColumns(`${path} › columns`, source.columns, problems)
+  for (const expectation of source.expectations ?? []) {
+    problems.attempt(`${path} › expectations`, () => checkRules({ name: source.name, expectations: [expectation] }))
+  }
   if (isStream(source)) {
     if (source.columns === undefined || Object.keys(source.columns).length === 0) {
       problems.add(`${path} › columns`, 'A stream has to declare the columns of its events.', 'Give each a type.')

@@ -2,6 +2,7 @@
 import type { Duration } from '../duration.js'
 import type { ValueType } from '../value.js'
 import type { Described } from './described.js'
+import type { Expectation } from './expectation.js'
 
 /** Columns by name. Those of a batch source need not be declared: they are read from it. */
 export type Columns = Readonly<Record<string, ValueType>>
@@ -21,6 +22,8 @@ interface Timed {
   readonly timeZone?: string
   /** New name by old name, of columns that were renamed in the source: both are read. */
   readonly renames?: Readonly<Record<string, string>>
+  /** Of its columns; checked with those of each view that reads it. */
+  readonly expectations?: readonly Expectation[]
 }
 
 export interface FileSource extends Described, Timed {
@@ -63,6 +66,8 @@ interface Streamed extends Described {
   readonly lateness?: Duration
   /** An event from further ahead than this is refused; default 1 m. */
   readonly maxAhead?: Duration
+  /** Of its columns: an event that breaks one about single rows is quarantined. */
+  readonly expectations?: readonly Expectation[]
 }
 
 /** Events that clients push over HTTP, or code in this process does. */

@@ -6,7 +6,7 @@ import type { Value } from '../value.js'
 import { openDuck } from './duck.js'
 import { readEvents, readNewestRows } from './history.js'
 import { createPostgresLoader } from './postgres-source.js'
-import { relationOf, type SourceAccess, sourceColumns, sourceOf, unreadable } from './relation.js'
+import { relationOf, type SourceAccess, sourceColumns } from './relation.js'
 import { makeTrainingSet } from './training-set.js'
 import type { OfflineStore } from './types.js'
 import { valuesAtMoments } from './values-at.js'
@@ -85,18 +85,8 @@ export function createOfflineStore(options: OfflineStoreOptions): OfflineStore {
       view: CompiledView,
       moments: readonly { readonly key: string; readonly atMs: number }[],
     ): Promise<(readonly Value[] | undefined)[]> => using((opened) => valuesAtMoments(opened, view, moments)),
-    inspect: (view, work) =>
-      using(async (opened) => {
-        const relation = await relationOf(opened, view)
-        try {
-          return await work(opened.duck, relation)
-        } catch (error) {
-          throw unreadable(sourceOf(view), error)
-        }
-      }),
     schema: (view) => using((opened) => sourceColumns(opened, view)),
-    inspect: (view, work, signal) =>
-      using(async (opened) => work(opened.duck, await relationOf(opened, view)), signal),
+    inspect: (view, work, signal) => using(async (opened) => work(opened.duck, await relationOf(opened, view)), signal),
     async close() {
       closing.abort()
       await Promise.allSettled(running.values())

@@ -5,8 +5,6 @@ import type { CompiledService, CompiledView } from '../compiled.js'
 import type { Value } from '../value.js'
 import type { Duck } from './duck.js'
 import type { Relation } from './relation.js'
-import type { Duck } from './duck.js'
-import type { Relation } from './relation.js'
 
 /** A row of a row view's source. */
 export interface HistoryRow {
@@ -85,8 +83,6 @@ export interface OfflineStore {
     view: CompiledView,
     moments: readonly { readonly key: string; readonly atMs: number }[],
   ): Promise<(readonly Value[] | undefined)[]>
-  /** Runs `work` over a view's rows as history has them: for checks of data. Throws FEATURE_SOURCE_UNREADABLE, FEATURE_SOURCE_SCHEMA. */
-  inspect<T>(view: CompiledView, work: (duck: Pick<Duck, 'rows'>, relation: Relation) => Promise<T>): Promise<T>
   /** Columns of a source as they are now. Throws FEATURE_SOURCE_UNREADABLE, FEATURE_SOURCE_SCHEMA. */
   schema(view: CompiledView): Promise<readonly { readonly name: string; readonly type: string }[]>
   /** Runs SQL over the rows of a view's source: for checks of whole sets of rows. */

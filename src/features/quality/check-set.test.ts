@@ -57,6 +57,7 @@ function tableOf(
       ...names.map((name, c) => ({ name, sql: ident(name), type: types[c]! })),
     ],
     aliases: new Map([['amount_eur', 'amount']]),
+    times: [],
   }
 }
 

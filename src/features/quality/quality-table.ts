@@ -24,6 +24,8 @@ export interface QualityTable {
   readonly columns: readonly QualityColumn[]
   /** Other names of columns: of features, where they are taken from. */
   readonly aliases: ReadonlyMap<string, string>
+  /** The source's times, by its names for them: rules may be about them, nothing is inferred of them. */
+  readonly times: readonly QualityColumn[]
 }
 
 /** `relation` is what the offline store makes of the view's source. */
@@ -42,10 +44,17 @@ export function qualityTable(duck: Pick<Duck, 'rows'>, view: CompiledView, relat
       ...names.map((name, i) => ({ name, sql: ident(relation.values[i]!), type: relation.types[i]! })),
     ],
     aliases,
+    times: [
+      ...timeColumn(view.source?.eventTime ?? view.stream?.eventTime, 'event_ms'),
+      ...timeColumn(view.source?.knownTime, 'known_ms'),
+    ],
   }
 }
 
+const timeColumn = (name: string | undefined, sql: string): QualityColumn[] =>
+  name === undefined ? [] : [{ name, sql, type: 'timestamp' }]
+
 export function columnOf(table: QualityTable, name: string): QualityColumn | undefined {
   const own = table.aliases.get(name) ?? name
-  return table.columns.find((column) => column.name === own)
+  return [...table.columns, ...table.times].find((column) => column.name === own)
 }

@@ -1,7 +1,8 @@
 // Rules that a row breaks by itself, compiled once per source or view: ingestion asks them of every event.
-import type { CompiledView } from '../compiled.js'
+import type { CompiledView, FeatureProject } from '../compiled.js'
 import type { Expectation } from '../definitions/expectation.js'
 import type { EventRow } from '../definitions/feature.js'
+import type { StreamSource } from '../definitions/source.js'
 import { FeatureErrors } from '../errors.js'
 import type { Value } from '../value.js'
 import { compilePattern } from './pattern.js'
@@ -98,25 +99,41 @@ export function checkViewRows(view: CompiledView, rows: readonly { readonly valu
   return breaches.length === 0 ? NOTHING : { breaches }
 }
 
-const byColumn = new WeakMap<CompiledView, Checked>()
-
 /**
- * A view's rules by the columns of its source, for the events that feed it: a feature's name stands for the column it is taken from.
- * Rules about an aggregation are about no row, and are left out.
+ * A view's rules by the columns of its source: a feature's name stands for the column it is taken from. Rules about an aggregation are
+ * about no row, and are left out.
  */
 export function sourceRules(view: CompiledView): Checked {
-  let rules = byColumn.get(view)
-  if (!rules) {
-    const expectations = view.expectations.flatMap((rule): readonly Expectation[] => {
-      if (!('column' in rule)) return [rule]
-      const feature = view.features.find(({ name }) => name === rule.column)
-      if (!feature) return [rule]
-      return feature.kind === 'column' ? [{ ...rule, column: feature.column }] : []
-    })
-    rules = { name: view.name, expectations }
-    byColumn.set(view, rules)
+  const expectations = view.expectations.flatMap((rule): readonly Expectation[] => {
+    if (!('column' in rule)) return [rule]
+    const feature = view.features.find(({ name }) => name === rule.column)
+    if (!feature) return [rule]
+    return feature.kind === 'column' ? [{ ...rule, column: feature.column }] : []
+  })
+  return { name: view.name, expectations }
+}
+
+/** Judges the events of a stream source by its own rules and by those of the views that it feeds; for the ingestor. */
+export function createEventRules(
+  project: FeatureProject,
+): (source: StreamSource, rows: readonly EventRow[]) => readonly RowBreach[] {
+  const bySource = new Map<string, Checked>()
+  return (source, rows) => {
+    let rules = bySource.get(source.name)
+    if (!rules) {
+      const ofViews = [...project.views.values()].filter(({ stream }) => stream?.name === source.name)
+      const columns = new Set(Object.keys(source.columns))
+      const expectations = [
+        ...(source.expectations ?? []),
+        ...ofViews.flatMap((view) => sourceRules(view).expectations),
+      ]
+      // A rule about a column that only the batch source has is not the stream's.
+      const own = expectations.filter((rule) => !('column' in rule) || columns.has(rule.column))
+      rules = { name: source.name, expectations: own }
+      bySource.set(source.name, rules)
+    }
+    return checkRows(rules, rows).breaches
   }
-  return rules
 }
 
 /** Throws FEATURE_EXPECTATION_INVALID for a rule that could never be judged: at compile time, not at the first row. */
