@@ -116,5 +116,5 @@ function orderedSql(view: CompiledWindowView, relation: Relation, labels: string
     UNION ALL
     SELECT ${keys}, at_ms, 1 AS kind, rid, NULL::BIGINT, NULL::BIGINT, NULL::VARCHAR, 0::BIGINT AS seq${none.map((one) => `, ${one}`).join('')}
     FROM ${labels} WHERE ${there} AND at_ms IS NOT NULL
-  ) AS both ORDER BY ${keys}, at_ms, kind, seq, event_ms, id`
+  ) AS rows_and_labels ORDER BY ${keys}, at_ms, kind, seq, event_ms, id`
 }
