@@ -3,6 +3,7 @@
 // Use it for what must survive or be shared. What a row or a file means belongs to the domain that writes it.
 export { type StoreConfig, storeSection } from './config.js'
 export { createDiskBlobs } from './disk-blobs.js'
+export { makeFolder, syncFolder } from './durable-folder.js'
 export { type Constraint, StoreErrors } from './errors.js'
 export { lockFolder } from './folder-lock.js'
 export { createMemoryKeyValue } from './memory-key-value.js'

@@ -1,9 +1,15 @@
 // The online store in this process's memory. Reads are synchronous and hand out what is kept.
-import type { Platform } from '../../core/index.js'
+import { readdir, rm } from 'node:fs/promises'
+import path from 'node:path'
+import type { Counter, Platform, Timer } from '../../core/index.js'
+import { makeFolder } from '../../store/index.js'
 import type { KeyState, WindowEngine } from '../aggregate/types.js'
-import type { CompiledWindowView } from '../compiled.js'
+import type { CompiledView, CompiledWindowView } from '../compiled.js'
 import type { Value } from '../value.js'
+import { FrameWriter } from './journal-format.js'
+import { keptUntilMs } from './keeping.js'
 import { MemoryTable } from './memory-table.js'
+import { DROPPED, TableFiles } from './table-files.js'
 import { Turns } from './turns.js'
 import type {
   OnlineAnswer,
@@ -25,20 +31,65 @@ export interface MemoryOnlineStoreOptions {
 }
 
 const SCAN_KEYS = 1000
+/** How often what expired is looked for. */
+const SWEEP_MS = 60_000
+
+/** A table, where it is kept, and the view that says how long. */
+interface Kept {
+  readonly table: MemoryTable
+  readonly files: TableFiles | undefined
+  /** undefined until somebody asks for it: files do not say it. */
+  view: CompiledView | undefined
+}
 
 /**
  * Window states are live: `readStates` hands out the very states that requests read, so what their writer adds is seen at once. What files
  * keep is what `writeStates` was given, as it was then: a writer changes a state again only after `writeStates` has resolved.
  */
 export async function createMemoryOnlineStore(options: MemoryOnlineStoreOptions): Promise<OnlineStore> {
-  return new MemoryOnlineStore(options)
+  const { folder, platform } = options
+  const tables = new Map<string, Kept>()
+  if (folder !== undefined) {
+    await makeFolder(folder)
+    for (const name of await readdir(folder)) {
+      if (name.endsWith(DROPPED)) {
+        await rm(path.join(folder, name), { recursive: true, force: true })
+        continue
+      }
+      const table = new MemoryTable(nameOfFolder(name))
+      const files = await TableFiles.load(path.join(folder, name), table, platform)
+      tables.set(table.name, { table, files, view: undefined })
+    }
+  }
+  return new MemoryOnlineStore(tables, options)
 }
 
 class MemoryOnlineStore implements OnlineStore {
   readonly kind = 'memory'
-  readonly #tables = new Map<string, MemoryTable>()
+  readonly #dropping = new Map<string, Promise<void>>()
+  readonly #corrupt: Counter
+  #sweep: Timer
 
-  constructor(private readonly options: MemoryOnlineStoreOptions) {}
+  constructor(
+    private readonly kept: Map<string, Kept>,
+    private readonly options: MemoryOnlineStoreOptions,
+  ) {
+    const { clock, metrics } = options.platform
+    this.#corrupt = metrics
+      .counter({ name: 'ml_feature_store_corrupt_total', help: 'Stored rows and states that could not be read' })
+      .with()
+    const each = (value: (table: MemoryTable) => number) => () =>
+      [...this.kept.values()].map(({ table }) => ({ labels: [table.name], value: value(table) }))
+    metrics.computed(
+      { name: 'ml_feature_store_bytes', help: 'Memory that a table takes, about', labels: ['table'], type: 'gauge' },
+      each(({ sizeBytes }) => sizeBytes),
+    )
+    metrics.computed(
+      { name: 'ml_feature_store_keys', help: 'Entity keys in a table', labels: ['table'], type: 'gauge' },
+      each(({ keys }) => keys),
+    )
+    this.#sweep = clock.after(SWEEP_MS, this.#sweepNow)
+  }
 
   read(reads: readonly OnlineRead[], atMs: number): OnlineAnswer {
     const answer = new Array<readonly (OnlineEntry | undefined)[]>(reads.length)
@@ -46,40 +97,73 @@ class MemoryOnlineStore implements OnlineStore {
     return answer
   }
 
-  #readTable({ table, keys }: OnlineRead, atMs: number): (OnlineEntry | undefined)[] {
+  #readTable({ table: { name, view }, keys }: OnlineRead, atMs: number): (OnlineEntry | undefined)[] {
+    const kept = this.kept.get(name)
     const entries = new Array<OnlineEntry | undefined>(keys.length)
-    const kept = this.#tables.get(table.name)
     if (kept === undefined) return entries.fill(undefined)
-    const { view } = table
+    kept.view ??= view
+    const { table } = kept
     if (view.kind === 'rows') {
-      for (let i = 0; i < keys.length; i++) entries[i] = kept.rows.get(keys[i]!)
+      for (let i = 0; i < keys.length; i++) entries[i] = table.rows.get(keys[i]!)
       return entries
     }
     const engine = this.options.engineOf(view)
     const width = view.features.length
-    for (let i = 0; i < keys.length; i++) {
-      const state = kept.stateOf(keys[i]!, engine)
-      entries[i] = state === undefined ? undefined : entryOf(state, atMs, width)
-    }
+    for (let i = 0; i < keys.length; i++) entries[i] = this.#windows(table, keys[i]!, engine, atMs, width)
     return entries
   }
 
+  /** A state that cannot be read is as if it were not there: it must not take the others' values away. */
+  #windows(
+    table: MemoryTable,
+    key: string,
+    engine: WindowEngine,
+    atMs: number,
+    width: number,
+  ): OnlineEntry | undefined {
+    try {
+      const state = table.stateOf(key, engine)
+      return state && entryOf(state, atMs, width)
+    } catch (error) {
+      this.#corrupt.inc()
+      this.options.platform.logger.warn({ err: error, table: table.name }, 'a window state cannot be read')
+      return undefined
+    }
+  }
+
   async writeRows(table: OnlineTable, rows: readonly OnlineRow[]): Promise<number> {
-    const kept = this.#table(table)
-    const turns = new Turns(this.options.platform.clock)
+    const kept = this.#open(table)
+    const { clock } = this.options.platform
+    const frames = kept.files && new FrameWriter()
+    const nowMs = clock.nowMs()
+    const turns = new Turns(clock)
     let written = 0
     for (const row of rows) {
-      if (kept.putRow(row)) written++
+      if (keptUntilMs(table.view, row.eventMs) > nowMs && kept.table.putRow(row)) {
+        written++
+        frames?.row(row.key, row.eventMs, row.knownMs, row.values)
+      }
       const pause = turns.next()
-      if (pause) await pause
+      if (pause) {
+        if (frames) await kept.files?.append(frames.transaction())
+        await pause
+      }
     }
+    if (frames) await kept.files?.append(frames.transaction())
     return written
   }
 
   async readStates(table: OnlineTable, keys: readonly string[]): Promise<(KeyState | undefined)[]> {
     const engine = this.#engineOf(table)
-    const kept = this.#table(table)
-    return keys.map((key) => kept.stateOf(key, engine))
+    const kept = this.#open(table)
+    const turns = new Turns(this.options.platform.clock)
+    const states: (KeyState | undefined)[] = []
+    for (const key of keys) {
+      states.push(kept.table.stateOf(key, engine))
+      const pause = turns.next(8)
+      if (pause) await pause
+    }
+    return states
   }
 
   async writeStates(
@@ -87,40 +171,53 @@ class MemoryOnlineStore implements OnlineStore {
     states: readonly StateWrite[],
     position?: { readonly stream: string; readonly at: StreamPosition },
   ): Promise<void> {
-    const kept = this.#table(table)
+    const kept = this.#open(table)
+    const frames = new FrameWriter()
     const turns = new Turns(this.options.platform.clock)
-    const bytes: (Uint8Array | undefined)[] = []
-    for (const { state } of states) {
-      bytes.push(state?.serialize())
+    const written: (Uint8Array | undefined)[] = []
+    for (const { key, state } of states) {
+      const newestEventMs = state?.newestEventMs
+      const bytes = newestEventMs === undefined ? undefined : state?.serialize()
+      written.push(bytes)
+      if (bytes) frames.state(key, newestEventMs!, bytes)
+      else frames.removed(key)
       const pause = turns.next(8)
       if (pause) await pause
     }
+    if (position) frames.position(position.stream, position.at)
+    // From here on in one step: nobody sees, and no file holds, a part of it.
     for (let i = 0; i < states.length; i++) {
       const { key, state } = states[i]!
-      if (state === undefined) kept.removeState(key)
-      else kept.putState(key, bytes[i]!, state.newestEventMs ?? Number.NEGATIVE_INFINITY, state)
+      const bytes = written[i]
+      if (bytes && state) kept.table.putState(key, bytes, state.newestEventMs!, state)
+      else kept.table.removeState(key)
     }
-    if (position) kept.positions.set(position.stream, position.at)
+    if (position) kept.table.positions.set(position.stream, position.at)
+    await kept.files?.append(frames.transaction())
   }
 
   async position(table: OnlineTable, stream: string): Promise<StreamPosition | undefined> {
-    return this.#tables.get(table.name)?.positions.get(stream)
+    return this.kept.get(table.name)?.table.positions.get(stream)
   }
 
   async readMark(table: OnlineTable): Promise<TableMark | undefined> {
-    return this.#tables.get(table.name)?.mark
+    return this.kept.get(table.name)?.table.mark
   }
 
   async writeMark(table: OnlineTable, mark: TableMark): Promise<void> {
-    this.#table(table).mark = mark
+    const kept = this.#open(table)
+    kept.table.mark = mark
+    const frames = new FrameWriter()
+    frames.mark(mark)
+    await kept.files?.append(frames.transaction())
   }
 
   async *scan(table: OnlineTable): AsyncIterable<readonly string[]> {
-    const kept = this.#tables.get(table.name)
+    const kept = this.kept.get(table.name)
     if (kept === undefined) return
     let batch: string[] = []
     // A Map may be changed while it is walked: what is added meanwhile is seen at its end.
-    for (const key of (table.view.kind === 'rows' ? kept.rows : kept.states).keys()) {
+    for (const key of (table.view.kind === 'rows' ? kept.table.rows : kept.table.states).keys()) {
       if (batch.push(key) < SCAN_KEYS) continue
       yield batch
       batch = []
@@ -129,30 +226,94 @@ class MemoryOnlineStore implements OnlineStore {
   }
 
   async tables(): Promise<string[]> {
-    return [...this.#tables.values()].filter((table) => !table.isEmpty).map(({ name }) => name)
+    return [...this.kept.values()].filter(({ table }) => !table.isEmpty).map(({ table }) => table.name)
   }
 
   async drop(tableName: string): Promise<void> {
-    this.#tables.delete(tableName)
+    const kept = this.kept.get(tableName)
+    this.kept.delete(tableName)
+    if (kept?.files === undefined) return
+    const removed = kept.files.remove()
+    // Whoever makes the table anew waits for it; whether it went well is told to whoever dropped it.
+    const over = removed.then(
+      () => undefined,
+      () => undefined,
+    )
+    this.#dropping.set(tableName, over)
+    await removed
+    if (this.#dropping.get(tableName) === over) this.#dropping.delete(tableName)
   }
 
-  async flush(): Promise<void> {}
+  async flush(): Promise<void> {
+    await Promise.all([...this.kept.values()].map(({ files }) => files?.flush()))
+  }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    this.#sweep.cancel()
+    await Promise.all([...this.kept.values()].map(({ files }) => files?.close()))
+  }
 
-  #table({ name }: OnlineTable): MemoryTable {
-    let table = this.#tables.get(name)
-    if (table === undefined) {
-      table = new MemoryTable(name)
-      this.#tables.set(name, table)
+  readonly #sweepNow = (): void => {
+    void this.#evict().then(() => {
+      this.#sweep = this.options.platform.clock.after(SWEEP_MS, this.#sweepNow)
+    })
+  }
+
+  /** Forgets rows and states that nobody can use any more, in turns. */
+  async #evict(): Promise<void> {
+    const { clock } = this.options.platform
+    const nowMs = clock.nowMs()
+    const turns = new Turns(clock)
+    for (const { table, files, view } of this.kept.values()) {
+      if (view === undefined || (view.kind === 'rows' && view.ttlMs === undefined)) continue
+      const frames = new FrameWriter()
+      const evict = async (key: string, eventMs: number): Promise<void> => {
+        if (keptUntilMs(view, eventMs) <= nowMs) {
+          table.removeRow(key)
+          table.removeState(key)
+          frames.removed(key)
+        }
+        const pause = turns.next()
+        if (pause) {
+          await files?.append(frames.transaction())
+          await pause
+        }
+      }
+      for (const [key, { eventMs }] of table.rows) await evict(key, eventMs)
+      for (const [key, { newestEventMs }] of table.states) await evict(key, newestEventMs)
+      await files?.append(frames.transaction())
     }
-    return table
+  }
+
+  #open({ name, view }: OnlineTable): Kept {
+    let kept = this.kept.get(name)
+    if (kept === undefined) {
+      const { folder, platform } = this.options
+      const table = new MemoryTable(name)
+      const files =
+        folder === undefined
+          ? undefined
+          : TableFiles.create(path.join(folder, folderOf(name)), table, platform, this.#dropping.get(name))
+      kept = { table, files, view }
+      this.kept.set(name, kept)
+    }
+    kept.view ??= view
+    return kept
   }
 
   #engineOf({ view, name }: OnlineTable): WindowEngine {
     if (view.kind !== 'windows') throw new TypeError(`${name} has rows, not window states`)
     return this.options.engineOf(view)
   }
+}
+
+/** Names differ in letters' case, which some file systems do not. */
+function folderOf(tableName: string): string {
+  return tableName.replace(/[^a-z0-9_@.-]/g, (letter) => `~${letter.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+function nameOfFolder(folder: string): string {
+  return folder.replace(/~([0-9a-f]{4})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
 }
 
 function entryOf(state: KeyState, atMs: number, width: number): OnlineEntry | undefined {

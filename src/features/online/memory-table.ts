@@ -3,6 +3,7 @@
 import type { KeyState, WindowEngine } from '../aggregate/types.js'
 import { compareTuples } from '../compare-values.js'
 import type { Value } from '../value.js'
+import type { EntrySink } from './journal-format.js'
 import type { OnlineEntry, OnlineRow, StreamPosition, TableMark } from './types.js'
 
 /** A row as it is kept: readers get this very object. */
@@ -92,12 +93,36 @@ export class MemoryTable {
     this.states.delete(key)
   }
 
+  clear(): void {
+    this.rows.clear()
+    this.states.clear()
+    this.positions.clear()
+    this.mark = undefined
+    this.sizeBytes = 0
+  }
+
   /** Throws FEATURE_STATE_CORRUPT. */
   stateOf(key: string, engine: WindowEngine): KeyState | undefined {
     const kept = this.states.get(key)
     if (kept === undefined) return undefined
     kept.state ??= engine.parse(kept.bytes)
     return kept.state
+  }
+}
+
+/** Takes in what files hold. */
+export function sinkOf(table: MemoryTable): EntrySink {
+  return {
+    row: (key, row) => void table.putRow({ key, ...row }),
+    state: (key, newestEventMs, bytes) => table.putState(key, bytes, newestEventMs, undefined),
+    removed(key) {
+      table.removeRow(key)
+      table.removeState(key)
+    },
+    position: (stream, at) => void table.positions.set(stream, at),
+    mark(mark) {
+      table.mark = mark
+    },
   }
 }
 
