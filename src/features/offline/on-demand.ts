@@ -72,18 +72,18 @@ export function inputColumns(service: CompiledService, joined: Joined): Input[] 
 export function computeRow(
   service: CompiledService,
   inputs: readonly Pick<Input, 'view' | 'name'>[],
-  valueOf: (input: number) => Value,
+  inputOf: (input: number) => Value,
   atMs: number,
 ): Map<string, Value[]> {
   const request = new Map<string, Value>()
   const rows = new Map<string, Record<string, Value>>()
   inputs.forEach(({ view, name }, i) => {
     if (view === undefined) {
-      request.set(name, valueOf(i))
+      request.set(name, inputOf(i))
       return
     }
     const row = rows.get(view.name) ?? {}
-    row[name] = valueOf(i)
+    row[name] = inputOf(i)
     rows.set(view.name, row)
   })
   return new Map(

@@ -63,7 +63,7 @@ export async function prove(
       }),
     )
     const first = 2 + keyColumns.length
-    const valueOf = (view: CompiledView, index: number) => {
+    const derivedOf = (view: CompiledView, index: number) => {
       const found = derived.get(view)
       return found === undefined ? view.features[index]!.fallback : found[index]!
     }
@@ -73,7 +73,7 @@ export async function prove(
       (i) => {
         const { view, name, read } = inputs[i]!
         if (view === undefined) return read(row[first + written.length + i]!)
-        return valueOf(
+        return derivedOf(
           view,
           view.features.findIndex((feature) => feature.name === name),
         )
@@ -83,7 +83,7 @@ export async function prove(
     written.forEach(({ name, from: origin, read }, i) => {
       const there = read(row[first + i]!)
       const right =
-        origin.kind === 'view' ? valueOf(origin.view, origin.index) : transforms.get(origin.view.name)![origin.index]!
+        origin.kind === 'view' ? derivedOf(origin.view, origin.index) : transforms.get(origin.view.name)![origin.index]!
       values++
       if (isSame(there, right)) return
       const problem = `the plan says ${show(there)}, the oracle ${show(right)} (moment ${atMs === undefined ? 'none' : new Date(atMs).toISOString()})`
