@@ -36,11 +36,14 @@ function withoutDuplicates(view: CompiledWindowView, events: readonly WindowEven
   const keptMs =
     view.stream === undefined ? view.maxWindowMs + view.hopMs : durationMs(view.stream.lateness ?? '1h', 'lateness')
   const counted: WindowEvent[] = []
+  const times = new Map<string, number[]>()
   for (const event of events) {
-    const isDuplicate = counted.some(
-      ({ id, eventMs }) => id !== undefined && id === event.id && eventMs >= event.knownMs - keptMs,
-    )
-    if (!isDuplicate) counted.push(event)
+    if (event.id !== undefined) {
+      const seen = times.get(event.id) ?? []
+      if (seen.some((eventMs) => eventMs >= event.knownMs - keptMs)) continue
+      times.set(event.id, [...seen, event.eventMs])
+    }
+    counted.push(event)
   }
   return counted
 }
@@ -244,7 +247,7 @@ function decayed(items: readonly Item[], hopMs: number, halfLifeMs: number, atMs
 function twoTo(x: number): number {
   const exponent = Math.floor(x + 0.5)
   if (exponent < -1074) return 0
-  const y = (x - exponent) * 0.6931471805599453
+  const y = (x - exponent) * Math.LN2
   let series = 1
   for (let k = 14; k > 0; k--) series = 1 + (series * y) / k
   const half = Math.trunc(exponent / 2)

@@ -1,0 +1,113 @@
+// The stored form of a key's state, version 1: a head (version, 4 bytes of the view's fingerprint), the moment of the last eviction, ids,
+// tiles with their parts and raw events, and 4 bytes of a hash over all of it. Blocks are made again when they are wanted.
+import { murmur3 } from '../../stats/index.js'
+import { FeatureErrors } from '../errors.js'
+import { ByteReader, BytesProblem, ByteWriter } from './bytes.js'
+import { type Layout, passedBy } from './layout.js'
+import { Tile } from './tile.js'
+
+/** What is stored of a key. */
+export interface StoredState {
+  evictedMs: number
+  readonly ids: Map<string, number>
+  tiles: Tile[]
+}
+
+const VERSION = 1
+const HASH_BYTES = 4
+const hash = { high: 0, low: 0 }
+
+export function writeState(layout: Layout, { evictedMs, ids, tiles }: StoredState): Uint8Array {
+  const to = new ByteWriter()
+  to.byte(VERSION)
+  for (const byte of layout.fingerprint) to.byte(byte)
+  to.number(evictedMs)
+  to.count(ids.size)
+  for (const [id, eventMs] of ids) {
+    to.text(id)
+    to.number(eventMs)
+  }
+  to.count(tiles.length)
+  let before = 0
+  for (const tile of tiles) {
+    // Times are small numbers relative to the tile before.
+    to.number(tile.startMs / layout.hopMs - before)
+    before = tile.startMs / layout.hopMs
+    to.number(tile.newestMs - tile.startMs)
+    to.count(tile.settled)
+    for (const part of tile.settled > 0 ? tile.parts : []) {
+      to.byte(part === undefined ? 0 : 1)
+      part?.write(to)
+    }
+    to.count(tile.raw.length)
+    for (const { eventMs, id, values } of tile.raw) {
+      to.number(eventMs - tile.startMs)
+      to.value(id ?? null)
+      to.count(values.length)
+      for (const value of values) to.value(value)
+    }
+  }
+  const body = to.written()
+  const bytes = new Uint8Array(body.length + HASH_BYTES)
+  bytes.set(body)
+  murmur3(bytes, body.length, hash)
+  new DataView(bytes.buffer).setUint32(body.length, hash.high)
+  return bytes
+}
+
+/** Throws FEATURE_STATE_CORRUPT. */
+export function readState(layout: Layout, bytes: Uint8Array): StoredState {
+  try {
+    return parsed(layout, bytes)
+  } catch (error) {
+    if (!(error instanceof BytesProblem)) throw error
+    throw FeatureErrors.STATE_CORRUPT({ view: layout.table, problem: error.message })
+  }
+}
+
+function parsed(layout: Layout, bytes: Uint8Array): StoredState {
+  const bodyBytes = bytes.length - HASH_BYTES
+  if (bodyBytes < 1) throw new BytesProblem('it is too short')
+  if (bytes[0] !== VERSION)
+    throw new BytesProblem(`it is of version ${bytes[0]}, and this program reads version ${VERSION}`)
+  murmur3(bytes, bodyBytes, hash)
+  if (new DataView(bytes.buffer, bytes.byteOffset).getUint32(bodyBytes) !== hash.high) {
+    throw new BytesProblem('its bytes are not those that were written')
+  }
+  const from = new ByteReader(bytes.subarray(0, bodyBytes))
+  from.byte()
+  for (const byte of layout.fingerprint) {
+    if (from.byte() !== byte) throw new BytesProblem('it is of another definition of the view')
+  }
+  const state: StoredState = { evictedMs: from.number(), ids: new Map(), tiles: [] }
+  const ids = from.size(2)
+  for (let i = 0; i < ids; i++) state.ids.set(from.text(), from.number())
+  const tiles = from.size(4)
+  let before = 0
+  for (let i = 0; i < tiles; i++) {
+    before += from.number()
+    state.tiles.push(readTile(layout, before * layout.hopMs, from))
+  }
+  if (from.left > 0) throw new BytesProblem(`${from.left} bytes are left over`)
+  return state
+}
+
+function readTile(layout: Layout, startMs: number, from: ByteReader): Tile {
+  const tile = new Tile(layout, startMs)
+  tile.newestMs = startMs + from.number()
+  tile.settled = from.count()
+  if (tile.settled > 0) {
+    layout.aggregates.forEach(({ reducer }, i) => {
+      if (from.byte() === 1) tile.parts[i] = reducer.read(from)
+    })
+  }
+  const raw = from.size(3)
+  for (let i = 0; i < raw; i++) {
+    const eventMs = startMs + from.number()
+    const id = from.value()
+    const values = Array.from({ length: from.size() }, () => from.value())
+    const passed = passedBy(layout, values)
+    tile.raw.push({ eventMs, id: typeof id === 'string' ? id : undefined, values, passed })
+  }
+  return tile
+}
