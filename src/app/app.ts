@@ -10,6 +10,7 @@ import {
   versionKey,
 } from '../core/index.js'
 import type { Actor, Change, Decision, Decisions, Evidence } from '../decisions/index.js'
+import type { FeatureReader } from '../features/index.js'
 import { createPath, type Path, type Versions } from '../path/index.js'
 import { createFileSource, createFolderSource, createKeptArtifacts, type ModelSource } from '../registry/index.js'
 import {
@@ -40,6 +41,7 @@ import { openRedisProxy } from './chaos/redis-proxy.js'
 import { checkConstants } from './check-constants.js'
 import { createEndpoints, type Endpoints } from './endpoints.js'
 import type { AppLog, Engines, Peers } from './engines.js'
+import type { Features } from './features/features.js'
 import type { LoadedProject } from './load-project.js'
 import { type ModelMemory, openModelMemory } from './model-memory.js'
 import { openEngines } from './open-engines.js'
@@ -64,6 +66,8 @@ export interface App {
   readonly repository: Repository
   /** Why a version that is there was never given to the pool: its files or its model.json are at fault. */
   readonly refused: ReadonlyMap<string, HeadraceError>
+  /** Undefined when the project defines none. */
+  readonly features: Features | undefined
   /** Undefined when this process is the whole server. */
   readonly peers: Peers | undefined
   /** Undefined unless the server was started to take faults. */
@@ -85,6 +89,8 @@ export interface AppOptions {
   readonly loads?: boolean
   /** Where the registry, decisions and log are; closed with the app. Default: opens those of the data folder, exclusively. */
   readonly engines?: Engines
+  /** Reads features in place of the project's own. */
+  readonly features?: FeatureReader
 }
 
 /** Builds what serves the project. Nothing is loaded before `start`. */
@@ -139,7 +145,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
   }
 
   function build(engines: Engines, cache: AnswerCache, memory: ModelMemory): App {
-    const { log, decisions, peers } = engines
+    const { log, decisions, peers, features } = engines
     const { budgetMb, reservations, idleMs, pinned, copiesMb, load: defaultLoad } = config.serving.pool
     const { processes: serverProcesses } = config.server
     const gauge = createMemoryGauge({ platform, onnx: onnxOptions })
@@ -197,6 +203,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
     const requests = createPath({
       platform,
       versions,
+      features: options.features ?? features?.reader,
       answers: cache,
       log,
       maxInFlight: config.server.maxInFlight,
@@ -326,6 +333,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
       aliases,
       decisions,
       log,
+      features,
       source,
       repository,
       refused,
@@ -339,7 +347,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
         await source.settle()
         for (const ref of await source.list()) found.set(versionKey(ref), ref)
         refresh()
-        await Promise.all([...found.values()].map(load))
+        await Promise.all([...[...found.values()].map(load), features?.start()])
         isStarted = true
         void kept.prune(digestsInUse())
         if (restful.size > 0)

@@ -7,6 +7,7 @@ import type { Pointer } from '../registry/index.js'
 import type { CacheSwitches, SharedTier } from '../serving/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
 import type { Faults } from './chaos/faults.js'
+import type { Features } from './features/features.js'
 import type { ModelSetting } from './repository/decisions.js'
 import type { ModelStatistics } from './repository/types.js'
 
@@ -41,6 +42,8 @@ export interface Engines {
   readonly peers: Peers | undefined
   /** What is broken on purpose, as decisions say; undefined when the server takes no faults. */
   readonly faults: Faults | undefined
+  /** undefined when the project defines none. */
+  readonly features: Features | undefined
   /** Answers that the processes of this server share; undefined when there is one. Closed by the cache. */
   readonly tier?: SharedTier | undefined
   close(): Promise<void>

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { type Digest, type Platform, versionKey } from '../core/index.js'
 import { type Actor, type Change, createDecisions, type Decision, type Evidence } from '../decisions/index.js'
+import type { FeatureStore } from '../features/index.js'
 import { type FileLog, openLog, realFiles } from '../log/index.js'
 import { breakerChangeKinds } from '../path/index.js'
 import { readAliases, readPointers, readVersions, registryChangeKinds, registryMigrations } from '../registry/index.js'
@@ -14,6 +15,9 @@ import { faultyFiles, isDiskFull } from './chaos/disk.js'
 import type { Faults } from './chaos/faults.js'
 import { logPolicyOf } from './endpoints.js'
 import type { Engines, RegistryState } from './engines.js'
+import type { Features } from './features/features.js'
+import { openFeatures } from './features/open-features.js'
+import { featureSwitchKind, isSwitch, switching } from './features/switch-decision.js'
 import type { LoadedProject } from './load-project.js'
 import { readRepository, repositoryChangeKinds, repositoryMigrations } from './repository/decisions.js'
 import { Sightings } from './sightings.js'
@@ -29,6 +33,8 @@ const SYSTEM: Actor = { kind: 'system', name: 'headrace' }
 /** Engines in this process. */
 export interface OpenedEngines extends Engines {
   readonly log: FileLog
+  /** With the store itself: workers read through it. */
+  readonly features: (Features & FeatureStore) | undefined
 }
 
 /** Takes the data folder for this process and opens what is in it. Throws STORE_FOLDER_LOCKED. */
@@ -68,6 +74,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
         cacheSwitchKind,
         ...breakerChangeKinds,
         ...chaosChangeKinds,
+        featureSwitchKind(platform),
       ],
     })
     const digests = new Map((await readVersions(sql)).map((row) => [versionKey(row.ref), row.digest]))
@@ -79,6 +86,8 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       repository: await readRepository(sql),
     })
     let state = await readState()
+    const { features: definitions } = project
+    let features: FeatureStore | undefined
     const followers = new Set<(decision: Decision) => void | Promise<void>>()
 
     decisions.watch(({ id, timeMs, change, by }) =>
@@ -96,6 +105,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     async function takeEffect(decision: Decision): Promise<Decision> {
       const { kind, subject, detail } = decision.change
       if (kind === 'version.seen') digests.set(subject, detail['digest'] as Digest)
+      else if (isSwitch(decision.change)) await features?.tables.refresh()
       else state = await readState()
       await Promise.all([...followers].map((change) => change(decision)))
       return decision
@@ -120,7 +130,18 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     }
 
     if (faults) followers.add((decision) => followFaults(faults, decision))
+    features =
+      definitions &&
+      (await openFeatures(project, definitions, platform, {
+        sql,
+        decideSwitch: async (view, table, evidence) => {
+          await decide(switching(view, table), evidence, SYSTEM)
+        },
+      }))
+    const opened = features
+    if (opened) closers.push(() => opened.close())
     return {
+      features: definitions && opened && { ...opened, project: definitions },
       log,
       decisions,
       peers: undefined,

@@ -78,6 +78,7 @@ export { type DefinitionProblem, FeatureErrors } from './errors.js'
 export { type Consumers, type Lineage, type LineageNode, lineageOf } from './lineage.js'
 export { featureMigrations, switchLive, type TablesState } from './materialise/table-rows.js'
 export { createTables, directoryOf, type TableDirectory, type Tables } from './materialise/tables.js'
+export { type FeatureStore, type FeatureStoreOptions, openFeatureStore } from './open-store.js'
 export type {
   EntityFacts,
   FeatureCatalogue,

@@ -81,7 +81,7 @@ export async function startPrimary(options: PrimaryOptions): Promise<RunningPrim
   )
   const primary = new PrimaryProcess({ ...options, project }, engines)
   try {
-    await primary.start()
+    await Promise.all([primary.start(), engines.features?.start()])
   } catch (error) {
     await primary.close()
     throw error

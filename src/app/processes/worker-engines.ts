@@ -103,6 +103,7 @@ export async function openWorkerEngines(
       return () => followers.delete(change)
     },
     faults,
+    features: undefined,
     tier: sharedCache(primary),
     peers: {
       pid: welcome.pid,

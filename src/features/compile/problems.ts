@@ -67,7 +67,8 @@ export class Problems {
     }
   }
 
-  private attempt<T>(path: string, make: () => T): T | undefined {
+  /** What `make` gives; undefined when it throws one of our errors, which is told. */
+  attempt<T>(path: string, make: () => T): T | undefined {
     try {
       return make()
     } catch (error) {

@@ -5,6 +5,8 @@ import type { Expectation } from '../definitions/expectation.js'
 import type { Feature } from '../definitions/feature.js'
 import type { BatchSource, Source, StreamSource } from '../definitions/source.js'
 import type { FeatureView } from '../definitions/view.js'
+import type { Duration } from '../duration.js'
+import { checkRules } from '../quality/row-rules.js'
 import type { KeyType } from '../value.js'
 import { compileAggregation, compileColumn, type KnownColumns } from './features.js'
 import { fingerprint } from './fingerprint.js'
@@ -238,46 +240,25 @@ function columnsExpected(expectation: Expectation): readonly string[] {
   return 'column' in expectation ? [expectation.column] : []
 }
 
+const EXPECTATIONS: readonly string[] = [
+  'type',
+  'notNull',
+  'range',
+  'oneOf',
+  'regex',
+  'nullShare',
+  'unique',
+  'monotonic',
+  'freshness',
+  'rowCount',
+  'distribution',
+] satisfies Expectation['expect'][]
+
 function checkExpectation(path: string, expectation: Expectation, problems: Problems): void {
-  switch (expectation.expect) {
-    case 'range':
-    case 'rowCount':
-      if (expectation.min === undefined && expectation.max === undefined)
-        problems.add(path, 'It has no bound.', 'Give min, max or both.')
-      else if ((expectation.min ?? -Infinity) > (expectation.max ?? Infinity))
-        problems.add(path, 'min is above max.', 'Exchange them.')
-      return
-    case 'regex':
-      try {
-        new RegExp(expectation.pattern, 'u')
-      } catch (error) {
-        problems.add(path, `The pattern is none: ${(error as Error).message}.`, 'Correct it.')
-      }
-      return
-    case 'nullShare':
-      if (!(expectation.max >= 0 && expectation.max <= 1))
-        problems.add(path, `max is ${expectation.max}.`, 'Shares are 0 to 1.')
-      return
-    case 'freshness':
-      problems.duration(`${path}.max`, expectation.max as '1d')
-      return
-    case 'oneOf':
-      if (!Array.isArray(expectation.values) || expectation.values.length === 0)
-        problems.add(path, 'It names no value.', 'Give those that are allowed.')
-      return
-    case 'type':
-      problems.type(`${path}.type`, expectation.type)
-      return
-    case 'distribution':
-    case 'notNull':
-    case 'unique':
-    case 'monotonic':
-      return
-    default:
-      problems.add(
-        path,
-        `${show((expectation as { expect?: unknown }).expect)} is no expectation.`,
-        'There are type, notNull, range, oneOf, regex, nullShare, unique, monotonic, freshness, rowCount and distribution.',
-      )
+  if (!EXPECTATIONS.includes(expectation?.expect)) {
+    problems.add(path, `${show(expectation?.expect)} is no expectation.`, `There are ${EXPECTATIONS.join(', ')}.`)
+    return
   }
+  if (expectation.expect === 'freshness') problems.duration(`${path}.max`, expectation.max as Duration)
+  problems.attempt(path, () => checkRules({ name: path, expectations: [expectation] }))
 }

@@ -1,0 +1,151 @@
+// The feature store of one data folder: everybody's parts put together. What can be asked of it is in operations.ts.
+import path from 'node:path'
+import type { Platform } from '../core/index.js'
+import type { Sql } from '../store/index.js'
+import { createWindowEngine } from './aggregate/engine.js'
+import type { WindowEngine } from './aggregate/types.js'
+import type { CompiledWindowView, FeatureProject } from './compiled.js'
+import type { FeaturesConfig } from './config.js'
+import { type Duration, durationMs } from './duration.js'
+import { createTables, type Tables } from './materialise/tables.js'
+import { createOfflineStore } from './offline/offline-store.js'
+import { createMemoryOnlineStore } from './online/memory-online-store.js'
+import { createRedisOnlineStore } from './online/redis-online-store.js'
+import type { OnlineStore } from './online/types.js'
+import type { FeatureOperations } from './operations.js'
+import { createQuarantine } from './quality/quarantine.js'
+import { checkRows, sourceRules } from './quality/row-rules.js'
+import { createFeatureReader } from './serve/reader.js'
+import type { FeatureReader } from './serve/types.js'
+import { StoreOperations } from './store-operations.js'
+import { createEventLog } from './stream/event-log.js'
+import { createIngestor, type EventRules } from './stream/ingestor.js'
+import { createStreamMetrics } from './stream/stream-metrics.js'
+import type { ServedVector } from './verify/types.js'
+
+export interface FeatureStoreOptions {
+  readonly platform: Platform
+  readonly project: FeatureProject
+  readonly config: FeaturesConfig
+  /** The project's folder. */
+  readonly root: string
+  /** What the store keeps: events, quarantine, the memory store's files, work in progress. */
+  readonly folder: string
+  readonly redisUrl: string | undefined
+  readonly environment: Readonly<Record<string, string | undefined>>
+  readonly sql: Sql
+  /** Makes requests read another generation of a view, by a decision. */
+  readonly decideSwitch: (view: string, table: string, evidence: Readonly<Record<string, unknown>>) => Promise<void>
+  /** What was served of a service in [fromMs, toMs), from the log. */
+  readonly served: (range: {
+    readonly service: string
+    readonly fromMs: number
+    readonly toMs: number
+  }) => AsyncIterable<ServedVector>
+}
+
+export interface FeatureStore {
+  readonly online: OnlineStore
+  readonly tables: Tables
+  readonly reader: FeatureReader
+  readonly operations: FeatureOperations
+  /** Catches up with what was taken in before, and begins whatever runs by itself: streams, schedules. */
+  start(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Opens the parts; one that fails closes those before it. */
+export async function openFeatureStore(options: FeatureStoreOptions): Promise<FeatureStore> {
+  const { platform, project, config, root, folder, redisUrl, environment, sql } = options
+  const closers: (() => Promise<void>)[] = []
+  const closeAll = async () => {
+    for (const close of closers.splice(0).reverse()) await close()
+  }
+  const keep = <T extends { close(): Promise<void> }>(part: T): T => {
+    closers.push(() => part.close())
+    return part
+  }
+  try {
+    return await open()
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+
+  async function open(): Promise<FeatureStore> {
+    const engineOf = enginesOnce()
+    const tables = await createTables({ platform, sql, project, decide: options.decideSwitch })
+    const isRedis = (config.online ?? (redisUrl === undefined ? 'memory' : 'redis')) === 'redis'
+    const online = keep(
+      isRedis
+        ? await createRedisOnlineStore({ platform, url: redisUrl!, engineOf })
+        : await createMemoryOnlineStore({ platform, folder: path.join(folder, 'online'), engineOf }),
+    )
+    const keptMs = config.eventsKept === undefined ? undefined : durationMs(config.eventsKept as Duration, 'eventsKept')
+    const events = keep(createEventLog({ platform, folder: path.join(folder, 'events'), retentionMs: () => keptMs }))
+    const quarantine = keep(await createQuarantine({ platform, folder: path.join(folder, 'quarantine') }))
+    const offline = keep(
+      createOfflineStore({
+        platform,
+        root,
+        environment,
+        memoryLimitBytes: config.memoryLimitMb * 2 ** 20,
+        ...(config.threads === undefined ? {} : { threads: config.threads }),
+        tempFolder: path.join(folder, 'work'),
+        eventFiles: (source) => events.files(source),
+      }),
+    )
+    const metrics = createStreamMetrics(platform)
+    const ingestor = keep(
+      createIngestor({
+        platform,
+        project,
+        store: online,
+        tables,
+        log: events,
+        quarantine,
+        metrics,
+        engineOf,
+        rules: rulesOf(project),
+      }),
+    )
+    const operations = keep(new StoreOperations({ ...options, online, tables, ingestor, quarantine, offline, metrics }))
+    return {
+      online,
+      tables,
+      reader: createFeatureReader({ platform, project, store: online, tables }),
+      operations,
+      start: () => ingestor.start(),
+      close: closeAll,
+    }
+  }
+}
+
+/** One engine per definition: it is compiled from it. */
+function enginesOnce(): (view: CompiledWindowView) => WindowEngine {
+  const engines = new WeakMap<CompiledWindowView, WindowEngine>()
+  return (view) => {
+    let engine = engines.get(view)
+    if (engine === undefined) {
+      engine = createWindowEngine(view)
+      engines.set(view, engine)
+    }
+    return engine
+  }
+}
+
+/** What the views of a source expect of its events. */
+function rulesOf(project: FeatureProject): EventRules {
+  const bySource = new Map<string, ReturnType<typeof sourceRules>[]>()
+  for (const view of project.views.values()) {
+    if (view.stream === undefined) continue
+    bySource.set(view.stream.name, [...(bySource.get(view.stream.name) ?? []), sourceRules(view)])
+  }
+  return ({ name }, rows) => {
+    const all = bySource.get(name)
+    if (all === undefined) return []
+    const found = all.flatMap((rules) => checkRows(rules, rows as Parameters<typeof checkRows>[1]).breaches)
+    // The first rule that a row breaks is its reason.
+    return [...new Map(found.reverse().map((breach) => [breach.index, breach])).values()]
+  }
+}
