@@ -206,7 +206,7 @@ describe('compileFeatures', () => {
     [
       'a broken pattern',
       { expectations: [{ expect: 'regex', column: 'product', pattern: '(' }] },
-      'The pattern is none',
+      'has a "(" that is not closed',
     ],
     ['a rename of nothing', { renames: { gone: 'old' } }, 'There is no feature "gone"'],
     ['the name of the input', { name: 'request' }, 'This name has a meaning'],
