@@ -62,6 +62,7 @@ describe('queryLog', () => {
       { name: 'weight', type: 'DOUBLE' },
       { name: 'payload', type: 'JSON' },
       { name: 'payload_dropped', type: 'VARCHAR' },
+      { name: 'served', type: 'JSON' },
     ])
     const record = Object.fromEntries(columns.map(({ name }, i) => [name, found[0]![i]]))
     expect(record).toMatchObject({

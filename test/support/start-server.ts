@@ -4,6 +4,7 @@ import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type App, createApp, type LoadedProject, loadProject } from '../../src/app/index.js'
 import { createPlatform, type Platform } from '../../src/core/index.js'
+import type { FeatureReader } from '../../src/features/index.js'
 import { startServer } from '../../src/server/index.js'
 
 export interface TestServer {
@@ -26,6 +27,8 @@ export interface TestServerOptions {
   /** Sections of the configuration. */
   readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   readonly platform?: Partial<Platform>
+  /** Made on the server's platform; default: the project's own. */
+  readonly features?: (platform: Platform) => FeatureReader
   /** Called when the server listens and before the models are loaded. */
   readonly beforeStart?: (url: string) => Promise<void>
 }
@@ -49,7 +52,8 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
       models: { settleMs: 0, ...options.config?.['models'] },
     },
   })
-  const app = await createApp(project, createPlatform(options.platform))
+  const platform = createPlatform(options.platform)
+  const app = await createApp(project, platform, options.features ? { features: options.features(platform) } : {})
   const server = await startServer(app).catch(async (error) => {
     await app.close()
     throw error

@@ -105,7 +105,7 @@ describe('parseNativeRequest', () => {
     [{ inputs: [row, row], unit: ['a'] }, 'NATIVE_ROWS_MISMATCH'],
     [{ inputs: row, entities: [{}, {}] }, 'NATIVE_ROWS_MISMATCH'],
     [{ inputs: row, unit: 5 }, 'TENSOR_JSON_UNEXPECTED'],
-    [{ inputs: row, entities: { user: 5 } }, 'TENSOR_JSON_UNEXPECTED'],
+    [{ inputs: row, entities: { user: 5.5 } }, 'TENSOR_JSON_UNEXPECTED'],
     [{ inputs: row, outputs: 'label' }, 'TENSOR_JSON_UNEXPECTED'],
     ['{"inputs":{"amount":NaN,"age":1}}', 'TENSOR_JSON_INVALID'],
     ['{"inputs":{"amount":1e999,"age":1}}', 'TENSOR_JSON_INVALID'],
