@@ -7,7 +7,9 @@ import { createWindowEngine } from '../../src/features/aggregate/engine.js'
 import type { WindowEngine } from '../../src/features/aggregate/types.js'
 import { compileFeatures } from '../../src/features/compile.js'
 import type { CompiledView, FeatureProject } from '../../src/features/compiled.js'
+import { createMaterialiser, type Materialiser } from '../../src/features/materialise/materialiser.js'
 import { createTables, type Tables } from '../../src/features/materialise/tables.js'
+import type { HistoryEvent, HistoryRow, OfflineStore } from '../../src/features/offline/types.js'
 import { createMemoryOnlineStore } from '../../src/features/online/memory-online-store.js'
 import type { OnlineStore } from '../../src/features/online/types.js'
 import { createEventLog, type PositionedEventLog } from '../../src/features/stream/event-log.js'
@@ -26,6 +28,9 @@ export interface FlowOptions {
   readonly wrapStore?: (store: OnlineStore) => OnlineStore
   readonly onLost?: (view: CompiledView) => void
   readonly maxWaiting?: number
+  /** Default: a batch source without rows. */
+  readonly offline?: Pick<OfflineStore, 'newestRows' | 'events'>
+  readonly fillAtStart?: boolean
 }
 
 export interface Flow {
@@ -37,6 +42,7 @@ export interface Flow {
   readonly tables: Tables
   readonly log: PositionedEventLog
   readonly ingestor: Ingestor
+  readonly materialiser: Materialiser
   readonly metrics: StreamMetrics
   readonly quarantined: QuarantinedRow[]
   readonly engineOf: (view: Extract<CompiledView, { kind: 'windows' }>) => WindowEngine
@@ -80,8 +86,22 @@ export async function openFlow(options: FlowOptions): Promise<Flow> {
     metrics,
     engineOf,
     quarantine: { put: async (rows) => void quarantined.push(...rows) },
-    ...(options.onLost ? { onLost: options.onLost } : {}),
+    onLost: options.onLost ?? ((view) => materialiser.lost(view)),
     ...(options.maxWaiting === undefined ? {} : { maxWaiting: options.maxWaiting }),
+  })
+  const materialiser = createMaterialiser({
+    platform,
+    sql,
+    project,
+    store,
+    tables,
+    offline: options.offline ?? arrayOffline({}),
+    ingestor,
+    log,
+    metrics,
+    engineOf,
+    quarantine: { put: async (rows) => void quarantined.push(...rows) },
+    ...(options.fillAtStart === undefined ? {} : { fillAtStart: options.fillAtStart }),
   })
   const view = (name: string) => project.views.get(name)!
   return {
@@ -93,6 +113,7 @@ export async function openFlow(options: FlowOptions): Promise<Flow> {
     tables,
     log,
     ingestor,
+    materialiser,
     metrics,
     quarantined,
     engineOf,
@@ -114,10 +135,49 @@ export async function openFlow(options: FlowOptions): Promise<Flow> {
       return (await store.read([{ table, keys: [key] }], atMs))[0]![0]?.values
     },
     async close() {
+      await materialiser.close()
       await ingestor.close()
       await log.close()
       await store.close()
       await sql.close()
+    },
+  }
+}
+
+export interface ArrayHistory {
+  readonly rows?: readonly HistoryRow[]
+  readonly events?: readonly HistoryEvent[]
+}
+
+/** The offline store's readings for a backfill, by the obvious means. `batch`: rows or events that it gives at once. */
+export function arrayOffline(
+  history: Readonly<Record<string, ArrayHistory>>,
+  batch = 3,
+): Pick<OfflineStore, 'newestRows' | 'events'> {
+  const byKey = (a: { key: string }, b: { key: string }) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)
+  function* batches<T>(list: readonly T[]): Generator<readonly T[]> {
+    for (let i = 0; i < list.length; i += batch) yield list.slice(i, i + batch)
+  }
+  return {
+    async *newestRows({ name }, { afterKnownMs = Number.NEGATIVE_INFINITY, throughKnownMs, afterKey }) {
+      const newest = new Map<string, HistoryRow>()
+      for (const row of history[name]?.rows ?? []) {
+        if (row.knownMs <= afterKnownMs || row.knownMs > throughKnownMs) continue
+        if (afterKey !== undefined && row.key <= afterKey) continue
+        const there = newest.get(row.key)
+        if (!there || row.eventMs > there.eventMs) newest.set(row.key, row)
+      }
+      yield* batches([...newest.values()].sort(byKey))
+    },
+    async *events({ name }, { fromMs, beforeMs, throughKnownMs, afterKey }) {
+      const events = (history[name]?.events ?? []).filter(
+        ({ key, eventMs, knownMs }) =>
+          eventMs >= fromMs &&
+          eventMs < beforeMs &&
+          knownMs <= throughKnownMs &&
+          (afterKey === undefined || key > afterKey),
+      )
+      yield* batches([...events].sort((a, b) => byKey(a, b) || a.knownMs - b.knownMs))
     },
   }
 }

@@ -1,0 +1,211 @@
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { type ArrayHistory, arrayOffline, type FlowOptions, openFlow } from '../../../test/support/feature-flow.js'
+import { tempFolder } from '../../../test/support/temp-folder.js'
+import { ManualClock, testPlatform } from '../../core/index.js'
+import { column, count, defineEntity, defineFeatureView, fileSource, pushSource, sum } from '../index.js'
+
+const HOUR = 3_600_000
+const user = defineEntity('user', { keys: { user_id: 'string' } })
+const files = fileSource('profiles', { path: 'profiles.parquet', eventTime: 'at', knownTime: 'known' })
+const profile = defineFeatureView('profile', {
+  entities: [user],
+  source: files,
+  features: { score: column('float64') },
+})
+const orders = pushSource('orders', {
+  columns: { user_id: 'string', order_id: 'string', amount: 'float64' },
+  eventId: 'order_id',
+  lateness: '1h',
+})
+const archive = fileSource('archive', { path: 'orders.parquet', eventTime: 'at', knownTime: 'known' })
+const spend = defineFeatureView('spend', {
+  entities: [user],
+  source: archive,
+  stream: orders,
+  features: { orders_2d: count({ over: '2d' }), spend_2d: sum('amount', { over: '2d' }) },
+})
+const live = defineFeatureView('live', { entities: [user], stream: orders, features: { n: count({ over: '2d' }) } })
+
+async function flow(history: Record<string, ArrayHistory>, options: Partial<FlowOptions> = {}) {
+  const clock = options.platform ? (options.platform.clock as ManualClock) : new ManualClock()
+  const opened = await openFlow({
+    folder: tempFolder(),
+    definitions: [profile, spend, live],
+    offline: arrayOffline(history),
+    fillAtStart: false,
+    ...options,
+    platform: options.platform ?? testPlatform({ clock }),
+  })
+  let isClosed = false
+  const close = async () => {
+    if (!isClosed) await opened.close()
+    isClosed = true
+  }
+  onTestFinished(close)
+  const push = (user_id: string, order_id: string, amount: number, eventMs = clock.nowMs()) =>
+    opened.ingestor.push('orders', [
+      { row: { user_id, order_id, amount, event_timestamp: eventMs }, knownMs: clock.nowMs() },
+    ])
+  return { ...opened, clock, push, close }
+}
+
+const T0 = new ManualClock().nowMs()
+const row = (key: string, score: number, eventMs = T0 - HOUR, knownMs = eventMs) => ({
+  key,
+  eventMs,
+  knownMs,
+  values: [score],
+})
+const rows = (n: number, score = 1) => Array.from({ length: n }, (_, i) => row(`u${String(i).padStart(3, '0')}`, score))
+const order = (key: string, id: string, amount: number, eventMs: number, knownMs = eventMs) => ({
+  key,
+  id,
+  eventMs,
+  knownMs,
+  values: [amount],
+})
+
+describe('a materialiser', () => {
+  it('fills a new generation, switches to it by a decision, and undoes that', async () => {
+    const { materialiser, read, tables, view, decisions, store } = await flow({ profile: { rows: rows(10) } })
+    expect(await read('profile', 'u001')).toBeUndefined()
+    expect(await materialiser.materialise({ view: 'profile' })).toMatchObject({
+      table: 'profile@1.1',
+      mode: 'full',
+      keys: 10,
+    })
+    expect(await read('profile', 'u001')).toEqual([1])
+    await materialiser.materialise({ view: 'profile', full: true })
+    expect(tables.live(view('profile'))?.name).toBe('profile@1.2')
+    // The one before is written to as well until its time of grace is over.
+    expect(tables.writing(view('profile')).map(({ name }) => name)).toEqual(['profile@1.1', 'profile@1.2'])
+    const [switched] = await decisions.list()
+    expect(switched).toMatchObject({
+      change: { kind: 'features.switch', subject: 'profile' },
+      before: { table: 'profile@1.1' },
+    })
+    await decisions.undo(switched!.id, { kind: 'person', name: 'ann' })
+    await tables.refresh()
+    expect(tables.live(view('profile'))?.name).toBe('profile@1.1')
+    expect(await store.readMark(tables.live(view('profile'))!)).toMatchObject({ keys: 10, throughKnownMs: T0 })
+  })
+
+  it('takes in what became known since the last run, however long ago it happened', async () => {
+    const history = { profile: { rows: rows(3) } }
+    const { materialiser, read, clock, tables, view } = await flow(history)
+    await materialiser.materialise({ view: 'profile' })
+    clock.advance(HOUR)
+    history.profile.rows.push(row('u001', 5, T0 - HOUR + 1, T0 + 10), row('new', 6, T0 - 90 * 24 * HOUR, T0 + 10))
+    history.profile.rows.push(row('u002', 0, T0 - 2 * HOUR, T0 + 10))
+    expect(await materialiser.materialise({ view: 'profile' })).toMatchObject({ mode: 'incremental', keys: 3 })
+    expect(tables.live(view('profile'))?.name).toBe('profile@1.1')
+    expect(await read('profile', 'u001')).toEqual([5])
+    expect(await read('profile', 'u002')).toEqual([1])
+    expect(await read('profile', 'new')).toEqual([6])
+  })
+
+  it('joins the batch source and the stream without gap or overlap', async () => {
+    const clock = new ManualClock()
+    const platform = testPlatform({ clock })
+    const history = { spend: { events: [] as ReturnType<typeof order>[] } }
+    const { materialiser, push, read } = await flow(history, { platform })
+    // The stream begins; some of what it brings is late, and all of it reaches the archive when it is known.
+    let expected = 0
+    for (let i = 0; i < 300; i++) {
+      clock.advance(10 * 60_000)
+      const now = clock.nowMs()
+      const eventMs = now - (i % 7) * 9 * 60_000
+      if (i === 0) history.spend.events.push(order('ann', 'before', 1000, now - 30 * 24 * HOUR, now))
+      await push('ann', `o${i}`, i, eventMs)
+      // The archive is written up to some hours ago.
+      if (i < 260) history.spend.events.push(order('ann', `o${i}`, i, eventMs, now))
+    }
+    clock.advance(1)
+    const now = clock.nowMs()
+    const hop = 3_600_000
+    const start = Math.floor((now - 48 * HOUR) / hop) * hop
+    let count = 0
+    for (let i = 0; i < 300; i++) {
+      const eventMs = T0 + (i + 1) * 600_000 - (i % 7) * 9 * 60_000
+      if (eventMs >= start && eventMs < now) {
+        count++
+        expected += i
+      }
+    }
+    const report = await materialiser.materialise({ view: 'spend' })
+    expect(report.seamMs).toBeGreaterThan(start)
+    expect(await read('spend', 'ann')).toEqual([count, expected])
+    await push('ann', 'next', 1)
+    clock.advance(1)
+    expect(await read('spend', 'ann')).toEqual([count + 1, expected + 1])
+  })
+
+  it('lets one run per view, and cancels it', async () => {
+    const { materialiser, tables, view } = await flow({ profile: { rows: rows(50) } })
+    const first = materialiser.materialise({ view: 'profile' })
+    await expect(materialiser.materialise({ view: 'profile' })).rejects.toMatchObject({
+      code: 'FEATURE_MATERIALISE_RUNNING',
+    })
+    expect(materialiser.cancel('profile')).toBe(true)
+    await expect(first).rejects.toMatchObject({ code: 'FEATURE_MATERIALISE_CANCELLED' })
+    expect(tables.live(view('profile'))).toBeUndefined()
+    expect((await materialiser.status()).find((one) => one.view === 'profile')?.last?.state).toBe('cancelled')
+    await expect(materialiser.materialise({ view: 'no' })).rejects.toMatchObject({ code: 'FEATURE_VIEW_UNKNOWN' })
+  })
+
+  it('reads the old definition until a changed one is filled', async () => {
+    const folder = tempFolder()
+    const history = { profile: { rows: rows(3) } }
+    const before = await flow(history, { folder })
+    await before.materialiser.materialise({ view: 'profile' })
+    await before.close()
+    const changed = defineFeatureView('profile', {
+      entities: [user],
+      source: files,
+      version: 2,
+      features: { rank: column('int64'), score: column('float64') },
+    })
+    const wide = { profile: { rows: history.profile.rows.map((one) => ({ ...one, values: [7, ...one.values] })) } }
+    const platform = testPlatform({ clock: new ManualClock(), seed: 2 })
+    const after = await flow(wide, { folder, definitions: [changed], platform })
+    const old = after.tables.live(after.view('profile'))!
+    expect(old).toMatchObject({ name: 'profile@1.1', view: { version: 1, features: [{ name: 'score' }] } })
+    expect(await after.read('profile', 'u001')).toEqual([1])
+    await after.materialiser.materialise({ view: 'profile' })
+    expect(after.tables.live(after.view('profile'))?.name).toBe('profile@2.2')
+    expect(await after.read('profile', 'u001')).toEqual([7, 1])
+  })
+
+  it('fills a stream view from the event log, and again when the store comes back empty', async () => {
+    const { materialiser, push, read, store, tables, view, clock, ingestor } = await flow({})
+    await push('ann', 'o1', 1)
+    await materialiser.start()
+    await ingestor.start()
+    clock.advance(1)
+    await expect.poll(() => read('live', 'ann')).toEqual([1])
+    await push('ann', 'o2', 1)
+    const first = tables.live(view('live'))!
+    await store.drop(first.name)
+    clock.advance(2_000)
+    await expect.poll(() => read('live', 'ann')).toEqual([2])
+    expect(tables.live(view('live'))?.name).not.toBe(first.name)
+  })
+
+  it('drops what was switched from after its time of grace', async () => {
+    const { materialiser, store, clock, tables, view, decisions } = await flow({ profile: { rows: rows(3) } })
+    await materialiser.materialise({ view: 'profile' })
+    await materialiser.materialise({ view: 'profile', full: true })
+    await materialiser.start()
+    clock.advance(3_600_000)
+    const later = () => {
+      clock.advance(60_000)
+      return store.tables()
+    }
+    await expect.poll(later).not.toContain('profile@1.1')
+    await expect.poll(() => tables.generations(view('profile')).length).toBe(1)
+    const [switched] = await decisions.list({ subject: 'profile' })
+    await expect(decisions.undo(switched!.id, { kind: 'person', name: 'ann' })).rejects.toMatchObject({
+      code: 'FEATURE_SWITCH_INVALID',
+    })
+  })
+})
