@@ -63,10 +63,10 @@ const merchantDays = sqlSource('merchant_days', {
       FROM 'data/chargebacks.csv' GROUP BY ALL
     ), summed AS (
       SELECT sold.merchant_id, sold.day,
-        sum(payments) OVER trailing AS payments_30d,
-        sum(coalesce(chargebacks, 0)) OVER trailing AS chargebacks_30d
+        sum(payments) OVER days_30 AS payments_30d,
+        sum(coalesce(chargebacks, 0)) OVER days_30 AS chargebacks_30d
       FROM sold LEFT JOIN reported USING (merchant_id, day)
-      WINDOW trailing AS (PARTITION BY sold.merchant_id ORDER BY sold.day RANGE INTERVAL 29 DAYS PRECEDING)
+      WINDOW days_30 AS (PARTITION BY sold.merchant_id ORDER BY sold.day RANGE INTERVAL 29 DAYS PRECEDING)
     )
     SELECT merchant_id, CAST(day + INTERVAL 1 DAY AS TIMESTAMP) AS computed_at,
       CAST(day + INTERVAL 1 DAY AS TIMESTAMP) + INTERVAL 2 HOUR AS known_at,
