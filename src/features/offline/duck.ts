@@ -52,10 +52,11 @@ export async function openDuck(options: DuckOptions): Promise<Duck> {
     const connection = await instance.connect()
     open.add(connection)
     await connection.run(`SET TimeZone = 'UTC'`)
+    // A setting of the connection, like the zone: queries of sources name files relative to the project.
+    await connection.run(`SET file_search_path = '${root.replaceAll("'", "''")}'`)
     return connection
   }
   const main = await connect()
-  await main.run(`SET file_search_path = '${root.replaceAll("'", "''")}'`)
   let isClosed = false
   // Again and again, because DuckDB forgets an interruption that arrives just before a statement starts.
   const interrupt = (): void => {

@@ -2,6 +2,7 @@
 import { type FastifyError, fastify } from 'fastify'
 import type { TSchema } from 'typebox'
 import type { ServerContext } from '../context.js'
+import { feastRoutes } from '../feast/routes.js'
 import { JSON_TYPE } from '../reply.js'
 import { readJsonBodies } from './bodies.js'
 import { createCatalogue, type Method, openApiPath } from './catalogue.js'
@@ -41,6 +42,7 @@ const AREAS: readonly Area[] = [
   decisionRoutes,
   chaosRoutes,
   typesRoutes,
+  feastRoutes,
 ]
 
 /** Longer paths do not fit into Node's limit for headers. */
