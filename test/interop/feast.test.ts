@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type CliServer, headrace, LONG, startServe } from '../cli/support.js'
+import { type CliServer, LONG, startServe } from '../cli/support.js'
 import { casesOf } from './python.js'
 import { commandPath } from './server.js'
 
@@ -76,6 +76,7 @@ beforeAll(async () => {
   mkdirSync(join(folder, 'data'))
   mkdirSync(join(folder, 'models'))
   writeFileSync(join(folder, 'features/definitions.ts'), DEFINITIONS)
+  writeFileSync(join(folder, 'headrace.config.ts'), "export default { name: 'drivers' }\n")
   const row = {
     ...{ driver_id: 1001, event_timestamp: iso(3_600_000), conv_rate: 0.25, trips: 12, city: 'Köln', is_active: true },
     ...{ seen_at: '2026-11-20T08:00:00Z', scores: [1, 0.5], badges: ['a', 'b'], routes: [1, 2] },
@@ -97,8 +98,12 @@ beforeAll(async () => {
     JSON.stringify({ user_id: 'u|1', merchant_id: 7, event_timestamp: iso(DAY_MS), orders: 3 }),
   )
   server = await startServe(folder, '--grpc-port', '0', '--log-level', 'error')
-  const { status, stderr } = await headrace(folder, 'features', 'materialise')
-  if (status !== 0) throw new Error(stderr)
+  const filled = await fetch(`${server.url}/feast/materialize-incremental`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ end_ts: new Date().toISOString() }),
+  })
+  if (!filled.ok) throw new Error(await filled.text())
 }, LONG.timeout)
 
 afterAll(async () => {
