@@ -6,10 +6,10 @@
 import type { Platform } from '../../core/index.js'
 import type { WindowEngine } from '../aggregate/types.js'
 import type { CompiledView, CompiledWindowView, FeatureProject } from '../compiled.js'
-import type { StreamSource } from '../definitions/source.js'
 import { FeatureErrors } from '../errors.js'
 import type { Tables } from '../materialise/tables.js'
 import type { OnlineRow, OnlineStore } from '../online/types.js'
+import { createEventRules } from '../quality/row-rules.js'
 import type { PositionedEventLog } from './event-log.js'
 import { createSourceIntake, type SourceIntake } from './source-intake.js'
 import type { StreamMetrics } from './stream-metrics.js'
@@ -20,12 +20,6 @@ export interface PlacedEvent extends ArrivedEvent {
   readonly offset: number
 }
 
-/** Which events break a rule that a view of the source has, by index. */
-export type EventRules = (
-  source: StreamSource,
-  rows: readonly Readonly<Record<string, unknown>>[],
-) => readonly { readonly index: number; readonly reason: string; readonly problem: string }[]
-
 export interface IngestorOptions {
   readonly platform: Platform
   readonly project: FeatureProject
@@ -35,8 +29,6 @@ export interface IngestorOptions {
   readonly quarantine: Pick<Quarantine, 'put'>
   readonly metrics: StreamMetrics
   readonly engineOf: (view: CompiledWindowView) => WindowEngine
-  /** Default: none. */
-  readonly rules?: EventRules
   /** The store came back empty under a table of this view; asked for once per loss. */
   readonly onLost?: (view: CompiledView) => void
   /** Events of one source that may wait; default 50,000. */
@@ -61,11 +53,12 @@ export interface Ingestor {
 
 export function createIngestor(options: IngestorOptions): Ingestor {
   const { project, tables, store } = options
+  const rules = createEventRules(project)
   const intakes = new Map<string, SourceIntake>()
   for (const source of project.sources.values()) {
     if (source.kind !== 'push' && source.kind !== 'kafka') continue
     const views = [...project.views.values()].filter(({ stream, online }) => online && stream?.name === source.name)
-    intakes.set(source.name, createSourceIntake(options, source, views))
+    intakes.set(source.name, createSourceIntake({ ...options, rules }, source, views))
   }
   const intakeOf = (source: string) => {
     const intake = intakes.get(source)

@@ -2,12 +2,17 @@
 import type { CompiledView } from '../compiled.js'
 import type { StreamSource } from '../definitions/source.js'
 import { FeatureErrors } from '../errors.js'
+import type { createEventRules } from '../quality/row-rules.js'
 import { createEventCheck, problemOf } from './check-event.js'
 import type { LoggedEvent } from './event-log.js'
 import { keyOf } from './feed.js'
 import type { IngestorOptions, PlacedEvent } from './ingestor.js'
 import { streamOf, TableFeed } from './table-feed.js'
 import type { ArrivedEvent, IngestReport, QuarantinedRow, StreamEvent } from './types.js'
+
+export interface IntakeOptions extends IngestorOptions {
+  readonly rules: ReturnType<typeof createEventRules>
+}
 
 export interface SourceIntake {
   push(events: readonly ArrivedEvent[]): Promise<IngestReport>
@@ -39,7 +44,7 @@ interface Waiting {
 }
 
 export function createSourceIntake(
-  options: IngestorOptions,
+  options: IntakeOptions,
   source: StreamSource,
   views: readonly CompiledView[],
 ): SourceIntake {
@@ -58,7 +63,7 @@ class Intake implements SourceIntake {
   #line: Promise<unknown> = Promise.resolve()
 
   constructor(
-    private readonly options: IngestorOptions,
+    private readonly options: IntakeOptions,
     private readonly source: StreamSource,
     private readonly views: readonly CompiledView[],
   ) {
@@ -194,7 +199,7 @@ class Intake implements SourceIntake {
         }
       }
       const rows = slice.map(({ event }) => event.row)
-      const breaches = new Map((rules?.(this.source, rows) ?? []).map((breach) => [breach.index, breach]))
+      const breaches = new Map(rules(this.source, rows).map((breach) => [breach.index, breach]))
       slice.forEach(({ event, index }, i) => {
         const breach = breaches.get(i)
         if (breach) refuse(index, 'FEATURE_EXPECTATION_BROKEN', breach.reason, breach.problem)
