@@ -1,0 +1,135 @@
+// One subject in a process of its own: prints its figures as JSON.
+import { createPlatform, type Random, seededRandom } from '../../src/core/index.js'
+import { createWindowEngine } from '../../src/features/aggregate/engine.js'
+import type { KeyState, WindowEvent } from '../../src/features/aggregate/types.js'
+import { bruteForce } from '../../src/features/aggregate/window-oracle.js'
+import { createMemoryOnlineStore } from '../../src/features/online/memory-online-store.js'
+import { createEventCheck } from '../../src/features/stream/check-event.js'
+import { feedTable, keyOf } from '../../src/features/stream/feed.js'
+import type { StreamEvent } from '../../src/features/stream/types.js'
+import type { Value } from '../../src/features/value.js'
+import { type Line, paymentLines, payments, view } from './world.js'
+
+const [subject = '', events = '', keys = ''] = process.argv.slice(2)
+const SPAN_MS = 6 * 3_600_000
+const SLICE = 500
+/** As ingestion does it: a request's moment may be a little before its read. */
+const READ_SLACK_MS = 60_000
+const READS = 100_000
+
+const lines = paymentLines(Number(events), Number(keys), SPAN_MS)
+const check = createEventCheck(payments)
+const engine = createWindowEngine(view)
+const endMs = lines.at(-1)!.knownMs + 1
+const parsed = ({ text, knownMs }: Line): StreamEvent => check.check({ row: JSON.parse(text), knownMs })
+const windowEvent = ({ eventMs, knownMs, id, row }: StreamEvent): WindowEvent => ({
+  eventMs,
+  knownMs,
+  id,
+  values: view.columns.map((column) => row[column] ?? null),
+})
+
+compareWithBruteForce()
+// A first part warms the compiler up; its work is thrown away.
+await run(lines.slice(0, 20_000))
+const heapBefore = heapBytes()
+const cpuBefore = cpuSeconds()
+const states = await run(lines)
+const seconds = cpuSeconds() - cpuBefore
+const figures: Record<string, number> = {
+  eventsPerSecond: lines.length / seconds,
+  cpuUsPerEvent: (seconds * 1e6) / lines.length,
+  readsPerSecond: Number.NaN,
+  bytesPerKey: Number.NaN,
+  storedBytesPerKey: Number.NaN,
+}
+if (states instanceof Map) {
+  figures['bytesPerKey'] = (heapBytes() - heapBefore) / states.size
+  const all = [...states.values()]
+  figures['readsPerSecond'] = readsPerSecond(all, seededRandom(9))
+  figures['storedBytesPerKey'] = all.reduce((sum, state) => sum + state.serialize().length, 0) / all.length
+}
+console.log(JSON.stringify(figures))
+process.exit(0)
+
+async function run(some: readonly Line[]): Promise<Map<string, KeyState> | undefined> {
+  switch (subject) {
+    case 'JSON.parse':
+      for (const { text } of some) JSON.parse(text)
+      return undefined
+    case 'checked':
+      for (const line of some) keyOf(view, parsed(line))
+      return undefined
+    case 'windows':
+      return windows(some)
+    default:
+      await throughStore(some)
+      return undefined
+  }
+}
+
+function windows(some: readonly Line[]): Map<string, KeyState> {
+  const states = new Map<string, KeyState>()
+  for (let from = 0; from < some.length; from += SLICE) {
+    const touched = new Set<KeyState>()
+    for (let i = from; i < Math.min(from + SLICE, some.length); i++) {
+      const event = parsed(some[i]!)
+      const key = keyOf(view, event)!
+      let state = states.get(key)
+      if (state === undefined) {
+        state = engine.create()
+        states.set(key, state)
+      }
+      state.add(windowEvent(event))
+      touched.add(state)
+    }
+    for (const state of touched) state.evict(some[from]!.knownMs - READ_SLACK_MS)
+  }
+  return states
+}
+
+async function throughStore(some: readonly Line[]): Promise<void> {
+  const platform = createPlatform()
+  const store = await createMemoryOnlineStore({ platform, engineOf: () => engine })
+  const table = { view, name: 'card_velocity@1.1' }
+  for (let from = 0; from < some.length; from += SLICE) {
+    const slice = some.slice(from, from + SLICE)
+    const logged = slice.map((line, i) => ({ ...parsed(line), partition: '0', offset: from + i }))
+    const position = { stream: 'payments/0', at: { '0': String(from + slice.length) } }
+    await feedTable(store, () => engine, table, logged, position, slice[0]!.knownMs)
+  }
+  await store.close()
+}
+
+function readsPerSecond(states: readonly KeyState[], random: Random): number {
+  const into: Value[] = []
+  const read = (reads: number) => {
+    for (let i = 0; i < reads; i++) states[random.uint32() % states.length]!.read(endMs, into, 0)
+  }
+  read(READS / 10)
+  const before = cpuSeconds()
+  read(READS)
+  return READS / (cpuSeconds() - before)
+}
+
+function compareWithBruteForce(): void {
+  const few = paymentLines(2000, 5, SPAN_MS)
+  const parsedEvents = few.map(parsed)
+  for (const [key, state] of windows(few)) {
+    const into: Value[] = []
+    state.read(endMs, into, 0)
+    const own = parsedEvents.filter((event) => keyOf(view, event) === key)
+    const right = bruteForce(view, own.map(windowEvent), endMs)
+    if (JSON.stringify(into) !== JSON.stringify(right)) throw new Error(`${key}: ${into}, not ${right}`)
+  }
+}
+
+function cpuSeconds(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1e6
+}
+
+function heapBytes(): number {
+  globalThis.gc?.()
+  return process.memoryUsage().heapUsed
+}

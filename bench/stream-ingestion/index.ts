@@ -1,0 +1,36 @@
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { describeMachine, type Figures, makeReport, publish } from '../support/report.js'
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '3' },
+    events: { type: 'string', default: '400000' },
+    keys: { type: 'string', default: '10000' },
+  },
+})
+const SUBJECTS = ['JSON.parse', 'checked', 'windows', 'memory store']
+const child = fileURLToPath(new URL('child.ts', import.meta.url))
+
+function measure(subject: string): Figures {
+  const flags = ['--expose-gc', '--import', import.meta.resolve('tsx'), child, subject, values.events, values.keys]
+  return JSON.parse(execFileSync(process.execPath, flags, { encoding: 'utf8' }), (_, value) => value ?? Number.NaN)
+}
+
+const machine = describeMachine()
+const results: Record<string, Figures[]> = {}
+for (let round = 0; round < Number(values.rounds); round++) {
+  for (const subject of SUBJECTS) {
+    results[subject] ??= []
+    results[subject].push(measure(subject))
+  }
+}
+publish(
+  makeReport(
+    'stream-ingestion',
+    'How many events a second does one core take into ten windowed features?',
+    machine,
+    results,
+  ),
+)
