@@ -26,6 +26,7 @@ export interface FlowOptions {
   /** Default: a memory store in the folder. */
   readonly store?: OnlineStore
   readonly wrapStore?: (store: OnlineStore) => OnlineStore
+  readonly wrapSql?: (sql: Sql) => Sql
   readonly onLost?: (view: CompiledView) => void
   readonly maxWaiting?: number
   /** Default: a batch source without rows. */
@@ -58,7 +59,8 @@ export async function openFlow(options: FlowOptions): Promise<Flow> {
   const { folder } = options
   const platform = options.platform ?? testPlatform()
   const project = compileFeatures(options.definitions)
-  const sql = await openSql({ file: join(folder, 'metadata.db'), platform })
+  const opened = await openSql({ file: join(folder, 'metadata.db'), platform })
+  const sql = options.wrapSql?.(opened) ?? opened
   const decisions = await createDecisions({ sql, platform, kinds: [featureSwitchKind(platform)] })
   const engines = new Map<CompiledView, WindowEngine>()
   const engineOf: Flow['engineOf'] = (view) => {
@@ -138,8 +140,8 @@ export async function openFlow(options: FlowOptions): Promise<Flow> {
       await materialiser.close()
       await ingestor.close()
       await log.close()
-      await store.close()
-      await sql.close()
+      if (!options.store) await store.close()
+      await opened.close()
     },
   }
 }
