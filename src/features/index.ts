@@ -2,7 +2,7 @@
 // Definitions are plain objects; what runs them (offline, online, streams, quality) sits behind the interfaces of its folder.
 // It knows neither the path nor the log: the path reads it through FeatureReader, and app brings logged values to be checked.
 
-export { catalogueOf } from './catalogue.js'
+export { catalogueOf, plainValue } from './catalogue.js'
 export { checkValue } from './check-value.js'
 export { isDefinition } from './compile/collect.js'
 export { compileFeatures } from './compile.js'
@@ -76,8 +76,21 @@ export { type Duration, durationMs } from './duration.js'
 export { decodeKey, encodeKey, type KeyValue } from './entity-key.js'
 export { type DefinitionProblem, FeatureErrors } from './errors.js'
 export { type Consumers, type Lineage, type LineageNode, lineageOf } from './lineage.js'
+export {
+  createMaterialiser,
+  type MaterialiseReport,
+  type MaterialiseRequest,
+  type Materialiser,
+  type MaterialiseStatus,
+} from './materialise/materialiser.js'
 export { featureMigrations, switchLive, type TablesState } from './materialise/table-rows.js'
 export { createTables, directoryOf, type TableDirectory, type Tables } from './materialise/tables.js'
+export {
+  type LoggedRow,
+  type ServedTrainingSetReport,
+  type ServedTrainingSetRequest,
+  writeServedTrainingSet,
+} from './offline/served-training-set.js'
 export { type FeatureStore, type FeatureStoreOptions, openFeatureStore } from './open-store.js'
 export type {
   EntityFacts,
@@ -96,6 +109,7 @@ export type {
   ViewFacts,
   ViewStatus,
 } from './operations.js'
+export { pickFeatures } from './pick.js'
 export { planOf } from './serve/plan.js'
 export { createFeatureReader, type FeatureReaderOptions } from './serve/reader.js'
 export type {
@@ -109,4 +123,7 @@ export type {
   ValueSource,
 } from './serve/types.js'
 export { createEventLog, type PositionedEventLog } from './stream/event-log.js'
+export { createIngestor, type Ingestor } from './stream/ingestor.js'
+export { createStreamMetrics, type StreamMetrics } from './stream/stream-metrics.js'
 export type { KeyType, Value, ValueOf, ValueType } from './value.js'
+export type { ServedVector } from './verify/types.js'
