@@ -124,7 +124,7 @@ export class StoreOperations implements FeatureOperations {
       offline.trainingSet({
         ...rest,
         service,
-        labels: path.resolve(root, labels),
+        labels,
         out: path.resolve(root, out),
         signal,
         onProgress: ({ step, done, total }) => progress(step, done, total),

@@ -5,7 +5,7 @@ import type { CompiledView } from '../compiled.js'
 import type { Value } from '../value.js'
 import { openDuck } from './duck.js'
 import { readEvents, readNewestRows } from './history.js'
-import { createPostgresLoader } from './postgres-source.js'
+import { createPostgresAccess } from './postgres-source.js'
 import { relationOf, type SourceAccess, sourceColumns } from './relation.js'
 import { makeTrainingSet } from './training-set.js'
 import type { OfflineStore } from './types.js'
@@ -32,7 +32,7 @@ const DEFAULT_MEMORY_BYTES = 2 * 1024 ** 3
 export function createOfflineStore(options: OfflineStoreOptions): OfflineStore {
   const { platform, root, environment, memoryLimitBytes = DEFAULT_MEMORY_BYTES, threads = 2, tempFolder } = options
   const closing = new AbortController()
-  const loadPostgres = createPostgresLoader(environment)
+  const postgres = createPostgresAccess(environment)
   const running = new Map<string, Promise<unknown>>()
 
   async function access(signal?: AbortSignal): Promise<SourceAccess> {
@@ -43,7 +43,7 @@ export function createOfflineStore(options: OfflineStoreOptions): OfflineStore {
       root,
       signal: signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal]),
     })
-    return { duck, root, eventFiles: (source) => options.eventFiles(source), loadPostgres }
+    return { duck, root, eventFiles: (source) => options.eventFiles(source), postgres }
   }
 
   async function using<T>(work: (access: SourceAccess) => Promise<T>, signal?: AbortSignal): Promise<T> {
@@ -70,7 +70,7 @@ export function createOfflineStore(options: OfflineStoreOptions): OfflineStore {
       const before = running.get(request.out)
       const mine = (async () => {
         await before?.catch(() => undefined)
-        return using((opened) => makeTrainingSet(opened, platform, tempFolder, request), request.signal)
+        return using((opened) => makeTrainingSet(opened, platform, tempFolder, environment, request), request.signal)
       })()
       running.set(request.out, mine)
       try {

@@ -27,8 +27,13 @@ export interface SourceAccess {
   readonly duck: Duck
   readonly root: string
   readonly eventFiles: (source: string) => Promise<readonly string[]>
-  /** Loads a Postgres source into a table, and names it. */
-  readonly loadPostgres: (duck: Duck, view: CompiledView) => Promise<Relation>
+  readonly postgres: PostgresAccess
+}
+
+export interface PostgresAccess {
+  columns(view: CompiledView): Promise<readonly Column[]>
+  /** Loads a view's rows into a table. */
+  load(duck: Duck, view: CompiledView): Promise<Relation>
 }
 
 interface Column {
@@ -44,7 +49,7 @@ export async function relationOf(access: SourceAccess, view: CompiledView): Prom
   const source = sourceOf(view)
   switch (source.kind) {
     case 'postgres':
-      return access.loadPostgres(access.duck, view)
+      return access.postgres.load(access.duck, view)
     case 'push':
     case 'kafka':
       return eventRelation(await access.eventFiles(source.name), view, source)
@@ -68,7 +73,7 @@ export async function sourceColumns(access: SourceAccess, view: CompiledView): P
   if (source.kind === 'push' || source.kind === 'kafka') {
     return Object.entries(source.columns).map(([name, type]) => ({ name, type: duckType(type) }))
   }
-  if (source.kind === 'postgres') return []
+  if (source.kind === 'postgres') return access.postgres.columns(view)
   if (source.kind === 'file') return describe(access, source, `SELECT * FROM ${await filesSql(access, source)}`)
   try {
     await access.duck.checkSelect(source.query)

@@ -11,6 +11,8 @@ import { type Checkpoints, digestOf, filesIdentity, openCheckpoints, sourceIdent
 import type { Duck } from './duck.js'
 import { invalid, type Labels, labelsOf, spoolLabels } from './labels.js'
 import { computeOnDemand } from './on-demand.js'
+import { isPostgresLabels, openPostgresJoin, type PostgresJoin } from './postgres-labels.js'
+import type { Environment } from './postgres-source.js'
 import { prove } from './proof.js'
 import { filesOf, formatOf, relationOf, type SourceAccess, sentence } from './relation.js'
 import { replayWindows } from './replay.js'
@@ -31,6 +33,23 @@ export async function makeTrainingSet(
   access: SourceAccess,
   platform: Platform,
   tempFolder: string,
+  environment: Environment,
+  request: TrainingSetRequest,
+): Promise<TrainingSetReport> {
+  if (!isPostgresLabels(request.labels)) return makeFrom(access, platform, tempFolder, undefined, request)
+  const join = await openPostgresJoin(environment, request.labels, request.service.views)
+  try {
+    return await makeFrom(access, platform, tempFolder, join, request)
+  } finally {
+    await join.close().catch(() => undefined)
+  }
+}
+
+async function makeFrom(
+  access: SourceAccess,
+  platform: Platform,
+  tempFolder: string,
+  there: PostgresJoin | undefined,
   request: TrainingSetRequest,
 ): Promise<TrainingSetReport> {
   const startMs = platform.clock.monotonicMs()
@@ -51,15 +70,18 @@ export async function makeTrainingSet(
   }
 
   await duck.run('SET preserve_insertion_order = false')
-  const labelFiles = await filesOf(duck, access.root, request.labels)
+  const labelsIdentity = there
+    ? platform.ids.next()
+    : await filesIdentity(await filesOf(duck, access.root, request.labels))
   const labelsDigest = digestOf(
-    await filesIdentity(labelFiles),
+    labelsIdentity,
     timeColumn,
     service.keys,
     service.request.map(({ name }) => name),
   )
-  const checkpoints = await openCheckpoints(platform, tempFolder, digestOf(labelsDigest, service.name, out), resume)
-  const labels = await step('labels', () => keepLabels(access, checkpoints, request, timeColumn, labelsDigest))
+  const run = digestOf(labelsDigest, service.name, out)
+  const checkpoints = await openCheckpoints(platform, tempFolder, run, resume && there === undefined)
+  const labels = await step('labels', () => keepLabels(access, there, checkpoints, request, timeColumn, labelsDigest))
   checkNames(service, labels, request.withTimes === true)
 
   const parts: Part[] = []
@@ -71,7 +93,7 @@ export async function makeTrainingSet(
         featuresOf(view),
         await sourceIdentity(access, platform, view),
       )
-      const file = await checkpoints.keep(view.name, digest, (to) => makePart(access, view, labels, to))
+      const file = await checkpoints.keep(view.name, digest, (to) => makePart(access, there, view, labels, to))
       return { view, alias: `p${parts.length}`, file }
     })
     parts.push(part)
@@ -104,6 +126,7 @@ export async function makeTrainingSet(
 
 async function keepLabels(
   access: SourceAccess,
+  there: PostgresJoin | undefined,
   checkpoints: Checkpoints,
   request: TrainingSetRequest,
   timeColumn: string,
@@ -114,26 +137,34 @@ async function keepLabels(
   const isThere = await checkpoints.has('labels', digest)
   let labels: Labels | undefined
   const file = await checkpoints.keep('labels', digest, async (to) => {
-    labels = await spoolLabels(access.duck, access.root, wanted, to, false)
+    labels = await (there?.spoolLabels(access.duck, wanted, to) ??
+      spoolLabels(access.duck, access.root, wanted, to, false))
   })
   if (isThere || labels === undefined) return spoolLabels(access.duck, access.root, wanted, file, true)
   return { ...labels, sql: `read_parquet(${literal(file)})` }
 }
 
-async function makePart(access: SourceAccess, view: CompiledView, labels: Labels, to: string): Promise<void> {
+async function makePart(
+  access: SourceAccess,
+  there: PostgresJoin | undefined,
+  view: CompiledView,
+  labels: Labels,
+  to: string,
+): Promise<void> {
   const { duck } = access
-  const relation = await relationOf(access, view)
   const of = labelsOf(labels, view.keys)
   let select: string
-  if (view.kind === 'rows') {
-    select = planSql('duckdb', { labels: of, relation, ttlMs: view.ttlMs })
+  if (there?.has(view)) {
+    select = await there.part(duck, view, labels)
+  } else if (view.kind === 'rows') {
+    select = planSql('duckdb', { labels: of, relation: await relationOf(access, view), ttlMs: view.ttlMs })
   } else {
-    await replayWindows(duck, view, { labels: of, relation, into: 'replayed' })
+    await replayWindows(duck, view, { labels: of, relation: await relationOf(access, view), into: 'replayed' })
     const values = view.features.map((_, i) => `, r.v${i}`).join('')
     select = `SELECT l.rid, r.e${values} FROM ${of} AS l LEFT JOIN replayed AS r ON l.rid = r.rid`
   }
   await duck.run(`COPY (SELECT * FROM (${select}) ORDER BY rid) TO ${literal(to)} ${PARQUET}`)
-  await duck.run('DROP TABLE IF EXISTS replayed')
+  for (const table of ['replayed', 'joined_there']) await duck.run(`DROP TABLE IF EXISTS ${table}`)
 }
 
 /** What a training set is put together from. */

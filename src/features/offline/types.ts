@@ -21,7 +21,7 @@ export interface HistoryEvent extends WindowEvent {
 /** Where the labels are and what to make of them. */
 export interface TrainingSetRequest {
   readonly service: CompiledService
-  /** Parquet, CSV or JSON with the entity keys, a time, the on-demand inputs, and anything else, which is carried over. */
+  /** Parquet, CSV or JSON, or `postgres:<table>`, with the entity keys, a time, the on-demand inputs, and anything else, which is carried over. */
   readonly labels: string
   /** Column of the labels' moments; default `event_timestamp`. */
   readonly timeColumn?: string
