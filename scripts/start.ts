@@ -1,6 +1,7 @@
 // `npm start`: builds, serves the example shop with everything embedded, asks each endpoint a few real questions, and says
 // what to try next. It builds by itself, so that npm's script is one process and gets Ctrl-C and SIGTERM.
 import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import process from 'node:process'
@@ -15,6 +16,8 @@ if (!process.argv.includes('--built')) {
   const { status } = spawnSync('npm', ['run', 'build', '--silent'], { cwd: root, stdio: 'inherit', shell: true })
   if (status !== 0) process.exit(status ?? 1)
 }
+
+writePast()
 
 const { endOnSignal, serve } = await import('../src/cli/serve.js')
 const { reportError, shortNumber } = await import('../src/cli/output.js')
@@ -38,6 +41,22 @@ try {
     process.stderr.write('Here that is: HEADRACE_SERVER_PORT=9090 npm start\n')
   // What was opened is let go by the end of the process.
   process.exit(status)
+}
+
+/** The shop's past up to today, which its features look back on; tomorrow it is another. */
+function writePast(): void {
+  const data = path.join(shop, 'data')
+  const mark = path.join(data, 'until.txt')
+  const today = new Date().toISOString().slice(0, 10)
+  if (existsSync(mark) && readFileSync(mark, 'utf8') === today) return
+  process.stdout.write('Making the shop’s orders, payments and clicks of the last three months…\n')
+  const generate = path.join(shop, 'world/generate.ts')
+  const { status } = spawnSync(process.execPath, ['--import', 'tsx', generate, '--out', data, '--until', today], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  if (status !== 0) process.exit(status ?? 1)
+  writeFileSync(mark, today)
 }
 
 interface Sample {

@@ -21,11 +21,13 @@ export default defineProject({
     },
   },
 
-  // Every model has an endpoint of its own name, so purchase-intent and breast-cancer need nothing here. Declare one to
-  // say which versions answer, how long a caller waits at most, and what the log keeps.
+  // Every model has an endpoint of its own name, so breast-cancer needs nothing here. Declare one to say which versions answer, how
+  // long a caller waits at most, and what the log keeps.
   endpoints: {
-    // Is this payment fraud? The checkout gets an answer whatever breaks: from the newest version, from the one before when that
+    // Is this payment fraud? The checkout gets an answer whatever breaks: from the newest version, from those before it when that
     // fails or takes too long, and from three rules when no model answers. The answer says so: its flags hold "fallback".
+    // Version 3 looks up what is known of the user, the card and the merchant (features/). Callers that name none of them, but say
+    // all that versions 1 and 2 take, are answered by version 2.
     fraud: {
       // "latest" is the newest version that is ready. A number pins one: version('fraud', 1). An alias moves by decision:
       // version('fraud', { alias: 'champion' }), and then: headrace models alias fraud champion 2
@@ -33,10 +35,14 @@ export default defineProject({
         name: 'fraud-fallback',
         arms: [
           { route: version('fraud', 'latest'), timeoutMs: 200 },
+          { route: version('fraud', 2), timeoutMs: 200 },
           { route: version('fraud', 1), timeoutMs: 100 },
           version('fraud-rule', 1),
         ],
       }),
+
+      // Longer than this the store is not waited for: what it would have said is then a default, and flagged.
+      features: { budgetMs: 20 },
 
       // The checkout waits for this answer: past it the caller gets 504 and goes on without.
       deadlineMs: 500,
@@ -70,6 +76,14 @@ export default defineProject({
         ],
       }),
       deadlineMs: 500,
+    },
+
+    // Will this session end in a purchase? By user_id alone; version 1 answers callers that describe the session themselves.
+    'purchase-intent': {
+      route: fallback({
+        name: 'intent-fallback',
+        arms: [version('purchase-intent', 'latest'), version('purchase-intent', 1)],
+      }),
     },
 
     // In which order to show the products of a page: one request with a row for each. Pages that many people open are answered from

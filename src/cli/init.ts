@@ -39,7 +39,11 @@ async function createProject(folder: string, example: boolean): Promise<string[]
   }
   const ignored = await addIgnored(path.join(folder, '.gitignore'))
   if (!example) return [...Object.keys(files), ...ignored]
-  await cp(path.join(shop, 'models/fraud'), path.join(folder, 'models/fraud'), { recursive: true })
+  // The versions that callers give everything: version 3 needs the shop's features.
+  for (const version of ['1', '2']) {
+    const model = path.join('models/fraud', version)
+    await cp(path.join(shop, model), path.join(folder, model), { recursive: true })
+  }
   await cp(path.join(shop, 'samples/fraud.json'), path.join(folder, 'samples/fraud.json'))
   return [...Object.keys(files), ...ignored, 'models/fraud', 'samples/fraud.json']
 }

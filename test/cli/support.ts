@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { FEATURE_VERSIONS } from '../support/shop.js'
 
 export const ROOT = join(import.meta.dirname, '../..')
 export const SHOP = join(ROOT, 'examples/shop')
@@ -81,11 +82,12 @@ export async function startServe(folder: string, ...args: string[]): Promise<Cli
   }
 }
 
-/** A folder that is removed by `remove`; with `models`, those of the shop and the samples. */
+/** A folder that is removed by `remove`; with `models`, those of the shop (but versions that need its features) and the samples. */
 export function makeFolder(models: readonly string[] = []): { folder: string; remove: () => void } {
   const folder = mkdtempSync(join(tmpdir(), 'headrace-cli-'))
   for (const model of models) {
     cpSync(join(SHOP, 'models', model), join(folder, 'models', model), { recursive: true })
+    for (const version of FEATURE_VERSIONS) rmSync(join(folder, 'models', version), { recursive: true, force: true })
     cpSync(join(SHOP, `samples/${model}.json`), join(folder, `samples/${model}.json`))
   }
   return { folder, remove: () => rmSync(folder, { recursive: true, force: true }) }

@@ -19,6 +19,9 @@ export function parity(name: string): Parity {
   return JSON.parse(readFileSync(join(ROOT, 'test/fixtures/parity', `${name}.json`), 'utf8')) as Parity
 }
 
+/** Versions that are given features of the store: they are of use only where the shop's features are. */
+export const FEATURE_VERSIONS = ['fraud/3', 'purchase-intent/2'] as const
+
 export const PARITY_NAMES = ['fraud-1', 'fraud-2', 'purchase-intent-1', 'breast-cancer-1', 'product-ranking-1'] as const
 
 /** A payment, a session; any row of theirs will do for tests that are about something else. */

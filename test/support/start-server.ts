@@ -6,6 +6,7 @@ import { type App, createApp, type LoadedProject, loadProject } from '../../src/
 import { createPlatform, type Platform } from '../../src/core/index.js'
 import type { FeatureReader } from '../../src/features/index.js'
 import { startServer } from '../../src/server/index.js'
+import { FEATURE_VERSIONS } from './shop.js'
 
 export interface TestServer {
   readonly url: string
@@ -42,7 +43,8 @@ export async function startTestServer(options: TestServerOptions): Promise<TestS
     recursive: true,
     filter: (source) =>
       source === SHOP_MODELS ||
-      (options.models ?? DEFAULT_MODELS).some((model) => `${source}/`.startsWith(`${join(SHOP_MODELS, model)}/`)),
+      (!FEATURE_VERSIONS.some((version) => source.startsWith(join(SHOP_MODELS, version))) &&
+        (options.models ?? DEFAULT_MODELS).some((model) => `${source}/`.startsWith(`${join(SHOP_MODELS, model)}/`))),
   })
   const project = await loadProject(options.folder, {
     overrides: {

@@ -50,6 +50,7 @@ class Model:
     held_out_labels: np.ndarray
     cost: float | None = None
     slow_ms: float | None = None
+    feature_service: str | None = None
 
 
 def read_data(file: str, label: str, held_out_share: float = 0.25) -> tuple[pd.DataFrame, ...]:
@@ -108,6 +109,7 @@ def describe(model: Model, metrics: dict[str, float]) -> dict[str, Any]:
         "outputs": model.outputs,
         **({} if model.cost is None else {"cost": model.cost}),
         **({} if model.slow_ms is None else {"slowMs": model.slow_ms}),
+        **({} if model.feature_service is None else {"featureService": model.feature_service}),
         "warmup": [{"inputs": row} for row in named_rows(model.held_out[:2])],
         "trained": {
             "script": model.script,
