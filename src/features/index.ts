@@ -91,8 +91,14 @@ export {
   type ServedTrainingSetRequest,
   writeServedTrainingSet,
 } from './offline/served-training-set.js'
+export {
+  answerOnlineReads,
+  createRemoteOnlineStore,
+  type RemoteOnlineStore,
+} from './online/remote-online-store.js'
 export { type FeatureStore, type FeatureStoreOptions, openFeatureStore } from './open-store.js'
 export type {
+  CheckOrder,
   EntityFacts,
   FeatureCatalogue,
   FeatureFacts,

@@ -43,10 +43,13 @@ function findSurrogate(bytes: Buffer, start: number, end: number): number {
 
 export class ByteWriter {
   #bytes: Buffer
+  /** Of the same memory: several times as fast with numbers as a Buffer. */
+  #view: DataView
   #length = 0
 
   constructor(sizeBytes = 256) {
     this.#bytes = Buffer.allocUnsafe(sizeBytes)
+    this.#view = viewOf(this.#bytes)
   }
 
   get length(): number {
@@ -56,11 +59,6 @@ export class ByteWriter {
   u8(value: number): void {
     const at = this.#room(1)
     this.#bytes[at] = value
-  }
-
-  u32(value: number): void {
-    const at = this.#room(4)
-    this.#bytes.writeUInt32LE(value, at)
   }
 
   /** Up to 2^31. */
@@ -75,23 +73,30 @@ export class ByteWriter {
 
   f32(value: number): void {
     const at = this.#room(4)
-    this.#bytes.writeFloatLE(value, at)
+    this.#view.setFloat32(at, value, true)
   }
 
   f64(value: number): void {
     const at = this.#room(8)
-    this.#bytes.writeDoubleLE(value, at)
+    this.#view.setFloat64(at, value, true)
+  }
+
+  /** `u8(tag)` and `f64(value)` in one step. */
+  tagged(tag: number, value: number): void {
+    const at = this.#room(9)
+    this.#bytes[at] = tag
+    this.#view.setFloat64(at + 1, value, true)
   }
 
   /** Big-endian, as Redis's scripts read it too. */
   f64be(value: number): void {
     const at = this.#room(8)
-    this.#bytes.writeDoubleBE(value, at)
+    this.#view.setFloat64(at, value)
   }
 
   i64(value: bigint): void {
     const at = this.#room(8)
-    this.#bytes.writeBigInt64LE(value, at)
+    this.#view.setBigInt64(at, value, true)
   }
 
   text(text: string): void {
@@ -131,7 +136,7 @@ export class ByteWriter {
     return taken
   }
 
-  /** May change `#bytes`: where it is, is looked up before they are. */
+  /** May change `#bytes`: called before they are looked up. */
   #room(sizeBytes: number): number {
     const start = this.#length
     const end = start + sizeBytes
@@ -139,6 +144,7 @@ export class ByteWriter {
       const larger = Buffer.allocUnsafe(Math.max(end, 2 * this.#bytes.length))
       this.#bytes.copy(larger, 0, 0, start)
       this.#bytes = larger
+      this.#view = viewOf(larger)
     }
     this.#length = end
     return start
@@ -147,6 +153,7 @@ export class ByteWriter {
 
 /** Throws FEATURE_ROW_CORRUPT where bytes end too early. */
 export class ByteReader {
+  readonly #view: DataView
   #at: number
 
   constructor(
@@ -154,6 +161,7 @@ export class ByteReader {
     start = 0,
     private readonly end = buffer.length,
   ) {
+    this.#view = viewOf(buffer)
     this.#at = start
   }
 
@@ -176,19 +184,19 @@ export class ByteReader {
   }
 
   f32(): number {
-    return this.buffer.readFloatLE(this.#take(4))
+    return this.#view.getFloat32(this.#take(4), true)
   }
 
   f64(): number {
-    return this.buffer.readDoubleLE(this.#take(8))
+    return this.#view.getFloat64(this.#take(8), true)
   }
 
   f64be(): number {
-    return this.buffer.readDoubleBE(this.#take(8))
+    return this.#view.getFloat64(this.#take(8))
   }
 
   i64(): bigint {
-    return this.buffer.readBigInt64LE(this.#take(8))
+    return this.#view.getBigInt64(this.#take(8), true)
   }
 
   text(): string {
@@ -210,4 +218,8 @@ export class ByteReader {
     this.#at = start + sizeBytes
     return start
   }
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Buffer): DataView {
+  return new DataView(buffer, byteOffset, byteLength)
 }

@@ -75,8 +75,8 @@ describe('a killed process', () => {
       expect(at).toBeGreaterThanOrEqual(acknowledged)
       const states = (await store.readStates(windows, KEYS)) as unknown as { count: number }[]
       expect(states.map((state) => state.count)).toEqual(KEYS.map(() => at))
-      const [[entry]] = (await store.read([{ table: numbers, keys: ['n'] }], 0)) as [[{ values: [number] }]]
-      expect(entry.values[0]).toBeGreaterThanOrEqual(acknowledged)
+      const [entries] = await store.read([{ table: numbers, keys: ['n'] }], 0)
+      expect(entries![0]!.values[0]).toBeGreaterThanOrEqual(acknowledged)
       await store.close()
     }
   }, 60_000)

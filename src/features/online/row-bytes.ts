@@ -99,8 +99,7 @@ function encodeNumber(into: ByteWriter, value: number): void {
     into.u8(FLOAT32)
     into.f32(value)
   } else {
-    into.u8(FLOAT64)
-    into.f64(value)
+    into.tagged(FLOAT64, value)
   }
 }
 

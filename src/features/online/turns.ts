@@ -20,15 +20,15 @@ export class Turns {
     if (this.#steps < LOOKS_EVERY) return undefined
     this.#steps = 0
     if (this.clock.monotonicMs() - this.#startedMs < TURN_MS) return undefined
-    return this.pause()
+    return this.#pause()
   }
 
-  pause(): Promise<void> {
-    return new Promise((resolve) =>
-      setImmediate(() => {
-        this.#startedMs = this.clock.monotonicMs()
-        resolve()
-      }),
-    )
+  async #pause(): Promise<void> {
+    await nextTurn()
+    this.#startedMs = this.clock.monotonicMs()
   }
+}
+
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
