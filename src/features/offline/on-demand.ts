@@ -5,8 +5,8 @@ import type { CompiledOnDemand, CompiledService, CompiledView } from '../compile
 import type { Value } from '../value.js'
 import type { Duck } from './duck.js'
 import { type ReadValue, readerOf, writersOf } from './duck-values.js'
+import { featureSql, type Joined, joinedSql } from './joined.js'
 import { literal } from './sql-text.js'
-import { featureSql, type Joined, joinedSql } from './training-set.js'
 import { duckType, valueSql } from './value-sql.js'
 
 /** Writes rid and o0… into a Parquet file. A transform that throws, or returns what its type does not take, gives the default, as at request time. */

@@ -6,10 +6,10 @@ import type { CompiledService, CompiledView } from '../compiled.js'
 import { FeatureErrors } from '../errors.js'
 import type { Value } from '../value.js'
 import { integer, readerOf } from './duck-values.js'
+import { featureSql, type Joined, joinedSql } from './joined.js'
 import { computeRow, inputColumns } from './on-demand.js'
 import { type Relation, relationOf, type SourceAccess } from './relation.js'
 import { literal } from './sql-text.js'
-import { featureSql, type Joined, joinedSql } from './training-set.js'
 
 interface SourceRow {
   readonly eventMs: number
