@@ -14,12 +14,12 @@ const hash: Hash64 = { high: 0, low: 0 }
 /** Standard error 1.04 / sqrt(2^precision). `precision` is 4 to 18. */
 export class HyperLogLog {
   // Few registers are kept by number; more, as a byte each.
-  #sparse: Map<number, number> | undefined = new Map()
-  #dense: Uint8Array | undefined
-  readonly #sparseLimit: number
+  private sparse: Map<number, number> | undefined = new Map()
+  private dense: Uint8Array | undefined
+  private readonly sparseLimit: number
 
   constructor(readonly precision: number) {
-    this.#sparseLimit = Math.max(4, 2 ** precision / 64)
+    this.sparseLimit = Math.max(4, 2 ** precision / 64)
   }
 
   /** A number and the bigint of the same size are one value, a number and its text two. */
@@ -33,14 +33,14 @@ export class HyperLogLog {
     const register = high >>> (32 - this.precision)
     const rest = (high << this.precision) >>> 0
     const zeros = rest !== 0 ? Math.clz32(rest) : 32 - this.precision + Math.clz32(low)
-    this.#raise(register, zeros + 1)
+    this.raise(register, zeros + 1)
   }
 
   merge(other: HyperLogLog): void {
-    if (other.#sparse !== undefined) for (const [register, rank] of other.#sparse) this.#raise(register, rank)
+    if (other.sparse !== undefined) for (const [register, rank] of other.sparse) this.raise(register, rank)
     else {
-      const from = other.#dense!
-      const to = this.#toDense()
+      const from = other.dense!
+      const to = this.toDense()
       for (let register = 0; register < from.length; register++)
         if (from[register]! > to[register]!) to[register] = from[register]!
     }
@@ -51,10 +51,10 @@ export class HyperLogLog {
     const registers = 2 ** this.precision
     const longest = 64 - this.precision
     const counts = new Float64Array(longest + 2)
-    if (this.#sparse !== undefined) {
-      counts[0] = registers - this.#sparse.size
-      for (const rank of this.#sparse.values()) counts[rank]!++
-    } else for (const rank of this.#dense!) counts[rank]!++
+    if (this.sparse !== undefined) {
+      counts[0] = registers - this.sparse.size
+      for (const rank of this.sparse.values()) counts[rank]!++
+    } else for (const rank of this.dense!) counts[rank]!++
     let z = registers * tau(1 - counts[longest + 1]! / registers)
     for (let k = longest; k >= 1; k--) z = 0.5 * (z + counts[k]!)
     z += registers * sigma(counts[0]! / registers)
@@ -62,21 +62,21 @@ export class HyperLogLog {
   }
 
   get sizeBytes(): number {
-    return 48 + (this.#sparse === undefined ? this.#dense!.length : 40 * this.#sparse.size)
+    return 48 + (this.sparse === undefined ? this.dense!.length : 40 * this.sparse.size)
   }
 
   /** A stored format: version, precision, then either pairs of register and rank (with their number) or all ranks. */
   encode(): Uint8Array {
-    if (this.#sparse === undefined) {
-      const bytes = new Uint8Array(3 + this.#dense!.length)
+    if (this.sparse === undefined) {
+      const bytes = new Uint8Array(3 + this.dense!.length)
       bytes.set([FORMAT, this.precision, 1])
-      bytes.set(this.#dense!, 3)
+      bytes.set(this.dense!, 3)
       return bytes
     }
-    const bytes = new Uint8Array(3 + 4 * this.#sparse.size)
+    const bytes = new Uint8Array(3 + 4 * this.sparse.size)
     bytes.set([FORMAT, this.precision, 0])
     let at = 3
-    for (const [register, rank] of [...this.#sparse].sort(([a], [b]) => a - b)) {
+    for (const [register, rank] of [...this.sparse].sort(([a], [b]) => a - b)) {
       bytes.set([register & 255, (register >> 8) & 255, register >> 16, rank], at)
       at += 4
     }
@@ -93,36 +93,36 @@ export class HyperLogLog {
       if (bytes.length !== 3 + registers) return undefined
       const dense = bytes.slice(3)
       if (dense.some((rank) => rank > highest)) return undefined
-      sketch.#sparse = undefined
-      sketch.#dense = dense
+      sketch.sparse = undefined
+      sketch.dense = dense
       return sketch
     }
-    if (bytes[2] !== 0 || (bytes.length - 3) % 4 !== 0 || (bytes.length - 3) / 4 > sketch.#sparseLimit) return undefined
+    if (bytes[2] !== 0 || (bytes.length - 3) % 4 !== 0 || (bytes.length - 3) / 4 > sketch.sparseLimit) return undefined
     for (let at = 3; at < bytes.length; at += 4) {
       const register = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16)
       const rank = bytes[at + 3]!
       if (register >= registers || rank === 0 || rank > highest) return undefined
-      sketch.#raise(register, rank)
+      sketch.raise(register, rank)
     }
     return sketch
   }
 
-  #raise(register: number, rank: number): void {
-    const sparse = this.#sparse
+  private raise(register: number, rank: number): void {
+    const sparse = this.sparse
     if (sparse === undefined) {
-      if (rank > this.#dense![register]!) this.#dense![register] = rank
+      if (rank > this.dense![register]!) this.dense![register] = rank
     } else if (rank > (sparse.get(register) ?? 0)) {
       sparse.set(register, rank)
-      if (sparse.size > this.#sparseLimit) this.#toDense()
+      if (sparse.size > this.sparseLimit) this.toDense()
     }
   }
 
-  #toDense(): Uint8Array {
-    if (this.#dense !== undefined) return this.#dense
+  private toDense(): Uint8Array {
+    if (this.dense !== undefined) return this.dense
     const dense = new Uint8Array(2 ** this.precision)
-    for (const [register, rank] of this.#sparse!) dense[register] = rank
-    this.#sparse = undefined
-    this.#dense = dense
+    for (const [register, rank] of this.sparse!) dense[register] = rank
+    this.sparse = undefined
+    this.dense = dense
     return dense
   }
 }

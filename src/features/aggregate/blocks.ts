@@ -2,7 +2,7 @@
 // late events; not stored.
 import { addTo, type Layout, mergeInto } from './layout.js'
 import type { CountedEvent, Part } from './parts/part.js'
-import { partsBytes, type Tile } from './tile.js'
+import { noParts, partsBytes, type Tile } from './tile.js'
 
 const RADIX = 16
 /** A block of fewer tiles is not worth its memory. */
@@ -12,33 +12,33 @@ type Parts = (Part | undefined)[]
 
 export class Blocks {
   /** By level, the first being blocks of 16 tiles: parts by the block's start. */
-  readonly #levels: { readonly lengthMs: number; readonly blocks: Map<number, Parts> }[] = []
-  #throughMs = Number.NEGATIVE_INFINITY
+  private readonly levels: { readonly lengthMs: number; readonly blocks: Map<number, Parts> }[] = []
+  private throughMs = Number.NEGATIVE_INFINITY
 
   constructor(readonly layout: Layout) {
     const longestMs = layout.windowsMs.at(-1)!
     for (let lengthMs = layout.hopMs * RADIX; lengthMs <= longestMs; lengthMs *= RADIX) {
-      this.#levels.push({ lengthMs, blocks: new Map() })
+      this.levels.push({ lengthMs, blocks: new Map() })
     }
   }
 
   /** An event that was added to a tile, which may be under blocks. */
   add(event: CountedEvent): void {
-    if (event.eventMs >= this.#throughMs) return
-    for (const { lengthMs, blocks } of this.#levels) {
+    if (event.eventMs >= this.throughMs) return
+    for (const { lengthMs, blocks } of this.levels) {
       const parts = blocks.get(Math.floor(event.eventMs / lengthMs) * lengthMs)
       if (parts !== undefined) addTo(this.layout, parts, event)
     }
   }
 
   dropBefore(fromMs: number): void {
-    for (const { blocks } of this.#levels)
+    for (const { blocks } of this.levels)
       for (const startMs of blocks.keys()) if (startMs < fromMs) blocks.delete(startMs)
   }
 
   clear(): void {
-    for (const { blocks } of this.#levels) blocks.clear()
-    this.#throughMs = Number.NEGATIVE_INFINITY
+    for (const { blocks } of this.levels) blocks.clear()
+    this.throughMs = Number.NEGATIVE_INFINITY
   }
 
   /**
@@ -52,17 +52,17 @@ export class Blocks {
     index: number,
     fromMs: number,
     toMs: number,
-    levels = this.#levels.length,
+    levels = this.levels.length,
   ): number | undefined {
     const last = tiles[index + LEAST_TILES - 1]
     if (last === undefined) return undefined
     const { startMs } = tiles[index]!
     for (let level = levels - 1; level >= 0; level--) {
-      const { lengthMs } = this.#levels[level]!
+      const { lengthMs } = this.levels[level]!
       const blockMs = Math.floor(startMs / lengthMs) * lengthMs
       const endMs = blockMs + lengthMs
       if (blockMs < fromMs || endMs > toMs || last.startMs >= endMs) continue
-      mergeInto(this.layout, into, this.#block(level, blockMs, tiles), window)
+      mergeInto(this.layout, into, this.block(level, blockMs, tiles), window)
       return endMs
     }
     return undefined
@@ -70,16 +70,16 @@ export class Blocks {
 
   get sizeBytes(): number {
     let size = 0
-    for (const { blocks } of this.#levels) for (const parts of blocks.values()) size += 80 + partsBytes(parts)
+    for (const { blocks } of this.levels) for (const parts of blocks.values()) size += 80 + partsBytes(parts)
     return size
   }
 
-  #block(level: number, startMs: number, tiles: readonly Tile[]): Parts {
-    const { lengthMs, blocks } = this.#levels[level]!
+  private block(level: number, startMs: number, tiles: readonly Tile[]): Parts {
+    const { lengthMs, blocks } = this.levels[level]!
     const known = blocks.get(startMs)
     if (known !== undefined) return known
     const endMs = startMs + lengthMs
-    const parts = new Array<Part | undefined>(this.layout.aggregates.length).fill(undefined)
+    const parts = noParts(this.layout)
     let atMs = startMs
     for (let index = tileIndex(tiles, atMs); index < tiles.length; index = tileIndex(tiles, atMs)) {
       const tile = tiles[index]!
@@ -90,7 +90,7 @@ export class Blocks {
       atMs = below ?? tile.startMs + this.layout.hopMs
     }
     blocks.set(startMs, parts)
-    this.#throughMs = Math.max(this.#throughMs, endMs)
+    this.throughMs = Math.max(this.throughMs, endMs)
     return parts
   }
 }

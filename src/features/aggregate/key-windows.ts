@@ -1,11 +1,11 @@
-// One key's events, by tiles of a hop. An event is settled once the past of `evict` has gone over it: no read cuts it off any more, so its
-// tile's parts are all that is kept. Younger ones stay raw, as do all of an `exact` view, whose windows begin in mid-tile.
+// One key's events, by tiles of a hop. An event is settled once `evict` has gone over it: no read cuts it off any more, so parts are all
+// that its tile needs. Younger ones stay as they are, as do all of an `exact` view, whose windows begin in mid-tile.
 import type { Value } from '../value.js'
 import { Blocks, tileIndex } from './blocks.js'
-import { type Layout, passedBy } from './layout.js'
-import type { CountedEvent, Part } from './parts/part.js'
+import { countedEvent, type Layout } from './layout.js'
+import type { Part } from './parts/part.js'
 import { readState, type StoredState, writeState } from './stored-state.js'
-import { Tile } from './tile.js'
+import { noParts, Tile } from './tile.js'
 import type { KeyState, WindowEvent } from './types.js'
 
 export class KeyWindows implements KeyState, StoredState {
@@ -14,40 +14,37 @@ export class KeyWindows implements KeyState, StoredState {
   /** Event times of the ids that may come again. */
   ids = new Map<string, number>()
   evictedMs = Number.NEGATIVE_INFINITY
-  readonly #blocks: Blocks
-  #idsSweptMs = Number.NEGATIVE_INFINITY
+  private readonly blocks: Blocks
+  private idsSweptMs = Number.NEGATIVE_INFINITY
 
   constructor(readonly layout: Layout) {
-    this.#blocks = new Blocks(layout)
+    this.blocks = new Blocks(layout)
   }
 
   add(event: WindowEvent): 'added' | 'duplicate' | 'expired' {
-    const { eventMs, id, values } = event
+    const { eventMs, id } = event
     if (id !== undefined) {
       const seenMs = this.ids.get(id)
       if (seenMs !== undefined && seenMs >= event.knownMs - this.layout.idsKeptMs) return 'duplicate'
     }
-    const passed = passedBy(this.layout, values)
+    const counted = countedEvent(this.layout, event)
     if (id !== undefined) this.ids.set(id, eventMs)
-    if (eventMs < this.#startMs(this.evictedMs, this.layout.windowsMs.at(-1)!)) return 'expired'
-    const counted: CountedEvent = { eventMs, id, values, passed }
-    const tile = this.#tileOf(eventMs)
-    if (eventMs < this.evictedMs && !this.layout.isExact) tile.addSettled(counted)
-    else tile.addRaw(counted)
-    this.#blocks.add(counted)
+    if (eventMs < this.startMs(this.evictedMs, this.layout.windowsMs.at(-1)!)) return 'expired'
+    this.tileOf(eventMs).add(counted, this.layout.isExact ? Number.NEGATIVE_INFINITY : this.evictedMs)
+    this.blocks.add(counted)
     return 'added'
   }
 
   read(moment: number, into: Value[], offset: number): boolean {
     const atMs = Math.max(moment, this.evictedMs)
-    if (!this.#isKnown(atMs)) return false
+    if (!this.isKnown(atMs)) return false
     const { windowsMs, readings } = this.layout
-    const merged = new Array<Part | undefined>(this.layout.aggregates.length).fill(undefined)
+    const merged = noParts(this.layout)
     let toMs = atMs
     for (let window = 0; window < windowsMs.length; window++) {
       // Each window is the shorter one and what lies before that.
-      const fromMs = this.#startMs(atMs, windowsMs[window]!)
-      this.#merge(merged, window, fromMs, toMs)
+      const fromMs = this.startMs(atMs, windowsMs[window]!)
+      this.merge(merged, window, fromMs, toMs)
       toMs = fromMs
       for (const reading of readings[window]!) {
         const { aggregate } = reading
@@ -62,11 +59,11 @@ export class KeyWindows implements KeyState, StoredState {
     if (atMs > this.evictedMs) {
       const settledMs = this.evictedMs
       this.evictedMs = atMs
-      const fromMs = this.#startMs(atMs, this.layout.windowsMs.at(-1)!)
-      this.#dropBefore(fromMs)
-      if (!this.layout.isExact) this.#settle(settledMs, atMs)
+      const fromMs = this.startMs(atMs, this.layout.windowsMs.at(-1)!)
+      this.dropBefore(fromMs)
+      if (!this.layout.isExact) this.settle(settledMs, atMs)
     }
-    this.#sweepIds()
+    this.sweepIds()
     return this.tiles.length === 0 && this.ids.size === 0
   }
 
@@ -75,7 +72,7 @@ export class KeyWindows implements KeyState, StoredState {
   }
 
   get sizeBytes(): number {
-    let size = 300 + 110 * this.ids.size + this.#blocks.sizeBytes
+    let size = 300 + 110 * this.ids.size + this.blocks.sizeBytes
     for (const tile of this.tiles) size += tile.sizeBytes
     return size
   }
@@ -109,12 +106,12 @@ export class KeyWindows implements KeyState, StoredState {
     return merged
   }
 
-  #startMs(atMs: number, windowMs: number): number {
+  private startMs(atMs: number, windowMs: number): number {
     const startMs = atMs - windowMs
     return this.layout.isExact ? startMs : Math.floor(startMs / this.layout.hopMs) * this.layout.hopMs
   }
 
-  #tileOf(eventMs: number): Tile {
+  private tileOf(eventMs: number): Tile {
     const startMs = Math.floor(eventMs / this.layout.hopMs) * this.layout.hopMs
     const newest = this.tiles.at(-1)
     if (newest !== undefined && newest.startMs === startMs) return newest
@@ -126,8 +123,8 @@ export class KeyWindows implements KeyState, StoredState {
     return tile
   }
 
-  #isKnown(atMs: number): boolean {
-    const fromMs = this.#startMs(atMs, this.layout.windowsMs.at(-1)!)
+  private isKnown(atMs: number): boolean {
+    const fromMs = this.startMs(atMs, this.layout.windowsMs.at(-1)!)
     for (let index = this.tiles.length - 1; index >= 0; index--) {
       const tile = this.tiles[index]!
       if (tile.newestMs < fromMs) continue
@@ -137,14 +134,14 @@ export class KeyWindows implements KeyState, StoredState {
     return false
   }
 
-  #merge(into: (Part | undefined)[], window: number, fromMs: number, toMs: number): void {
+  private merge(into: (Part | undefined)[], window: number, fromMs: number, toMs: number): void {
     const { hopMs } = this.layout
     let atMs = fromMs
     let index = tileIndex(this.tiles, Math.floor(fromMs / hopMs) * hopMs)
     while (atMs < toMs) {
       const tile = this.tiles[index]
       if (tile === undefined || tile.startMs >= toMs) return
-      const blockEndMs = this.#blocks.mergeInto(into, window, this.tiles, index, atMs, toMs)
+      const blockEndMs = this.blocks.mergeInto(into, window, this.tiles, index, atMs, toMs)
       if (blockEndMs !== undefined) {
         atMs = blockEndMs
         index = tileIndex(this.tiles, atMs)
@@ -156,7 +153,7 @@ export class KeyWindows implements KeyState, StoredState {
     }
   }
 
-  #dropBefore(fromMs: number): void {
+  private dropBefore(fromMs: number): void {
     const { hopMs, isExact } = this.layout
     const first = tileIndex(this.tiles, Math.floor(fromMs / hopMs) * hopMs)
     if (first > 0) this.tiles.splice(0, first)
@@ -165,10 +162,10 @@ export class KeyWindows implements KeyState, StoredState {
       oldest.dropBefore(fromMs)
       if (oldest.raw.length === 0) this.tiles.shift()
     }
-    this.#blocks.dropBefore(fromMs)
+    this.blocks.dropBefore(fromMs)
   }
 
-  #settle(settledMs: number, untilMs: number): void {
+  private settle(settledMs: number, untilMs: number): void {
     for (let index = this.tiles.length - 1; index >= 0; index--) {
       const tile = this.tiles[index]!
       if (tile.startMs + this.layout.hopMs <= settledMs) return
@@ -177,11 +174,11 @@ export class KeyWindows implements KeyState, StoredState {
   }
 
   /** All of them are looked at only now and then; an id that is kept for longer than needed changes nothing. */
-  #sweepIds(): void {
+  private sweepIds(): void {
     const { idsKeptMs } = this.layout
-    const isDue = this.evictedMs - this.#idsSweptMs > idsKeptMs / 4
+    const isDue = this.evictedMs - this.idsSweptMs > idsKeptMs / 4
     if (this.ids.size === 0 || (!isDue && this.tiles.length > 0)) return
-    this.#idsSweptMs = this.evictedMs
+    this.idsSweptMs = this.evictedMs
     for (const [id, eventMs] of this.ids) if (eventMs < this.evictedMs - idsKeptMs) this.ids.delete(id)
   }
 }

@@ -20,6 +20,7 @@ import {
   type QuantilesPart,
   quantilesReducer,
 } from './parts/sketches.js'
+import type { WindowEvent } from './types.js'
 
 /** What a tile keeps a part of. */
 export interface Aggregate {
@@ -47,6 +48,10 @@ export interface Layout {
   /** By window. */
   readonly readings: readonly (readonly WindowReading[])[]
   readonly columns: readonly string[]
+  /** Indices of the columns that are aggregated: all that is kept of an event. Aggregates count in these. */
+  readonly kept: readonly number[]
+  /** Some aggregate puts events in order, for which it needs their ids. */
+  readonly needsIds: boolean
   readonly filters: readonly ((row: EventRow) => boolean)[]
   /** How long an id is remembered after its event: one that comes back later does not count for being late. */
   readonly idsKeptMs: number
@@ -54,12 +59,19 @@ export interface Layout {
   readonly fingerprint: Uint8Array
 }
 
+const ORDERED = new Set(['first', 'last', 'lastK', 'currentItems'])
+
 export function layoutOf(view: CompiledWindowView): Layout {
   const filters = [...new Set(view.features.flatMap(({ where }) => where ?? []))]
   const windowsMs = [...new Set([...view.features.map(({ windowMs }) => windowMs), view.maxWindowMs])].sort(
     (a, b) => a - b,
   )
-  const plans = view.features.map((feature) => planOf(view, feature))
+  const named = view.features.flatMap(({ column, spec }) => [
+    ...(column === undefined ? [] : [column]),
+    ...(spec.op === 'currentItems' ? [spec.quantity] : []),
+  ])
+  const kept = [...new Set(named)]
+  const plans = view.features.map((feature) => planOf(view, kept, feature))
   const keys = [...new Set(plans.map(({ key }) => key))]
   const aggregates = keys.map((key): Aggregate => {
     const sharers = view.features.filter((_, index) => plans[index]!.key === key)
@@ -82,6 +94,8 @@ export function layoutOf(view: CompiledWindowView): Layout {
       ),
     ),
     columns: view.columns,
+    kept: kept.map((name) => view.columns.indexOf(name)),
+    needsIds: view.features.some(({ spec }) => ORDERED.has(spec.op)),
     filters,
     idsKeptMs:
       view.stream === undefined ? view.maxWindowMs + view.hopMs : durationMs(view.stream.lateness ?? '1h', 'lateness'),
@@ -96,8 +110,8 @@ interface Plan {
   readonly read: WindowReading['read']
 }
 
-function planOf(view: CompiledWindowView, { column, spec, where }: WindowFeature): Plan {
-  const at = column === undefined ? -1 : view.columns.indexOf(column)
+function planOf(view: CompiledWindowView, kept: readonly string[], { column, spec, where }: WindowFeature): Plan {
+  const at = column === undefined ? -1 : kept.indexOf(column)
   const filter = where === undefined ? -1 : view.features.findIndex((feature) => feature.where === where)
   /** `read` gets parts of that reducer only. */
   const plan = <P extends Part>(name: string, reducer: Reducer<P>, read: (part: P, atMs: number) => Value): Plan => ({
@@ -156,7 +170,7 @@ function planOf(view: CompiledWindowView, { column, spec, where }: WindowFeature
       )
     }
     case 'currentItems': {
-      const quantity = view.columns.indexOf(spec.quantity)
+      const quantity = kept.indexOf(spec.quantity)
       return plan<CurrentItemsPart>(`items-${quantity}`, currentItemsReducer(at, quantity), (part) =>
         part.present(spec.k),
       )
@@ -164,27 +178,33 @@ function planOf(view: CompiledWindowView, { column, spec, where }: WindowFeature
   }
 }
 
-/** Which of the view's filters take an event. Runs them: once per event. */
-export function passedBy(layout: Layout, values: readonly Value[]): boolean[] | undefined {
-  if (layout.filters.length === 0) return undefined
-  const row: Record<string, Value> = {}
-  for (let i = 0; i < layout.columns.length; i++) row[layout.columns[i]!] = values[i] ?? null
-  return layout.filters.map((filter) => filter(row))
+/** What is kept of an event. Runs the filters: once per event. */
+export function countedEvent(layout: Layout, { eventMs, id, values }: WindowEvent): CountedEvent {
+  const { kept, filters, columns } = layout
+  const own = new Array<Value>(kept.length)
+  for (let i = 0; i < kept.length; i++) own[i] = values[kept[i]!] ?? null
+  let passed: boolean[] | undefined
+  if (filters.length > 0) {
+    const row: Record<string, Value> = {}
+    for (let i = 0; i < columns.length; i++) row[columns[i]!] = values[i] ?? null
+    passed = new Array<boolean>(filters.length)
+    for (let i = 0; i < filters.length; i++) passed[i] = filters[i]!(row)
+  }
+  return { eventMs, id: layout.needsIds ? id : undefined, values: own, passed }
 }
 
-/** Adds an event to the parts of those aggregates whose filter takes it. */
-export function addTo(layout: Layout, parts: (Part | undefined)[], event: CountedEvent): void {
+/** Adds an event to the parts of those aggregates that the window or a longer one reads, and whose filter takes the event. */
+export function addTo(layout: Layout, parts: (Part | undefined)[], event: CountedEvent, window = 0): void {
   const { aggregates } = layout
   for (let i = 0; i < aggregates.length; i++) {
-    const { filter, reducer } = aggregates[i]!
-    if (filter >= 0 && !event.passed![filter]) continue
-    const part = parts[i]
-    if (part !== undefined) part.add(event)
-    else {
-      const created = reducer.create()
-      created.add(event)
-      parts[i] = created
+    const { filter, reducer, lastWindow } = aggregates[i]!
+    if (lastWindow < window || (filter >= 0 && !event.passed![filter])) continue
+    let part = parts[i]
+    if (part === undefined) {
+      part = reducer.create()
+      parts[i] = part
     }
+    part.add(event)
   }
 }
 

@@ -3,7 +3,7 @@
 import { murmur3 } from '../../stats/index.js'
 import { FeatureErrors } from '../errors.js'
 import { ByteReader, BytesProblem, ByteWriter } from './bytes.js'
-import { type Layout, passedBy } from './layout.js'
+import type { Layout } from './layout.js'
 import { Tile } from './tile.js'
 
 /** What is stored of a key. */
@@ -34,17 +34,17 @@ export function writeState(layout: Layout, { evictedMs, ids, tiles }: StoredStat
     to.number(tile.startMs / layout.hopMs - before)
     before = tile.startMs / layout.hopMs
     to.number(tile.newestMs - tile.startMs)
-    to.count(tile.settled)
-    for (const part of tile.settled > 0 ? tile.parts : []) {
+    to.byte(tile.parts === undefined ? 0 : 1)
+    for (const part of tile.parts ?? []) {
       to.byte(part === undefined ? 0 : 1)
       part?.write(to)
     }
     to.count(tile.raw.length)
-    for (const { eventMs, id, values } of tile.raw) {
+    for (const { eventMs, id, values, passed } of tile.raw) {
       to.number(eventMs - tile.startMs)
-      to.value(id ?? null)
-      to.count(values.length)
+      if (layout.needsIds) to.value(id ?? null)
       for (const value of values) to.value(value)
+      for (const isPassed of passed ?? []) to.byte(isPassed ? 1 : 0)
     }
   }
   const body = to.written()
@@ -95,18 +95,15 @@ function parsed(layout: Layout, bytes: Uint8Array): StoredState {
 function readTile(layout: Layout, startMs: number, from: ByteReader): Tile {
   const tile = new Tile(layout, startMs)
   tile.newestMs = startMs + from.number()
-  tile.settled = from.count()
-  if (tile.settled > 0) {
-    layout.aggregates.forEach(({ reducer }, i) => {
-      if (from.byte() === 1) tile.parts[i] = reducer.read(from)
-    })
+  if (from.byte() === 1) {
+    tile.parts = layout.aggregates.map(({ reducer }) => (from.byte() === 1 ? reducer.read(from) : undefined))
   }
-  const raw = from.size(3)
+  const raw = from.size()
   for (let i = 0; i < raw; i++) {
     const eventMs = startMs + from.number()
-    const id = from.value()
-    const values = Array.from({ length: from.size() }, () => from.value())
-    const passed = passedBy(layout, values)
+    const id = layout.needsIds ? from.value() : null
+    const values = layout.kept.map(() => from.value())
+    const passed = layout.filters.length > 0 ? layout.filters.map(() => from.byte() === 1) : undefined
     tile.raw.push({ eventMs, id: typeof id === 'string' ? id : undefined, values, passed })
   }
   return tile

@@ -11,7 +11,7 @@ interface Latest {
 }
 
 export class CurrentItemsPart implements Part {
-  readonly #items = new Map<Scalar, Latest>()
+  private readonly items = new Map<Scalar, Latest>()
 
   constructor(
     readonly column: number,
@@ -22,20 +22,20 @@ export class CurrentItemsPart implements Part {
     const item = scalarAt(event, this.column)
     const quantity = numberAt(event, this.quantity)
     if (item === undefined || Number.isNaN(quantity)) return
-    this.#put(item, { eventMs: event.eventMs, id: event.id, quantity })
+    this.put(item, { eventMs: event.eventMs, id: event.id, quantity })
   }
 
   merge(other: CurrentItemsPart): void {
-    for (const [item, latest] of other.#items) this.#put(item, latest)
+    for (const [item, latest] of other.items) this.put(item, latest)
   }
 
   get sizeBytes(): number {
-    return 200 + 120 * this.#items.size
+    return 200 + 120 * this.items.size
   }
 
   write(to: ByteWriter): void {
-    to.count(this.#items.size)
-    for (const [item, { eventMs, id, quantity }] of this.#items) {
+    to.count(this.items.size)
+    for (const [item, { eventMs, id, quantity }] of this.items) {
       to.value(item)
       to.number(eventMs)
       to.value(id ?? null)
@@ -49,21 +49,21 @@ export class CurrentItemsPart implements Part {
       const item = from.scalar()
       const eventMs = from.number()
       const id = from.value()
-      part.#put(item, { eventMs, id: typeof id === 'string' ? id : undefined, quantity: from.number() })
+      part.put(item, { eventMs, id: typeof id === 'string' ? id : undefined, quantity: from.number() })
     }
     return part
   }
 
   /** Those of a quantity above 0, the latest changed first. */
   present(k: number): Scalar[] {
-    const present = [...this.#items].filter(([, { quantity }]) => quantity > 0)
+    const present = [...this.items].filter(([, { quantity }]) => quantity > 0)
     present.sort(([a, ofA], [b, ofB]) => ofB.eventMs - ofA.eventMs || compareIds(ofB.id, ofA.id) || compareValues(b, a))
     return present.slice(0, k).map(([item]) => item)
   }
 
-  #put(item: Scalar, latest: Latest): void {
-    const other = this.#items.get(item)
-    if (other === undefined || compareLatest(latest, other) > 0) this.#items.set(item, latest)
+  private put(item: Scalar, latest: Latest): void {
+    const other = this.items.get(item)
+    if (other === undefined || compareLatest(latest, other) > 0) this.items.set(item, latest)
   }
 }
 

@@ -13,9 +13,9 @@ export const DECAY_RADIX = 16
 export class DecayedPart implements Part {
   n = 0
   // The first block inline: a tile has no other.
-  #endMs = Number.NaN
-  #sum = new ExactSum()
-  #more: Map<number, ExactSum> | undefined
+  private endMs = Number.NaN
+  private sum = new ExactSum()
+  private more: Map<number, ExactSum> | undefined
 
   constructor(
     /** -1 counts events. */
@@ -29,25 +29,25 @@ export class DecayedPart implements Part {
     if (Number.isNaN(value)) return
     this.n++
     const endMs = (Math.floor(event.eventMs / this.blockMs) + 1) * this.blockMs
-    this.#blockAt(endMs).add(value * exp2((event.eventMs - endMs) / this.halfLifeMs))
+    this.blockAt(endMs).add(value * exp2((event.eventMs - endMs) / this.halfLifeMs))
   }
 
   merge(other: DecayedPart): void {
     if (other.n === 0) return
     this.n += other.n
-    this.#blockAt(other.#endMs).merge(other.#sum)
-    if (other.#more !== undefined) for (const [endMs, sum] of other.#more) this.#blockAt(endMs).merge(sum)
+    this.blockAt(other.endMs).merge(other.sum)
+    if (other.more !== undefined) for (const [endMs, sum] of other.more) this.blockAt(endMs).merge(sum)
   }
 
   get sizeBytes(): number {
-    return 136 + 150 * (this.#more?.size ?? 0)
+    return 136 + 150 * (this.more?.size ?? 0)
   }
 
   write(to: ByteWriter): void {
     to.count(this.n)
     if (this.n === 0) return
-    to.count(1 + (this.#more?.size ?? 0))
-    for (const [endMs, sum] of [[this.#endMs, this.#sum] as const, ...(this.#more ?? [])]) {
+    to.count(1 + (this.more?.size ?? 0))
+    for (const [endMs, sum] of [[this.endMs, this.sum] as const, ...(this.more ?? [])]) {
       to.number(endMs / this.blockMs)
       to.numbers(sum.parts())
     }
@@ -59,7 +59,7 @@ export class DecayedPart implements Part {
     const blocks = from.size(2)
     for (let i = 0; i < blocks; i++) {
       const endMs = from.number() * part.blockMs
-      part.#blockAt(endMs).merge(ExactSum.fromParts(from.numbers()))
+      part.blockAt(endMs).merge(ExactSum.fromParts(from.numbers()))
     }
     return part
   }
@@ -68,24 +68,24 @@ export class DecayedPart implements Part {
   readAt(atMs: number): number | null {
     if (this.n === 0) return null
     const scaled = (endMs: number, sum: ExactSum) => sum.value * exp2((endMs - atMs) / this.halfLifeMs)
-    if (this.#more === undefined) return orNull(scaled(this.#endMs, this.#sum) + 0)
+    if (this.more === undefined) return orNull(scaled(this.endMs, this.sum) + 0)
     const total = new ExactSum()
-    total.add(scaled(this.#endMs, this.#sum))
-    for (const [endMs, sum] of this.#more) total.add(scaled(endMs, sum))
+    total.add(scaled(this.endMs, this.sum))
+    for (const [endMs, sum] of this.more) total.add(scaled(endMs, sum))
     return orNull(total.value)
   }
 
-  #blockAt(endMs: number): ExactSum {
-    if (this.#endMs === endMs) return this.#sum
-    if (Number.isNaN(this.#endMs)) {
-      this.#endMs = endMs
-      return this.#sum
+  private blockAt(endMs: number): ExactSum {
+    if (this.endMs === endMs) return this.sum
+    if (Number.isNaN(this.endMs)) {
+      this.endMs = endMs
+      return this.sum
     }
-    this.#more ??= new Map()
-    let sum = this.#more.get(endMs)
+    this.more ??= new Map()
+    let sum = this.more.get(endMs)
     if (sum === undefined) {
       sum = new ExactSum()
-      this.#more.set(endMs, sum)
+      this.more.set(endMs, sum)
     }
     return sum
   }

@@ -11,11 +11,11 @@ export class ExtremesPart implements Part {
 
   add(event: CountedEvent): void {
     const value = numberAt(event, this.column)
-    if (!Number.isNaN(value)) this.#take(value, value)
+    if (!Number.isNaN(value)) this.take(value, value)
   }
 
   merge(other: ExtremesPart): void {
-    if (other.min !== null && other.max !== null) this.#take(other.min, other.max)
+    if (other.min !== null && other.max !== null) this.take(other.min, other.max)
   }
 
   get sizeBytes(): number {
@@ -27,7 +27,7 @@ export class ExtremesPart implements Part {
     to.value(this.max)
   }
 
-  #take(min: number, max: number): void {
+  private take(min: number, max: number): void {
     if (this.min === null || min < this.min) this.min = min
     if (this.max === null || max > this.max) this.max = max
   }

@@ -23,11 +23,11 @@ export class OrderedPart implements Part {
 
   add(event: CountedEvent): void {
     const value = scalarAt(event, this.column)
-    if (value !== undefined) this.#put({ eventMs: event.eventMs, id: event.id, value })
+    if (value !== undefined) this.put({ eventMs: event.eventMs, id: event.id, value })
   }
 
   merge(other: OrderedPart): void {
-    for (const item of other.items) if (!this.#put(item)) return
+    for (const item of other.items) if (!this.put(item)) return
   }
 
   get sizeBytes(): number {
@@ -52,17 +52,17 @@ export class OrderedPart implements Part {
   }
 
   /** False when it is behind k others. */
-  #put(item: Item): boolean {
+  private put(item: Item): boolean {
     const { items } = this
     let at = items.length
-    while (at > 0 && this.#compare(item, items[at - 1]!) < 0) at--
+    while (at > 0 && this.compare(item, items[at - 1]!) < 0) at--
     if (at >= this.k) return false
     items.splice(at, 0, item)
     if (items.length > this.k) items.pop()
     return true
   }
 
-  #compare(a: Item, b: Item): number {
+  private compare(a: Item, b: Item): number {
     const order = a.eventMs - b.eventMs || compareIds(a.id, b.id) || compareValues(a.value, b.value)
     return order * this.direction
   }

@@ -3,10 +3,11 @@
 import type { Scalar, Value } from '../../value.js'
 import type { ByteReader, ByteWriter } from '../bytes.js'
 
-/** An event that counts. */
+/** What is kept of an event that counts. */
 export interface CountedEvent {
   readonly eventMs: number
   readonly id: string | undefined
+  /** Of the columns that are aggregated. */
   readonly values: readonly Value[]
   /** By filter of the view, whether it takes the event; undefined where the view has none. */
   readonly passed: readonly boolean[] | undefined
