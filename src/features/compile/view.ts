@@ -197,7 +197,15 @@ function columnsOf(windows: readonly WindowFeature[], known: readonly KnownColum
 /** Of a source, what makes its rows what they are; descriptions and unread columns are not among it. */
 function meaningOf(source: Source | undefined): unknown {
   if (source === undefined) return undefined
-  const { description: _1, owner: _2, tags: _3, columns: _4, ...meaning } = source
+  const {
+    description: _1,
+    owner: _2,
+    tags: _3,
+    columns: _4,
+    expectations: _5,
+    renames: _6,
+    ...meaning
+  } = source as Source & { readonly renames?: unknown }
   return meaning
 }
 

@@ -9,6 +9,7 @@ import { durationMs } from '../duration.js'
 import { FeatureErrors } from '../errors.js'
 import type { OfflineStore } from '../offline/types.js'
 import type { OnlineStore, TableMark } from '../online/types.js'
+import type { ViewChecks } from '../quality/view-checks.js'
 import type { PositionedEventLog } from '../stream/event-log.js'
 import type { Ingestor } from '../stream/ingestor.js'
 import type { StreamMetrics } from '../stream/stream-metrics.js'
@@ -78,10 +79,14 @@ export interface MaterialiserOptions {
   readonly ingestor: Pick<Ingestor, 'catchUp'>
   readonly log: Pick<PositionedEventLog, 'sinceMs'>
   readonly quarantine: Pick<Quarantine, 'put'>
+  /** What is expected of sources and views as a whole; default: nothing. */
+  readonly checks?: Pick<ViewChecks, 'before' | 'after'>
   readonly metrics: StreamMetrics
   readonly engineOf: (view: CompiledWindowView) => WindowEngine
   /** Views that have a batch source are filled at the start when they are not; default true. Those of a stream alone always are. */
   readonly fillAtStart?: boolean
+  /** Whether views are materialised as often as their `every` says; default true. */
+  readonly isScheduled?: boolean
   /** How long a generation that was switched from stays, and with it the way back; default 1 h. */
   readonly graceMs?: number
   /** How often the store is asked whether it still has its tables; default 2 s. */
@@ -175,6 +180,7 @@ class ViewMaterialiser implements Materialiser {
     try {
       // Windows that have joined the stream have all of the batch source.
       if (view.source !== undefined && (view.kind === 'rows' || row.state === 'filling')) {
+        await this.options.checks?.before(view)
         const filled = await fill({
           ...this.options,
           table,
@@ -212,6 +218,7 @@ class ViewMaterialiser implements Materialiser {
       elapsedMs,
     }
     platform.logger.info({ ...report }, 'a feature view is materialised')
+    await this.options.checks?.after(view)
     return report
   }
 
@@ -348,7 +355,8 @@ class ViewMaterialiser implements Materialiser {
     }
     this.#again('check', this.options.checkMs ?? 2_000, () => this.#check())
     this.#again('sweep', SWEEP_MS, () => this.#sweep())
-    for (const view of project.views.values()) if (view.online && view.source) await this.#schedule(view)
+    const { isScheduled = true } = this.options
+    for (const view of project.views.values()) if (isScheduled && view.online && view.source) await this.#schedule(view)
     void this.#fillAll(due)
   }
 

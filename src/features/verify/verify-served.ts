@@ -108,6 +108,7 @@ interface Sample {
 
 /** All of a key's vectors of an hour are in the sample or none: their events are then replayed once. */
 async function collect({ service, vectors, maxVectors = 20_000, signal }: VerifyOptions): Promise<Sample> {
+  const oldNames = oldNamesOf(service)
   let kept: { readonly vector: ServedVector; readonly point: number }[] = []
   let read = 0
   let share = 1
@@ -117,13 +118,40 @@ async function collect({ service, vectors, maxVectors = 20_000, signal }: Verify
     read++
     const point = pointOf(vector)
     if (point >= share) continue
-    kept.push({ vector, point })
+    kept.push({ vector: oldNames.size === 0 ? vector : renamed(vector, oldNames), point })
     while (kept.length > maxVectors) {
       share /= 2
       kept = kept.filter((one) => one.point < share)
     }
   }
   return { vectors: kept.map(({ vector }) => vector), read, share }
+}
+
+/** Names that features were logged under before, by the names that the service gives them now. */
+function oldNamesOf(service: CompiledService): ReadonlyMap<string, string> {
+  const names = new Map<string, string>()
+  for (const { name, from } of service.features) {
+    if (from.kind !== 'view') continue
+    const own = from.view.features[from.index]!.name
+    const old = own === name ? from.view.definition.renames?.[own] : undefined
+    if (old !== undefined) names.set(name, old)
+  }
+  return names
+}
+
+function renamed(vector: ServedVector, oldNames: ReadonlyMap<string, string>): ServedVector {
+  const now = <T>(by: Readonly<Record<string, T>>): Readonly<Record<string, T>> => {
+    const all = { ...by }
+    for (const [name, old] of oldNames) if (!(name in by) && old in by) all[name] = by[old]!
+    return all
+  }
+  return {
+    ...vector,
+    values: now(vector.values),
+    sources: now(vector.sources),
+    gaps: now(vector.gaps),
+    agesMs: now(vector.agesMs),
+  }
 }
 
 function pointOf({ keys, atMs }: ServedVector): number {
