@@ -10,6 +10,7 @@ export type { EndpointOrigin, Endpoints } from './endpoints.js'
 export type { AppLog, Engines, Peers, RegistryState } from './engines.js'
 export { type Setting, settings } from './environment.js'
 export { AppErrors, ConfigErrors, type ConfigProblem, ProcessErrors } from './errors.js'
+export { featureLineage } from './features/feature-lineage.js'
 export type { Features } from './features/features.js'
 export {
   approxDistinct,

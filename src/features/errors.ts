@@ -263,4 +263,32 @@ export const FeatureErrors = defineErrors('FEATURE', {
     message: () =>
       'This project defines no features. Export entities, views and services from modules in its features folder, or list them in headrace.config.ts: features.definitions.',
   },
+  REFERENCE_UNKNOWN: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { reference: string; suggestion: string | undefined }) =>
+      `No feature "${p.reference.slice(0, 200)}". ${p.suggestion === undefined ? 'Write "view:feature"; "headrace features list" shows them.' : `Did you mean "${p.suggestion}"?`}`,
+  },
+  INPUT_UNKNOWN: {
+    status: 422,
+    retry: false,
+    level: 'info',
+    message: (p: { input: string; suggestion: string | undefined; known: readonly string[] }) =>
+      `"${p.input.slice(0, 100)}" is no input here. ${p.suggestion === undefined ? (p.known.length === 0 ? 'No on-demand view is read, so there is none.' : `Inputs: ${p.known.slice(0, 20).join(', ')}.`) : `Did you mean "${p.suggestion}"?`}`,
+  },
+  ROWS_INVALID: {
+    status: 422,
+    retry: false,
+    level: 'info',
+    message: (p: { where: string; problem: string }) =>
+      `${p.where}: ${p.problem}. Send a list of objects, or columns of one length (a single value stands for every row).`,
+  },
+  READ_TOO_LARGE: {
+    status: 413,
+    retry: false,
+    level: 'info',
+    message: (p: { rows: number; features: number; maxRows: number; maxValues: number }) =>
+      `${p.rows} entities with ${p.features} features each are more than one request reads: at most ${p.maxRows} entities, and ${p.maxValues} values. Send several requests; for training sets use "headrace features training-set".`,
+  },
 })

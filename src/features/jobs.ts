@@ -41,11 +41,11 @@ export class Jobs {
       kind,
       of,
       state: 'running',
-      progress: undefined,
+      progress: null,
       startedMs: clock.nowMs(),
-      endedMs: undefined,
-      result: undefined,
-      error: undefined,
+      endedMs: null,
+      result: null,
+      error: null,
     }
     const run = async () => {
       // The caller gets the job as it was started, also when it fails at once.

@@ -1,6 +1,7 @@
 // What people and programs ask of the feature store, beside reading for predictions: plain data in and out, so that a question can
 // come over HTTP and, in a server of several processes, over IPC. The process that owns the data folder answers.
 import type { SerializedError } from '../core/index.js'
+import type { Alert } from './quality/alerts.js'
 import type { KeptRow, QuarantineFilter } from './quality/types.js'
 import type { IngestReport } from './stream/types.js'
 import type { KeyType, ValueType } from './value.js'
@@ -19,10 +20,14 @@ export interface FeatureOperations {
   materialise(request: MaterialiseOrder): Promise<JobView>
   /** Starts a job: a training set. Throws FEATURE_SERVICE_UNKNOWN. */
   trainingSet(request: TrainingSetOrder): Promise<JobView>
+  /** Starts a job: a training set of what was served, with the outcomes that joined, from the log. Throws FEATURE_SERVICE_UNKNOWN. */
+  trainingSetFromLog(request: LoggedTrainingSetOrder): Promise<JobView>
   /** Starts a job: compares what was served with the definitions. Throws FEATURE_SERVICE_UNKNOWN. */
   verify(request: VerifyOrder): Promise<JobView>
   /** Starts a job: what data look like, as expectations. */
   infer(request: InferOrder): Promise<JobView>
+  /** Starts a job: judges the rows of a view as a whole by what is expected of them. Its result is a QualityReport. Throws FEATURE_VIEW_UNKNOWN. */
+  check(request: CheckOrder): Promise<JobView>
   /** The newest first. */
   jobs(): Promise<readonly JobView[]>
   /** Throws FEATURE_JOB_UNKNOWN. */
@@ -33,6 +38,11 @@ export interface FeatureOperations {
   quarantine(filter: QuarantineFilter & { readonly limit?: number }): Promise<QuarantineView>
   /** Removes rows from quarantine for good. */
   emptyQuarantine(filter: QuarantineFilter): Promise<{ readonly removed: number }>
+  /**
+   * Takes quarantined events of a stream source in again, after what was wrong is right: as known now. Those that are refused again are in
+   * quarantine anew. Rows of views cannot be: the next materialisation reads them again. Throws FEATURE_SOURCE_UNKNOWN.
+   */
+  retryQuarantine(filter: QuarantineFilter & { readonly of: string }): Promise<RetryReport>
 }
 
 export interface MaterialiseOrder {
@@ -55,6 +65,18 @@ export interface TrainingSetOrder {
   readonly withTimes?: boolean
 }
 
+export interface LoggedTrainingSetOrder {
+  readonly service: string
+  /** Parquet, CSV or JSON by its extension, on the machine of the process that owns the data folder. */
+  readonly out: string
+  /** Served at this moment or later; default everything that the log has. */
+  readonly sinceMs?: number
+  /** Served, and known, before this moment; default now. */
+  readonly untilMs?: number
+  /** The only outcome that is joined; default all. */
+  readonly outcome?: string
+}
+
 export interface VerifyOrder {
   readonly service: string
   /** Served at this moment or later; default the last 24 hours. */
@@ -63,6 +85,17 @@ export interface VerifyOrder {
   /** Vectors that are compared at most; a sample by key of more. */
   readonly limit?: number
   readonly tolerance?: number
+}
+
+export interface CheckOrder {
+  readonly view: string
+  /** Judges rows of this event time or later, and compares them with those before; default: all rows. */
+  readonly sinceMs?: number
+}
+
+export interface RetryReport extends IngestReport {
+  /** Kept only in part, so that they cannot be taken in: still in quarantine. */
+  readonly cut: number
 }
 
 export interface InferOrder {
@@ -74,16 +107,16 @@ export interface InferOrder {
 /** Long work: started by a request, followed by its id. Finished ones are kept for a while. */
 export interface JobView {
   readonly id: string
-  readonly kind: 'materialise' | 'training-set' | 'verify' | 'infer'
+  readonly kind: 'materialise' | 'training-set' | 'verify' | 'infer' | 'check'
   /** Views or a service. */
   readonly of: string
   readonly state: 'running' | 'done' | 'failed' | 'cancelled'
-  readonly progress: { readonly step: string; readonly done: number; readonly total: number } | undefined
+  readonly progress: { readonly step: string; readonly done: number; readonly total: number } | null
   readonly startedMs: number
-  readonly endedMs: number | undefined
-  /** Of a job that is done: its report. */
+  readonly endedMs: number | null
+  /** Of a job that is done: its report; else null. */
   readonly result: unknown
-  readonly error: SerializedError | undefined
+  readonly error: SerializedError | null
 }
 
 export interface Said {
@@ -166,16 +199,21 @@ export interface ViewStatus {
   readonly throughKnownMs: number | null
   readonly keys: number | null
   readonly lastMaterialised: {
-    readonly atMs: number
-    readonly rows: number
-    readonly elapsedMs: number
-    readonly error: string | null
+    readonly state: 'running' | 'done' | 'failed' | 'cancelled'
+    readonly mode: 'full' | 'incremental'
+    readonly startedMs: number
+    readonly endedMs: number | null
+    readonly keys: number
+    readonly quarantined: number
+    readonly problem: string | null
   } | null
 }
 
 export interface FeatureStatus {
   readonly store: { readonly kind: 'memory' | 'redis'; readonly isReachable: boolean }
   readonly views: readonly ViewStatus[]
+  /** Those that stand. */
+  readonly alerts: readonly Alert[]
 }
 
 export interface QuarantineView {

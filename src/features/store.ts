@@ -7,21 +7,24 @@ import type { WindowEngine } from './aggregate/types.js'
 import type { CompiledWindowView, FeatureProject } from './compiled.js'
 import type { FeaturesConfig } from './config.js'
 import { type Duration, durationMs } from './duration.js'
+import { createMaterialiser } from './materialise/materialiser.js'
 import { createTables, type Tables } from './materialise/tables.js'
 import { createOfflineStore } from './offline/offline-store.js'
 import { createMemoryOnlineStore } from './online/memory-online-store.js'
 import { createRedisOnlineStore } from './online/redis-online-store.js'
 import type { OnlineStore } from './online/types.js'
 import type { FeatureOperations } from './operations.js'
+import { createAlerts } from './quality/alerts.js'
 import { createQuarantine } from './quality/quarantine.js'
-import { checkRows, sourceRules } from './quality/row-rules.js'
+import { createViewChecks } from './quality/view-checks.js'
 import { createFeatureReader } from './serve/reader.js'
 import type { FeatureReader } from './serve/types.js'
-import { StoreOperations } from './store-operations.js'
+import { StoreOperations, type StoreParts } from './store-operations.js'
 import { createEventLog } from './stream/event-log.js'
-import { createIngestor, type EventRules } from './stream/ingestor.js'
+import { createIngestor } from './stream/ingestor.js'
 import { createStreamMetrics } from './stream/stream-metrics.js'
 import type { ServedVector } from './verify/types.js'
+import { createConsistencyWatch } from './verify/watch.js'
 
 export interface FeatureStoreOptions {
   readonly platform: Platform
@@ -42,6 +45,7 @@ export interface FeatureStoreOptions {
     readonly fromMs: number
     readonly toMs: number
   }) => AsyncIterable<ServedVector>
+  readonly logged: StoreParts['logged']
 }
 
 export interface FeatureStore {
@@ -95,27 +99,50 @@ export async function openFeatureStore(options: FeatureStoreOptions): Promise<Fe
         eventFiles: (source) => events.files(source),
       }),
     )
+    const alerts = createAlerts(platform)
+    const checks = await createViewChecks({ platform, sql, offline, alerts })
+    const watch = createConsistencyWatch(platform, alerts, config.verify.minMatchRate)
     const metrics = createStreamMetrics(platform)
-    const ingestor = keep(
-      createIngestor({
-        platform,
-        project,
-        store: online,
-        tables,
-        log: events,
-        quarantine,
-        metrics,
-        engineOf,
-        rules: rulesOf(project),
+    const parts = { platform, project, store: online, tables, log: events, quarantine, metrics, engineOf, offline, sql }
+    const ingestor = keep(createIngestor({ ...parts, onLost: (view) => materialiser.lost(view) }))
+    const materialiser = keep(
+      createMaterialiser({
+        ...parts,
+        ingestor,
+        checks,
+        fillAtStart: config.isScheduled,
+        isScheduled: config.isScheduled,
       }),
     )
-    const operations = keep(new StoreOperations({ ...options, online, tables, ingestor, quarantine, offline, metrics }))
+    const operations = keep(
+      new StoreOperations({
+        ...options,
+        tempFolder: path.join(folder, 'work'),
+        online,
+        tables,
+        ingestor,
+        materialiser,
+        quarantine,
+        offline,
+        watch,
+        alerts,
+        checks,
+      }),
+    )
     return {
       online,
       tables,
       reader: createFeatureReader({ platform, project, store: online, tables }),
       operations,
-      start: () => ingestor.start(),
+      async start() {
+        await ingestor.start()
+        await materialiser.start()
+        const { every } = config.verify
+        if (every === undefined) return
+        const everyMs = durationMs(every as Duration, 'features.verify.every')
+        const stop = watch.start(everyMs, [...project.services.keys()], (service) => operations.verifyNow(service))
+        closers.push(async () => stop())
+      },
       close: closeAll,
     }
   }
@@ -131,21 +158,5 @@ function enginesOnce(): (view: CompiledWindowView) => WindowEngine {
       engines.set(view, engine)
     }
     return engine
-  }
-}
-
-/** What the views of a source expect of its events. */
-function rulesOf(project: FeatureProject): EventRules {
-  const bySource = new Map<string, ReturnType<typeof sourceRules>[]>()
-  for (const view of project.views.values()) {
-    if (view.stream === undefined) continue
-    bySource.set(view.stream.name, [...(bySource.get(view.stream.name) ?? []), sourceRules(view)])
-  }
-  return ({ name }, rows) => {
-    const all = bySource.get(name)
-    if (all === undefined) return []
-    const found = all.flatMap((rules) => checkRows(rules, rows as Parameters<typeof checkRows>[1]).breaches)
-    // The first rule that a row breaks is its reason.
-    return [...new Map(found.reverse().map((breach) => [breach.index, breach])).values()]
   }
 }

@@ -5,6 +5,7 @@ import type { Platform } from '../../core/index.js'
 import { type FeatureProject, type FeatureStore, openFeatureStore } from '../../features/index.js'
 import type { Sql } from '../../store/index.js'
 import type { LoadedProject } from '../load-project.js'
+import { rowsFromLog, servedFromLog } from './served-from-log.js'
 
 export interface FeatureEngines {
   readonly sql: Sql
@@ -28,6 +29,7 @@ export function openFeatures(
     environment: process.env,
     sql,
     decideSwitch,
-    served: async function* () {},
+    served: (range) => servedFromLog(log, range),
+    logged: (range) => rowsFromLog(log, range),
   })
 }

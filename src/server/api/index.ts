@@ -11,6 +11,9 @@ import { decisionRoutes } from './decisions.js'
 import { docsRoutes } from './docs.js'
 import { endpointRoutes } from './endpoints.js'
 import { answerFailure, noSuchRoute } from './failures.js'
+import { featureRoutes } from './features.js'
+import { featureOnlineRoutes } from './features-online.js'
+import { featureWorkRoutes } from './features-work.js'
 import { hotRoutes } from './hot-routes.js'
 import { kserveV1Routes } from './kserve-v1.js'
 import { logRoutes } from './log.js'
@@ -38,6 +41,9 @@ const AREAS: readonly Area[] = [
   uploadRoutes,
   endpointRoutes,
   predictionRoutes,
+  featureRoutes,
+  featureOnlineRoutes,
+  featureWorkRoutes,
   logRoutes,
   decisionRoutes,
   chaosRoutes,
