@@ -19,7 +19,6 @@ export function openFeatures(
   platform: Platform,
   { sql, decideSwitch }: FeatureEngines,
 ): Promise<FeatureStore> {
-  const logFolder = path.join(dataDir, 'log')
   const log = path.join(dataDir, 'log')
   return openFeatureStore({
     platform,
