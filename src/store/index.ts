@@ -6,10 +6,13 @@ export { createDiskBlobs } from './disk-blobs.js'
 export { makeFolder, syncFolder } from './durable-folder.js'
 export { type Constraint, StoreErrors } from './errors.js'
 export { lockFolder } from './folder-lock.js'
+export { createKafkaStream, type KafkaStreamOptions } from './kafka-stream.js'
 export { createMemoryKeyValue } from './memory-key-value.js'
+export { createMemoryStream, type MemoryStreamOptions } from './memory-stream.js'
 export { createRedisKeyValue, type RedisKeyValue, type RedisKeyValueOptions } from './redis-key-value.js'
 export { openRemembered, type Remembered, type RememberedOptions } from './remembered.js'
 export { openSql, type SqlOptions } from './sqlite.js'
+export type { SentRecord, Stream, StreamConsumer, StreamReader, StreamRecord } from './stream-types.js'
 export type {
   BlobInfo,
   Blobs,
