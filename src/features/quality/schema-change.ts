@@ -16,6 +16,13 @@ export interface SchemaChanges {
 const SIGNED = ['TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT']
 const UNSIGNED = ['UTINYINT', 'USMALLINT', 'UINTEGER', 'UBIGINT', 'UHUGEINT']
 const FLOATING = ['FLOAT', 'DOUBLE']
+const POSTGRES: Readonly<Record<string, string>> = {
+  real: 'FLOAT',
+  'double precision': 'DOUBLE',
+  text: 'VARCHAR',
+  'character varying': 'VARCHAR',
+  character: 'VARCHAR',
+}
 
 /**
  * Compares columns as they were with those that are. Only columns that the view reads can break it: one that is gone (and is not renamed:
@@ -54,8 +61,11 @@ export function schemaChanges(
   return { breaking, harmless }
 }
 
-/** Every value of the old type is one of the new. */
-export function widens(from: string, to: string): boolean {
+/** Every value of the old type is one of the new. Types of DuckDB or of Postgres. */
+export function widens(before: string, now: string): boolean {
+  const from = POSTGRES[before] ?? before.toUpperCase()
+  const to = POSTGRES[now] ?? now.toUpperCase()
+  if (from === to) return true
   for (const family of [SIGNED, UNSIGNED, FLOATING]) {
     const a = family.indexOf(from)
     if (a >= 0 && family.indexOf(to) >= a) return true
