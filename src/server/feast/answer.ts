@@ -75,15 +75,23 @@ export function valueText(value: Value, type: ValueType): string {
       return String(Math.floor(Number(value) / 1000))
     case 'bool':
     case 'string':
+      return JSON.stringify(value)
     case 'string[]':
     case 'bool[]':
-      return JSON.stringify(value)
+      return isEmpty(value) ? 'null' : JSON.stringify(value)
     case 'int64[]':
+      if (isEmpty(value)) return 'null'
       return `[${(value as readonly (number | bigint)[]).join(',')}]`
     default:
       // A list or a vector of floats.
+      if (isEmpty(value)) return 'null'
       return `[${Array.from(value as ArrayLike<number>, floatText).join(',')}]`
   }
+}
+
+/** Feast's client infers types from values, and from an empty list it cannot: it raises. */
+function isEmpty(value: Value): boolean {
+  return (value as ArrayLike<unknown>).length === 0
 }
 
 function floatText(value: number): string {

@@ -263,7 +263,7 @@ export function feastRoutes(api: Api, context: ServerContext): void {
       await new Promise<void>((resolve) => clock.after(JOB_POLL_MS, resolve))
       job = await operations.job(job.id)
     }
-    if (job.error !== undefined) throw deserializeError(job.error)
+    if (job.error !== null) throw deserializeError(job.error)
   }
 
   api.get(
