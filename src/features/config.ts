@@ -1,5 +1,6 @@
 // The `features` section of the configuration.
 import { z } from 'zod'
+import { FeatureErrors } from './errors.js'
 
 const duration = z
   .string()
@@ -64,3 +65,9 @@ export const featuresSection = z
   .describe('The feature store.')
 
 export type FeaturesConfig = z.output<typeof featuresSection>
+
+/** Throws FEATURE_NO_REDIS when it is asked for and there is none. */
+export function isRedisUsed({ online }: FeaturesConfig, redisUrl: string | undefined): boolean {
+  if (online === 'redis' && redisUrl === undefined) throw FeatureErrors.NO_REDIS()
+  return online === 'redis' || (online === undefined && redisUrl !== undefined)
+}

@@ -291,4 +291,10 @@ export const FeatureErrors = defineErrors('FEATURE', {
     message: (p: { rows: number; features: number; maxRows: number; maxValues: number }) =>
       `${p.rows} entities with ${p.features} features each are more than one request reads: at most ${p.maxRows} entities, and ${p.maxValues} values. Send several requests; for training sets use "headrace features training-set".`,
   },
+  NO_REDIS: {
+    status: 400,
+    retry: false,
+    level: 'error',
+    message: () => 'features.online is "redis", but there is no address of one. Set store.redisUrl or REDIS_URL.',
+  },
 })

@@ -2,6 +2,7 @@
 // Definitions are plain objects; what runs them (offline, online, streams, quality) sits behind the interfaces of its folder.
 // It knows neither the path nor the log: the path reads it through FeatureReader, and app brings logged values to be checked.
 
+export { enginesOnce } from './aggregate/engines-once.js'
 export { catalogueOf, plainValue } from './catalogue.js'
 export { checkValue } from './check-value.js'
 export { isDefinition } from './compile/collect.js'
@@ -17,7 +18,7 @@ export type {
   FeatureProject,
   ServiceFeature,
 } from './compiled.js'
-export { type FeaturesConfig, featuresSection } from './config.js'
+export { type FeaturesConfig, featuresSection, isRedisUsed } from './config.js'
 export { defineEntity, type Entity } from './definitions/entity.js'
 export type { DistributionReference, Expectation } from './definitions/expectation.js'
 export {
@@ -91,6 +92,7 @@ export {
   type ServedTrainingSetRequest,
   writeServedTrainingSet,
 } from './offline/served-training-set.js'
+export { createRedisOnlineStore } from './online/redis-online-store.js'
 export {
   answerOnlineReads,
   createRemoteOnlineStore,

@@ -2,10 +2,9 @@
 import path from 'node:path'
 import type { Platform } from '../core/index.js'
 import type { Sql } from '../store/index.js'
-import { createWindowEngine } from './aggregate/engine.js'
-import type { WindowEngine } from './aggregate/types.js'
-import type { CompiledWindowView, FeatureProject } from './compiled.js'
-import type { FeaturesConfig } from './config.js'
+import { enginesOnce } from './aggregate/engines-once.js'
+import type { FeatureProject } from './compiled.js'
+import { type FeaturesConfig, isRedisUsed } from './config.js'
 import { type Duration, durationMs } from './duration.js'
 import { createMaterialiser } from './materialise/materialiser.js'
 import { createTables, type Tables } from './materialise/tables.js'
@@ -79,7 +78,7 @@ export async function openFeatureStore(options: FeatureStoreOptions): Promise<Fe
   async function open(): Promise<FeatureStore> {
     const engineOf = enginesOnce()
     const tables = await createTables({ platform, sql, project, decide: options.decideSwitch })
-    const isRedis = (config.online ?? (redisUrl === undefined ? 'memory' : 'redis')) === 'redis'
+    const isRedis = isRedisUsed(config, redisUrl)
     const online = keep(
       isRedis
         ? await createRedisOnlineStore({ platform, url: redisUrl!, engineOf })
@@ -145,18 +144,5 @@ export async function openFeatureStore(options: FeatureStoreOptions): Promise<Fe
       },
       close: closeAll,
     }
-  }
-}
-
-/** One engine per definition: it is compiled from it. */
-function enginesOnce(): (view: CompiledWindowView) => WindowEngine {
-  const engines = new WeakMap<CompiledWindowView, WindowEngine>()
-  return (view) => {
-    let engine = engines.get(view)
-    if (engine === undefined) {
-      engine = createWindowEngine(view)
-      engines.set(view, engine)
-    }
-    return engine
   }
 }

@@ -9,8 +9,10 @@ import {
   type Timer,
 } from '../../core/index.js'
 import type { Decision } from '../../decisions/index.js'
+import { answerOnlineReads, type CompiledView, FeatureErrors } from '../../features/index.js'
 import { type CacheHub, createCacheHub } from '../../serving/index.js'
 import { createFaults } from '../chaos/chaos.js'
+import { answerOperation } from '../features/remote-features.js'
 import type { LoadedProject } from '../load-project.js'
 import { type OpenedEngines, openEngines } from '../open-engines.js'
 import { modelOfDecision } from '../repository/decisions.js'
@@ -101,6 +103,7 @@ class PrimaryProcess implements RunningPrimary {
   readonly #listening = new Gathering()
   readonly #loaded = new Gathering()
   readonly #retiring = new Map<number, Member>()
+  #liveViews: ReadonlyMap<string, CompiledView> = new Map()
   #wereReady = false
   #toldReady = false
   #isStopping = false
@@ -117,6 +120,8 @@ class PrimaryProcess implements RunningPrimary {
     this.#cache = createCacheHub({ clock, maxBytes: project.config.serving.cache.sharedMaxBytes })
     this.#workers = new Workers({ clock, random, logger, script, args, onStart: (worker) => this.#add(worker) })
     engines.follow((decision) => this.#spread(decision))
+    engines.features?.tables.watch(() => this.#featureTablesChanged())
+    this.#featureTablesChanged()
     engines.log.onCommit(() => {
       const position = engines.log.durableThrough()
       for (const { channel } of this.#joined()) channel.tell('committed', position)
@@ -209,6 +214,7 @@ class PrimaryProcess implements RunningPrimary {
           registry: engines.registry(),
           durableThrough,
           faults,
+          featureTables: engines.features?.tables.state(),
         })
       },
       listening: (url, grpcAddress) => {
@@ -245,6 +251,11 @@ class PrimaryProcess implements RunningPrimary {
       // Copies, because what arrives is a part of the whole message that it came in.
       publishToCache: (lease, bytes, ttlMs) => this.#cache.publish(lease, bytes && new Uint8Array(bytes), ttlMs),
       storeInCache: (key, bytes, ttlMs) => this.#cache.store(key, new Uint8Array(bytes), ttlMs),
+      readFeatures: async (request) => {
+        if (engines.features === undefined) throw FeatureErrors.NONE_DEFINED()
+        return answerOnlineReads(engines.features.online, this.#liveViews, request)
+      },
+      askFeatures: (operation, args) => answerOperation(engines.features, operation, args),
       flushLog: async () => {
         await Promise.all(this.#joined().map(({ channel }) => this.#ask(channel.call('handOverLog'), ASK_LIMIT_MS)))
         await log.flush()
@@ -339,6 +350,15 @@ class PrimaryProcess implements RunningPrimary {
       }),
     )
     return this.#metrics.expose(this.#listeners().length)
+  }
+
+  #featureTablesChanged(): void {
+    const { features } = this.engines
+    if (features === undefined) return
+    const { project, tables } = features
+    // A generation is read by the definition that it was made by.
+    this.#liveViews = new Map([...project.views].map(([name, view]) => [name, tables.live(view)?.view ?? view]))
+    for (const { channel } of this.#joined()) channel.tell('featureTables', tables.state())
   }
 
   #tellReadiness(): void {

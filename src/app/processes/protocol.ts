@@ -9,6 +9,7 @@ import type {
   Explanation,
   Verification,
 } from '../../decisions/index.js'
+import type { FeatureOperations, TablesState } from '../../features/index.js'
 import type { LogBatch, LogPosition, TakenBatch } from '../../log/index.js'
 import type { HubReply } from '../../serving/index.js'
 import type { ActiveFault } from '../chaos/faults.js'
@@ -32,6 +33,7 @@ export interface EnginesState {
   readonly registry: RegistryState
   readonly durableThrough: LogPosition
   readonly faults: readonly ActiveFault[]
+  readonly featureTables: TablesState | undefined
 }
 
 /** Methods of the primary. */
@@ -66,6 +68,10 @@ export interface PrimaryMethods {
   publishToCache(lease: number, bytes: Uint8Array | undefined, ttlMs: number): void
   storeInCache(key: string, bytes: Uint8Array, ttlMs: number): void
 
+  /** What the primary's memory has of features. */
+  readFeatures(request: Uint8Array): Promise<Uint8Array>
+  askFeatures(operation: keyof FeatureOperations, args: readonly unknown[]): Promise<unknown>
+
   /** What any worker has appended so far becomes durable. */
   flushLog(): Promise<void>
 }
@@ -76,6 +82,7 @@ export interface WorkerMethods {
   /** Answered when the change has taken effect there. */
   changed(decision: Decision, registry: Omit<RegistryState, 'digests'>): void
   committed(durableThrough: LogPosition): void
+  featureTables(state: TablesState): void
   handOverLog(): Promise<void>
   areReady(isReady: boolean): void
   metrics(): Promise<MetricsSnapshot>

@@ -7,6 +7,7 @@ import type { SharedTier } from '../../serving/index.js'
 import { createFaults, followFaults } from '../chaos/chaos.js'
 import { logPolicyOf } from '../endpoints.js'
 import type { Engines, RegistryState } from '../engines.js'
+import { openRemoteFeatures } from '../features/remote-features.js'
 import type { ModelStatistics } from '../repository/types.js'
 import type { Channel } from './channel.js'
 import type { PrimaryMethods, Welcome, WorkerMethods } from './protocol.js'
@@ -55,8 +56,17 @@ export async function openWorkerEngines(
     }
   }
 
+  const { features: definitions } = welcome.project
+  const features =
+    definitions &&
+    (await openRemoteFeatures(welcome.project, definitions, platform, {
+      read: (request) => primary.call('readFeatures', request),
+      ask: (operation, args) => primary.call('askFeatures', operation, args),
+    }))
+
   const methods: Partial<WorkerMethods> = {
     joined(state) {
+      if (state.featureTables) features?.follow(state.featureTables)
       for (const [version, digest] of state.registry.digests) digests.set(version, digest)
       registry = { ...state.registry, digests }
       areReady = state.areReady
@@ -71,6 +81,7 @@ export async function openWorkerEngines(
       for (const watcher of watchers) tell(watcher, decision)
     },
     committed: (durableThrough) => log.committed(durableThrough),
+    featureTables: (state) => features?.follow(state),
     handOverLog: () => log.handOver(),
     areReady(isReady) {
       areReady = isReady
@@ -103,7 +114,7 @@ export async function openWorkerEngines(
       return () => followers.delete(change)
     },
     faults,
-    features: undefined,
+    features,
     tier: sharedCache(primary),
     peers: {
       pid: welcome.pid,
@@ -118,6 +129,7 @@ export async function openWorkerEngines(
       gatherStatistics: () => primary.call('gatherStatistics'),
     },
     async close() {
+      await features?.close()
       await log.close()
       await primary.call('leaving', await platform.metrics.snapshot(), ownStatistics())
     },
