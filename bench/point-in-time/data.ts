@@ -21,19 +21,24 @@ export async function makeData(folder: string, rows: number): Promise<void> {
   instance.closeSync()
 }
 
-/** Label rows whose 20 values differ between two outputs, and how many rows there are. */
-export async function compare(left: string, right: string): Promise<{ rows: number; differing: number }> {
+/** Of the label rows in both outputs, those whose 20 values differ; and those that only one of them has. */
+export async function compare(
+  left: string,
+  right: string,
+): Promise<{ same: number; differing: number; onlyLeft: number; onlyRight: number }> {
   const instance = await DuckDBInstance.create(':memory:', { threads: '2' })
   const connection = await instance.connect()
   const names = [0, 1, 2, 3].flatMap((view) => [0, 1, 2, 3, 4].map((f) => `v${view}_f${f}`))
   // Feast says NaN where there is no value.
-  const differ = names.map((name) => `nullif(l.${name}, 'NaN') IS DISTINCT FROM nullif(r.${name}, 'NaN')`)
+  const differ = names.map((name) => `nullif(l.${name}, 'NaN') IS DISTINCT FROM nullif(r.${name}, 'NaN')`).join(' OR ')
+  const both = 'l.label IS NOT NULL AND r.label IS NOT NULL'
   const reader = await connection.runAndReadAll(
-    `SELECT count(*), count(*) FILTER (WHERE l.label IS NULL OR r.label IS NULL OR ${differ.join(' OR ')})
+    `SELECT count(*) FILTER (WHERE ${both} AND NOT (${differ})), count(*) FILTER (WHERE ${both} AND (${differ})),
+       count(*) FILTER (WHERE r.label IS NULL), count(*) FILTER (WHERE l.label IS NULL)
      FROM '${left}' AS l FULL JOIN '${right}' AS r ON l.label = r.label`,
   )
-  const [rows, differing] = reader.getRows()[0]!
+  const [same, differing, onlyLeft, onlyRight] = reader.getRows()[0]!.map(Number)
   connection.closeSync()
   instance.closeSync()
-  return { rows: Number(rows), differing: Number(differing) }
+  return { same: same!, differing: differing!, onlyLeft: onlyLeft!, onlyRight: onlyRight! }
 }

@@ -17,7 +17,7 @@ views = [
     FeatureView(
         name=f"view{v}",
         entities=[user],
-        ttl=timedelta(days=90),
+        ttl=timedelta(0),
         schema=[Field(name=f"v{v}_f{f}", dtype=Float64) for f in range(5)],
         source=FileSource(path=os.path.join(folder, f"view{v}.parquet"), timestamp_field="event_timestamp"),
     )

@@ -15,7 +15,7 @@ const views = [0, 1, 2, 3].map((v) =>
       ...(times === 'known' ? { knownTime: 'known' } : {}),
     }),
     features: Object.fromEntries([0, 1, 2, 3, 4].map((f) => [`v${v}_f${f}`, column('float64')])),
-    ttl: '90d',
+    ...(times === 'known' ? { ttl: '90d' } : {}),
   }),
 )
 const { services } = compileFeatures([defineFeatureService('all', views)])

@@ -57,11 +57,13 @@ try {
     const headraceOut = join(small, 'headrace.parquet')
     await feasts(small, feastOut)
     await ours(small, headraceOut, 'event')
-    const { rows: compared, differing } = await compare(feastOut, headraceOut)
-    if (compared !== feastRows || differing > 0) {
-      throw new Error(`${differing} of ${compared} rows differ between Feast and Headrace.`)
+    const { same, differing, onlyLeft, onlyRight } = await compare(headraceOut, feastOut)
+    if (differing > 0 || onlyRight > 0 || same + onlyLeft !== feastRows) {
+      throw new Error(
+        `${differing} of ${feastRows} rows differ between Feast and Headrace, ${onlyRight} are missing here.`,
+      )
     }
-    console.log(`${compared} rows of 20 values are the same.`)
+    console.log(`${same} rows of 20 values are the same. Feast dropped the other ${onlyLeft} label rows.`)
     const figures: { headrace: Figures[]; feast: Figures[] } = { headrace: [], feast: [] }
     for (let round = 0; round < rounds; round++) {
       figures.headrace.push(await ours(small, headraceOut, 'event'))
