@@ -99,11 +99,8 @@ class Intake implements SourceIntake {
     const { events, problems, indexes } = await this.#checked(placed)
     const logged = events.map((event, i) => ({ ...event, partition, offset: placed[indexes[i]!]!.offset }))
     const duplicates = await this.#exclusive(async () => {
-      const { log } = this.options
-      const known = (await log.head(this.source.name))[partition]
-      await log.appendAt(this.source.name, logged)
-      // Without anything of this partition in the log there is nothing to catch up from.
-      return this.#feed(logged, partition, known, through)
+      await this.options.log.appendAt(this.source.name, logged)
+      return this.#feed(logged, partition, undefined, through, true)
     })
     return this.#report(logged, problems, duplicates)
   }
@@ -129,6 +126,8 @@ class Intake implements SourceIntake {
     const { log, metrics, tables } = this.options
     const newest = await log.newestEventMs(this.source.name)
     for (const view of this.views) if (newest !== undefined && tables.live(view)) metrics.saw(view.name, newest)
+    // A topic's records come again from where the tables are, to whichever replica has the partition.
+    if (this.source.kind === 'kafka') return
     // Those that fail are tried again by themselves.
     await Promise.allSettled([...this.#feeds.values()].map((feed) => feed.catchUp()))
   }
@@ -239,7 +238,7 @@ class Intake implements SourceIntake {
       const logged: LoggedEvent[] = []
       for (const { events } of batch) for (const event of events) logged.push({ ...event, partition, offset: offset++ })
       await log.appendAt(name, logged)
-      const duplicates = await this.#feed(logged, partition, from, offset)
+      const duplicates = await this.#feed(logged, partition, from, offset, false)
       let at = 0
       for (const { events, done } of batch) {
         const own = new Set<StreamEvent>()
@@ -256,10 +255,11 @@ class Intake implements SourceIntake {
     partition: string,
     from: number | undefined,
     head: number,
+    redelivered: boolean,
   ): Promise<Set<StreamEvent>> {
     const duplicates = new Set<StreamEvent>()
     for (const feed of this.#feeds.values()) {
-      for (const event of await feed.take(logged, partition, from, head)) duplicates.add(event)
+      for (const event of await feed.take(logged, partition, from, head, redelivered)) duplicates.add(event)
     }
     return duplicates
   }

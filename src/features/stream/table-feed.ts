@@ -48,13 +48,15 @@ export class TableFeed {
 
   /**
    * Newly logged events of one partition: the log had everything before `from` (undefined: nothing of it), and has everything before `head` now.
-   * Never rejects: what fails now is caught up with from the log. Gives those that were in already, by their id.
+   * Gives those that were in already, by their id. Does not reject when the store fails: what is missing is caught up with from the log, unless
+   * they can be `redelivered`, by whoever has the partition then.
    */
   async take(
     events: readonly LoggedEvent[],
     partition: string,
     from: number | undefined,
     head: number,
+    redelivered: boolean,
   ): Promise<readonly LoggedEvent[]> {
     if (this.#standing !== 'current') return []
     try {
@@ -66,6 +68,7 @@ export class TableFeed {
       }
       return await this.#feed(events, partition, stored, head)
     } catch (error) {
+      if (redelivered) throw error
       this.options.platform.logger.warn(
         { err: error, table: this.table.name },
         'events could not be taken into the online store; they are in the event log and are caught up with',
