@@ -10,6 +10,9 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('../', import.meta.url))
 const shop = path.join(root, 'examples/shop')
 
+/** Streams go on where the past ends: an older one would leave a gap before them. */
+const FRESH_MS = 1_800_000
+
 // Tests find everything built, and two builds at once would meet in the same files.
 if (!process.argv.includes('--built')) {
   process.stdout.write('Building…\n')
@@ -43,20 +46,21 @@ try {
   process.exit(status)
 }
 
-/** The shop's past up to today, which its features look back on; tomorrow it is another. */
+/** The shop's past up to now, which its features look back on. */
 function writePast(): void {
   const data = path.join(shop, 'data')
   const mark = path.join(data, 'until.txt')
-  const today = new Date().toISOString().slice(0, 10)
-  if (existsSync(mark) && readFileSync(mark, 'utf8') === today) return
+  if (existsSync(mark) && Date.now() - Number(readFileSync(mark, 'utf8')) < FRESH_MS) return
   process.stdout.write('Making the shop’s orders, payments and clicks of the last three months…\n')
   const generate = path.join(shop, 'world/generate.ts')
-  const { status } = spawnSync(process.execPath, ['--import', 'tsx', generate, '--out', data, '--until', today], {
+  const now = Date.now()
+  const until = new Date(now).toISOString()
+  const { status } = spawnSync(process.execPath, ['--import', 'tsx', generate, '--out', data, '--until', until], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   if (status !== 0) process.exit(status ?? 1)
-  writeFileSync(mark, today)
+  writeFileSync(mark, String(now))
 }
 
 interface Sample {

@@ -7,16 +7,16 @@ const DAY_MS = 86_400_000
 
 type Row = Readonly<Record<string, string | number>>
 
-/**
- * The files of a world, by name. The true probabilities are in none of them. With `shiftDays` everything happens so many days later:
- * a shop whose last day was yesterday, for features that look back from now.
- */
-export function worldFiles(
-  world: World,
-  options: { readonly shiftDays?: number } = {},
-): Readonly<Record<string, string>> {
-  const shiftMs = (options.shiftDays ?? 0) * DAY_MS
-  const toCsv = (rows: readonly Row[]) => csvOf(rows, shiftMs)
+export interface FileOptions {
+  /** Everything happens so many days later. Default 0. */
+  readonly shiftDays?: number
+  /** What was known later than this is left out. Default: nothing is. */
+  readonly untilMs?: number
+}
+
+/** The files of a world, by name. The true probabilities are in none of them. */
+export function worldFiles(world: World, options: FileOptions = {}): Readonly<Record<string, string>> {
+  const toCsv = (rows: readonly Row[]) => csvOf(rows, options)
   return {
     'shoppers.csv': toCsv(world.shoppers.map((shopper) => ({ ...shopper }))),
     'products.csv': toCsv(world.products.map((product) => ({ ...product }))),
@@ -77,18 +77,30 @@ function callerKnows({ amount, items, is_new_device, payment_method, shipping_ma
   return { amount, items, is_new_device, payment_method, shipping_matches_billing }
 }
 
-function csvOf(rows: readonly Row[], shiftMs: number): string {
+function csvOf(rows: readonly Row[], { shiftDays = 0, untilMs = Number.POSITIVE_INFINITY }: FileOptions): string {
   const header = Object.keys(rows[0] ?? {})
-  const isMoment = header.map((name) => shiftMs !== 0 && (name.endsWith('_at') || name === 'event_timestamp'))
-  const line = (row: Row) =>
-    Object.values(row)
-      .map((value, i) => cell(isMoment[i] ? shifted(String(value), shiftMs) : value))
-      .join(',')
-  return `${[header.join(','), ...rows.map(line)].join('\n')}\n`
+  const isMoment = header.map((name) => name.endsWith('_at') || name === 'event_timestamp')
+  const isAsItIs = shiftDays === 0 && untilMs === Number.POSITIVE_INFINITY
+  const lines = [header.join(',')]
+  for (const row of rows) {
+    const values = Object.values(row)
+    if (!isAsItIs) {
+      let lastMs = Number.NEGATIVE_INFINITY
+      for (let i = 0; i < values.length; i++) {
+        if (!isMoment[i]) continue
+        const ms = Date.parse(String(values[i])) + shiftDays * DAY_MS
+        lastMs = Math.max(lastMs, ms)
+        values[i] = timeText(ms)
+      }
+      if (lastMs > untilMs) continue
+    }
+    lines.push(values.map(cell).join(','))
+  }
+  return `${lines.join('\n')}\n`
 }
 
-function shifted(time: string, ms: number): string {
-  return new Date(Date.parse(time) + ms).toISOString().replace('.000Z', 'Z')
+function timeText(ms: number): string {
+  return new Date(ms).toISOString().replace('.000Z', 'Z')
 }
 
 function cell(value: unknown): string {

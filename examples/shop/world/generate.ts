@@ -1,6 +1,6 @@
 // Writes a world as CSV files for the training scripts:
 //   npx tsx examples/shop/world/generate.ts --seed 7 --out examples/shop/data
-// With --until today (or a day as 2026-11-22) its last day is the one before; without, it covers August to October 2026.
+// With --until now (or a moment as 2026-11-22T10:00:00Z) it ends there; without, it covers August to October 2026.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -21,12 +21,15 @@ if (!Number.isSafeInteger(seed)) throw new Error(`--seed must be a whole number,
 
 const DAY_MS = 86_400_000
 const LAST_DAY = FIRST_DAY + WORLD_DAYS * DAY_MS
-const untilMs = values.until === 'today' ? Date.now() : Date.parse(values.until ?? new Date(LAST_DAY).toISOString())
-if (Number.isNaN(untilMs)) throw new Error(`--until must be "today" or a day as 2026-11-22, not "${values.until}".`)
-const shiftDays = Math.floor((untilMs - LAST_DAY) / DAY_MS)
+const isMoved = values.until !== undefined
+const untilMs = values.until === 'now' ? Date.now() : Date.parse(values.until ?? '')
+if (isMoved && Number.isNaN(untilMs))
+  throw new Error(`--until must be "now" or a moment as 2026-11-22T10:00:00Z, not "${values.until}".`)
+// Its last day is the one that is not over yet.
+const moved = isMoved ? { shiftDays: Math.ceil((untilMs - LAST_DAY) / DAY_MS), untilMs } : {}
 
 await mkdir(values.out, { recursive: true })
-for (const [name, text] of Object.entries(worldFiles(createWorld({ seed }), { shiftDays }))) {
+for (const [name, text] of Object.entries(worldFiles(createWorld({ seed }), moved))) {
   await writeFile(join(values.out, name), text)
   console.log(`${join(values.out, name)}  ${text.split('\n').length - 2} rows`)
 }

@@ -133,12 +133,16 @@ describe('the shop world', () => {
     )
   })
 
-  it('moves everything by whole days', () => {
+  it('moves everything by whole days, and ends where it is told to', () => {
     const small = createWorld({ seed: 7, shoppers: 50, products: 20, sessions: 50, payments: 50, pages: 2, weeks: 2 })
     const [files, later] = [worldFiles(small), worldFiles(small, { shiftDays: 31 })]
     const times = (text: string) => [...text.matchAll(/\d{4}-\d\d-\d\dT[\d:]+Z/g)].map(([time]) => Date.parse(time))
     for (const name of ['attempts.csv', 'clicks.csv', 'purchase-labels.csv', 'users.csv'])
       expect(times(later[name]!)).toEqual(times(files[name]!).map((time) => time + 31 * 86_400_000))
+    const untilMs = Date.parse('2026-09-15T12:00:00Z')
+    const past = worldFiles(small, { untilMs })
+    expect(times(past['attempts.csv']!).every((time) => time <= untilMs)).toBe(true)
+    expect(past['attempts.csv']!.length).toBeGreaterThan(0.4 * files['attempts.csv']!.length)
   })
 
   it('keeps features within their meaning', () => {

@@ -279,7 +279,8 @@ class ViewMaterialiser implements Materialiser {
       const stream = { sinceMs: await log.sinceMs(view.stream.name), latenessMs }
       const seam = await findSeam(offline, view, stream, nowMs)
       seamMs = seam.seamMs
-      if (seam.gapMs > 0) {
+      // A shorter one says little: nothing may have happened in it, and events may be as late.
+      if (seam.gapMs > latenessMs) {
         platform.logger.warn(
           { view: view.name, seamMs, gapMs: seam.gapMs },
           'the batch source ends before the kept events of the stream begin: what happened between is in neither',
@@ -356,8 +357,12 @@ class ViewMaterialiser implements Materialiser {
     this.#again('check', this.options.checkMs ?? 2_000, () => this.#check())
     this.#again('sweep', SWEEP_MS, () => this.#sweep())
     const { isScheduled = true } = this.options
-    for (const view of project.views.values()) if (isScheduled && view.online && view.source) await this.#schedule(view)
-    void this.#fillAll(due)
+    const scheduled = [...project.views.values()].filter((view) => isScheduled && view.online && view.source)
+    for (const view of scheduled) if (!due.includes(view)) await this.#schedule(view)
+    // The schedule of what is filled now begins when it is.
+    void this.#fillAll(due).then(async () => {
+      for (const view of scheduled) if (due.includes(view) && !this.#isClosed) await this.#schedule(view)
+    })
   }
 
   lost(view: CompiledView): void {
