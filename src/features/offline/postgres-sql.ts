@@ -3,7 +3,7 @@ import type { CompiledView } from '../compiled.js'
 import type { PostgresSource } from '../definitions/source.js'
 import type { ValueType } from '../value.js'
 import { declaredType, finish, missing, type Relation, wantedColumns } from './relation.js'
-import { ident, literal } from './sql-text.js'
+import { ident, literal, subquery } from './sql-text.js'
 
 export interface PostgresColumn {
   readonly name: string
@@ -13,7 +13,7 @@ export interface PostgresColumn {
 
 /** A source as a FROM item. */
 export function postgresFrom(source: PostgresSource): string {
-  if (source.query !== undefined) return `(${source.query}) AS source`
+  if (source.query !== undefined) return `${subquery(source.query)} AS source`
   return `${(source.table ?? '').split('.').map(ident).join('.')} AS source`
 }
 

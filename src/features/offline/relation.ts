@@ -9,7 +9,7 @@ import { durationMs } from '../duration.js'
 import { FeatureErrors } from '../errors.js'
 import type { ValueType } from '../value.js'
 import type { Duck } from './duck.js'
-import { ident, literal, literals } from './sql-text.js'
+import { ident, literal, literals, subquery } from './sql-text.js'
 import { duckType, keySql, momentSql, naturalType, valueSql } from './value-sql.js'
 
 export interface Relation {
@@ -59,7 +59,7 @@ export async function relationOf(access: SourceAccess, view: CompiledView): Prom
       const read = readColumns(view)
       const from =
         source.kind === 'sql'
-          ? `(${source.query})`
+          ? subquery(source.query)
           : await filesSql(access, source, new Map(columns.map(({ name }) => [name, name])), read)
       const described = source.kind === 'sql' ? columns : await describe(access, source, `SELECT * FROM ${from}`)
       return tableRelation(view, from, described)
@@ -80,7 +80,7 @@ export async function sourceColumns(access: SourceAccess, view: CompiledView): P
   } catch (error) {
     throw unreadable(source, error)
   }
-  return describe(access, source, `SELECT * FROM (${source.query})`)
+  return describe(access, source, `SELECT * FROM ${subquery(source.query)}`)
 }
 
 async function describe(access: SourceAccess, source: Source, select: string): Promise<readonly Column[]> {

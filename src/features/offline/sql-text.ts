@@ -12,3 +12,8 @@ export function literal(text: string): string {
 export function literals(texts: readonly string[]): string {
   return `[${texts.map(literal).join(', ')}]`
 }
+
+/** A SELECT that a person wrote as a FROM item: a semicolon or a comment may end it. */
+export function subquery(select: string): string {
+  return `(${select.trim().replace(/;$/, '')}\n)`
+}
