@@ -18,6 +18,7 @@ export function answerText(
 ): string {
   const names = [...echoed.map(({ name }) => name), ...asked.names]
   const columns = served.plan.columnsOf(asked.service.name)
+  const whole: WholeColumns = new Map()
   const results = [
     ...echoed.map(({ values }) =>
       resultText(
@@ -26,7 +27,7 @@ export function answerText(
         values.map(() => EPOCH),
       ),
     ),
-    ...asked.service.features.map(({ name, type }) => columnText(served, columns.get(name)!, type)),
+    ...asked.service.features.map(({ name, type }) => columnText(served, columns.get(name)!, type, whole)),
   ]
   const metadata = `{"feature_names":${JSON.stringify(names)}${withVersions ? `,"feature_view_metadata":${versionsText(asked)}` : ''}}`
   return `{"metadata":${metadata},"results":[${results.join(',')}]}`
@@ -34,22 +35,35 @@ export function answerText(
 
 type Status = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE'
 
-function columnText(served: ServedFeatures, column: number, type: ValueType): string {
+/** Statuses and times of columns without a gap, by their ages: features of one view share them, and dates are slow to write. */
+type WholeColumns = Map<readonly (number | undefined)[], string>
+
+function columnText(served: ServedFeatures, column: number, type: ValueType, whole: WholeColumns): string {
   const values = served.values[column]!
   const gaps = served.gaps[column]!
   const sources = served.sources[column]!
   const agesMs = served.agesMs[column]!
   const texts = new Array<string>(values.length)
   const statuses = new Array<Status>(values.length)
-  const times = new Array<string>(values.length)
+  let isWhole = true
   for (let row = 0; row < values.length; row++) {
     const status = statusOf(values[row]!, gaps[row]!, sources[row] === 'default')
-    const ageMs = agesMs[row]
+    if (status !== 'PRESENT') isWhole = false
     texts[row] = status === 'PRESENT' ? valueText(values[row]!, type) : 'null'
     statuses[row] = status
-    times[row] = status === 'NOT_FOUND' || ageMs === undefined ? EPOCH : timeText(served.atMs - ageMs)
   }
-  return resultText(texts, statuses, times)
+  let rest = isWhole ? whole.get(agesMs) : undefined
+  if (rest === undefined) {
+    rest = statusesText(
+      statuses,
+      statuses.map((status, row) => {
+        const ageMs = agesMs[row]
+        return status === 'NOT_FOUND' || ageMs === undefined ? EPOCH : timeText(served.atMs - ageMs)
+      }),
+    )
+    if (isWhole) whole.set(agesMs, rest)
+  }
+  return `{"values":[${texts.join(',')}],${rest}}`
 }
 
 /** Defaults are not Feast's: what is not there is null, with the status that says why. */
@@ -59,7 +73,11 @@ function statusOf(value: Value, gap: ValueGap, isDefault: boolean): Status {
 }
 
 function resultText(values: readonly string[], statuses: readonly string[], times: readonly string[]): string {
-  return `{"values":[${values.join(',')}],"statuses":["${statuses.join('","')}"],"event_timestamps":["${times.join('","')}"]}`
+  return `{"values":[${values.join(',')}],${statusesText(statuses, times)}}`
+}
+
+function statusesText(statuses: readonly string[], times: readonly string[]): string {
+  return `"statuses":["${statuses.join('","')}"],"event_timestamps":["${times.join('","')}"]`
 }
 
 /** A value of a type as Feast's server writes it. Timestamps are seconds there. */
