@@ -1,7 +1,7 @@
 // The feature store of one data folder: everybody's parts put together. What can be asked of it is in operations.ts.
 import path from 'node:path'
 import type { Platform } from '../core/index.js'
-import type { Sql } from '../store/index.js'
+import { createKafkaStream, createMemoryStream, type Sql } from '../store/index.js'
 import { enginesOnce } from './aggregate/engines-once.js'
 import type { FeatureProject } from './compiled.js'
 import { type FeaturesConfig, isRedisUsed } from './config.js'
@@ -21,6 +21,8 @@ import type { FeatureReader } from './serve/types.js'
 import { StoreOperations, type StoreParts } from './store-operations.js'
 import { createEventLog } from './stream/event-log.js'
 import { createIngestor } from './stream/ingestor.js'
+import { eventRetention } from './stream/retention.js'
+import { createStreamIntake } from './stream/stream-intake.js'
 import { createStreamMetrics } from './stream/stream-metrics.js'
 import type { ServedVector } from './verify/types.js'
 import { createConsistencyWatch } from './verify/watch.js'
@@ -85,7 +87,9 @@ export async function openFeatureStore(options: FeatureStoreOptions): Promise<Fe
         : await createMemoryOnlineStore({ platform, folder: path.join(folder, 'online'), engineOf }),
     )
     const keptMs = config.eventsKept === undefined ? undefined : durationMs(config.eventsKept as Duration, 'eventsKept')
-    const events = keep(createEventLog({ platform, folder: path.join(folder, 'events'), retentionMs: () => keptMs }))
+    const events = keep(
+      createEventLog({ platform, folder: path.join(folder, 'events'), retentionMs: eventRetention(project, keptMs) }),
+    )
     const quarantine = keep(await createQuarantine({ platform, folder: path.join(folder, 'quarantine') }))
     const offline = keep(
       createOfflineStore({
@@ -113,6 +117,15 @@ export async function openFeatureStore(options: FeatureStoreOptions): Promise<Fe
         isScheduled: config.isScheduled,
       }),
     )
+    const stream = keep(
+      config.kafkaBrokers.length === 0
+        ? createMemoryStream({ platform })
+        : createKafkaStream({ platform, brokers: config.kafkaBrokers }),
+    )
+    const topics = [...project.sources.values()].flatMap((source) => (source.kind === 'kafka' ? [source.topic] : []))
+    if (topics.length > 0 && config.kafkaBrokers.length === 0)
+      platform.logger.warn({ topics }, 'no Kafka brokers are configured (features.kafkaBrokers): these are not read')
+    const intake = keep(createStreamIntake({ ...parts, stream, ingestor }))
     const operations = keep(
       new StoreOperations({
         ...options,
@@ -136,6 +149,7 @@ export async function openFeatureStore(options: FeatureStoreOptions): Promise<Fe
       async start() {
         await ingestor.start()
         await materialiser.start()
+        await intake.start()
         const { every } = config.verify
         if (every === undefined) return
         const everyMs = durationMs(every as Duration, 'features.verify.every')
