@@ -2,7 +2,7 @@
 import type { CompiledView } from '../compiled.js'
 import type { PostgresSource } from '../definitions/source.js'
 import type { ValueType } from '../value.js'
-import { declaredType, finish, missing, type Relation, wantedColumns } from './relation.js'
+import { declaredType, finish, idColumn, missing, type Relation, wantedColumns } from './relation.js'
 import { ident, literal, subquery } from './sql-text.js'
 
 export interface PostgresColumn {
@@ -43,12 +43,15 @@ export function postgresRelation(
     return type ?? 'string'
   }
   const wanted = wantedColumns(view, typeOf)
+  const id = idColumn(view)
+  const hasIds = id !== undefined && byName.has(id)
   const select = [
     ...view.keys.map(
       (key, i) => `${pick(key.name, (column, from) => postgresValue(column, from, key.type, undefined))} AS k${i}`,
     ),
     `${moment(source.eventTime)} AS event_ms`,
     ...(source.knownTime === undefined ? [] : [`${moment(source.knownTime)} AS known_ms`]),
+    ...(hasIds ? [`source.${ident(id)}::text AS id, 0::bigint AS seq`] : []),
     ...wanted.map(
       ({ column, type }, i) =>
         `${pick(column, (one, from) => postgresValue(one, from, type, source.timeZone))} AS v${i}`,
@@ -61,6 +64,7 @@ export function postgresRelation(
     types,
     source.knownTime === undefined,
     '',
+    hasIds,
   )
 }
 

@@ -168,9 +168,16 @@ function readColumns(view: CompiledView): string[] {
   const source = view.source!
   const names = new Set([...view.keys.map(({ name }) => name), source.eventTime])
   if (source.knownTime !== undefined) names.add(source.knownTime)
+  const id = idColumn(view)
+  if (id !== undefined) names.add(id)
   for (const column of view.columns) if (declaredType(view, column) !== undefined) names.add(column)
   for (const [old, now] of Object.entries(source.renames ?? {})) if (names.has(now)) names.add(old)
   return [...names]
+}
+
+/** A batch source that has the stream's event ids keeps them: copies count once, and ties fall as they do in the stream. */
+export function idColumn(view: CompiledView): string | undefined {
+  return view.kind === 'windows' ? view.stream?.eventId : undefined
 }
 
 /** Of a column that a view reads, by the source's declaration or by what its features need. */
@@ -235,10 +242,13 @@ function tableRelation(view: CompiledView, from: string, columns: readonly Colum
     })
   }
   const wanted = wantedColumns(view, typeOf)
+  const id = idColumn(view)
+  const hasIds = id !== undefined && byName.has(id)
   const select = [
     ...view.keys.map((key, i) => `${pick(key.name, (column, type) => keySql(column, type, key.type))} AS k${i}`),
     `${moment(source.eventTime)} AS event_ms`,
     ...(source.knownTime === undefined ? [] : [`${moment(source.knownTime)} AS known_ms`]),
+    ...(hasIds ? [`CAST(${ident(id)} AS VARCHAR) AS id, CAST(0 AS BIGINT) AS seq`] : []),
     ...wanted.map(
       ({ column, type }, i) => `${pick(column, (one, from) => valueSql(one, from, type, source.timeZone))} AS v${i}`,
     ),
@@ -249,6 +259,7 @@ function tableRelation(view: CompiledView, from: string, columns: readonly Colum
     wanted.map(({ type }) => type),
     source.knownTime === undefined,
     '',
+    hasIds,
   )
 }
 
@@ -278,7 +289,7 @@ export function finish(
   types: readonly ValueType[],
   isKnownAtOnce: boolean,
   where: string,
-  hasIds = false,
+  hasIds: boolean,
 ): Relation {
   const keys = view.keys.map((_, i) => `k${i}`)
   const values = types.map((_, i) => `v${i}`)

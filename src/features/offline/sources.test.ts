@@ -149,7 +149,7 @@ describe('columns of a source', () => {
     expect(await all(store.newestRows(viewOf(source(query)), EVER))).toMatchObject([{ values: [4] }])
     expect(await store.schema(viewOf(source(query)))).toContainEqual({ name: 'n', type: 'DOUBLE' })
     for (const bad of [
-      `${query}; DROP TABLE x`,
+      `SELECT 1; DROP TABLE x`,
       `COPY (${query}) TO 'x.csv'`,
       'SELEC 1',
       `SELECT * FROM 'none.parquet'`,

@@ -340,6 +340,25 @@ describe('a training set with windows and on-demand features', () => {
   })
 })
 
+describe('a batch source beside a stream', () => {
+  it('counts copies of an event once, by the id of the stream', async () => {
+    const root = tempFolder()
+    await writeTable(join(root, 'kept.csv'), { user_id: 'VARCHAR', at: 'BIGINT', event: 'VARCHAR', n: 'DOUBLE' }, [
+      ['a', T0, '007', 1],
+      ['a', T0, '007', 1],
+      ['a', T0, '7', 2],
+    ])
+    const view = defineFeatureView('kept', {
+      entities: [user],
+      source: fileSource('kept', { path: 'kept.csv', eventTime: 'at' }),
+      stream: pushSource('events', { columns: { user_id: 'string', event: 'string', n: 'float64' }, eventId: 'event' }),
+      features: { n: count({ over: '1h' }) },
+    })
+    const compiled = compileFeatures([view]).views.get('kept')!
+    expect(await offlineIn(root).valuesAt(compiled, [{ key: 'a', atMs: T0 + 1 }])).toEqual([[2]])
+  })
+})
+
 type Row = [string | null, number | null, number | null, number | null, string | null]
 
 function cleaned(value: number | null | undefined): number | null {
