@@ -9,12 +9,18 @@ const COLUMN_BYTES = 120
 
 /** An estimate on the high side of what encoding would give, without encoding. */
 export function estimateServedBytes({ columns, first, rows }: ServedPayload): number {
+  const { values, keys, request } = columns
   let bytes = 0
-  for (const values of [...columns.values, ...columns.keys.values(), ...columns.request.values()]) {
-    bytes += COLUMN_BYTES
-    const count = isUniform(values, first, rows) ? 1 : rows
-    for (let row = first; row < first + count; row++) bytes += sizeOf(values[row])
-  }
+  for (let i = 0; i < values.length; i++) bytes += columnBytes(values[i]!, first, rows)
+  for (const column of keys.values()) bytes += columnBytes(column, first, rows)
+  for (const column of request.values()) bytes += columnBytes(column, first, rows)
+  return bytes
+}
+
+function columnBytes(values: readonly unknown[], first: number, rows: number): number {
+  const count = isUniform(values, first, rows) ? 1 : rows
+  let bytes = COLUMN_BYTES
+  for (let row = first; row < first + count; row++) bytes += sizeOf(values[row])
   return bytes
 }
 
@@ -29,22 +35,73 @@ function sizeOf(value: unknown): number {
   return NUMBER_BYTES
 }
 
-/**
- * `{"atMs", "services", "keys", "request", "features"}`; see StoredServed. Of names in `redact` only the name is written.
- */
+/** `{"atMs", "services", "keys", "request", "groups"}`; see StoredServed. Of names in `redact` only the name is written. */
 export function encodeServed({ columns, first, rows }: ServedPayload, redact: readonly string[]): string {
   const { plan, values, sources, gaps, agesMs } = columns
-  let features = ''
-  for (let i = 0; i < plan.features.length; i++) {
-    const { name, type, services } = plan.features[i]!
-    const ofAll = services.length === plan.services.length
-    const text = redact.includes(name)
-      ? ',"redacted":true'
-      : `${column('value', 'values', values[i]!, first, rows)}${column('source', 'sources', sources[i]!, first, rows)}${gapsOf(gaps[i]!, first, rows)}${column('ageMs', 'agesMs', agesMs[i]!, first, rows)}`
-    features += `${i === 0 ? '' : ','}{"name":${quote(name)},"type":"${type}"${ofAll ? '' : `,"services":${valueText(services)}`}${text}}`
+  const { services, names } = textsOf(plan)
+  let groups = ''
+  for (let from = 0; from < names.length; ) {
+    const isHidden = redact.length > 0 && redact.includes(plan.features[from]!.name)
+    const isUniformGroup = isUniform(values[from]!, first, rows)
+    let to = from + 1
+    while (
+      to < names.length &&
+      areAlike(columns, from, to) &&
+      (redact.length === 0 || redact.includes(plan.features[to]!.name) === isHidden) &&
+      isUniform(values[to]!, first, rows) === isUniformGroup
+    )
+      to++
+    const { type, services: own } = plan.features[from]!
+    let text = `{"type":"${type}"`
+    if (own.length !== plan.services.length) text += `,"services":${valueText(own)}`
+    text += `,"names":[${names[from]!}`
+    for (let i = from + 1; i < to; i++) text += `,${names[i]!}`
+    text += ']'
+    if (isHidden) text += ',"redacted":true'
+    else {
+      text += isUniformGroup ? ',"values":[' : ',"rowValues":['
+      for (let i = from; i < to; i++) {
+        if (i > from) text += ','
+        text += isUniformGroup ? valueText(values[i]![first]) : listText(values[i]!, first, rows)
+      }
+      text += `]${column('source', 'sources', sources[from]!, first, rows)}`
+      text += gapsOf(gaps[from]!, first, rows) + column('ageMs', 'agesMs', agesMs[from]!, first, rows)
+    }
+    groups += `${from === 0 ? '' : ','}${text}}`
+    from = to
   }
-  const names = plan.services.map(({ name }) => name)
-  return `{"atMs":${numberText(columns.atMs)},"services":${valueText(names)},"keys":${named(columns.keys, first, rows, redact)},"request":${named(columns.request, first, rows, redact)},"features":[${features}]}`
+  return `{"atMs":${numberText(columns.atMs)},"services":${services},"keys":${named(columns.keys, first, rows, redact)},"request":${named(columns.request, first, rows, redact)},"groups":[${groups}]}`
+}
+
+/** Columns of one view share their lists: what is said of them is said once. */
+function areAlike({ plan, sources, gaps, agesMs }: ServedPayload['columns'], a: number, b: number): boolean {
+  const one = plan.features[a]!
+  const other = plan.features[b]!
+  if (sources[a] !== sources[b] || agesMs[a] !== agesMs[b] || gaps[a] !== gaps[b] || one.type !== other.type)
+    return false
+  const { services } = one
+  if (services.length !== other.services.length) return false
+  for (let i = 0; i < services.length; i++) if (services[i] !== other.services[i]) return false
+  return true
+}
+
+interface PlanTexts {
+  readonly services: string
+  readonly names: readonly string[]
+}
+
+const planTexts = new WeakMap<ServedPayload['columns']['plan'], PlanTexts>()
+
+function textsOf(plan: ServedPayload['columns']['plan']): PlanTexts {
+  let texts = planTexts.get(plan)
+  if (texts === undefined) {
+    texts = {
+      services: valueText(plan.services.map(({ name }) => name)),
+      names: plan.features.map(({ name }) => quote(name)),
+    }
+    planTexts.set(plan, texts)
+  }
+  return texts
 }
 
 /** Nearly every value is the store's, which need not be said. */

@@ -37,7 +37,7 @@ export type {
   StoredPrediction,
   StoredRecord,
   StoredServed,
-  StoredServedFeature,
+  StoredServedGroup,
   StoredTensor,
   TakenBatch,
 } from './types.js'

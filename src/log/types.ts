@@ -173,11 +173,16 @@ export interface StoredColumn {
   readonly values?: readonly unknown[]
 }
 
-export interface StoredServedFeature extends StoredColumn {
-  readonly name: string
+/** Features of one type of which the same is said: mostly those of a view. */
+export interface StoredServedGroup {
   readonly type: string
-  /** The services that mean this by the name; absent: all. */
+  /** The services that mean these by the names; absent: all. */
   readonly services?: readonly string[]
+  readonly names: readonly string[]
+  /** By name: the value that every row has. */
+  readonly values?: readonly unknown[]
+  /** By name and row, where rows differ. */
+  readonly rowValues?: readonly (readonly unknown[])[]
   readonly source?: string
   readonly sources?: readonly string[]
   /** Why a value is not the store's; absent where all are. */
@@ -185,7 +190,7 @@ export interface StoredServedFeature extends StoredColumn {
   readonly gaps?: readonly string[]
   readonly ageMs?: number
   readonly agesMs?: readonly (number | null)[]
-  /** True: only its name may be kept. */
+  /** True: only the names may be kept. */
   readonly redacted?: boolean
 }
 
@@ -197,7 +202,7 @@ export interface StoredServed {
   readonly keys: Readonly<Record<string, StoredColumn>>
   /** What the request brought for on-demand views. */
   readonly request: Readonly<Record<string, StoredColumn>>
-  readonly features: readonly StoredServedFeature[]
+  readonly groups: readonly StoredServedGroup[]
 }
 
 export interface PredictionLog {

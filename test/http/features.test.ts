@@ -10,7 +10,7 @@ import {
   defineOnDemandView,
   pushSource,
 } from '../../src/features/index.js'
-import type { StoredPrediction, StoredServedFeature } from '../../src/log/index.js'
+import type { StoredPrediction } from '../../src/log/index.js'
 import { cascade, shadow, split, version } from '../../src/route/index.js'
 import { type FeatureServer, startFeatureServer } from '../support/feature-server.js'
 import { call, type Reply } from '../support/http.js'
@@ -120,8 +120,12 @@ async function loggedOf(id: string): Promise<StoredPrediction> {
   return found as StoredPrediction
 }
 
-const feature = ({ payload }: StoredPrediction, name: string): StoredServedFeature =>
-  payload!.served!.features.find((one) => one.name === name)!
+/** What the log says of a feature. */
+function feature({ payload }: StoredPrediction, name: string) {
+  const group = payload!.served!.groups.find(({ names }) => names.includes(name))!
+  const at = group.names.indexOf(name)
+  return { ...group, value: group.values?.[at], values: group.rowValues?.[at] }
+}
 
 describe('a prediction by its entity alone', () => {
   it('is answered from what the online store knows, and logs values, sources and ages', async () => {

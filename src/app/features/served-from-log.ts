@@ -6,7 +6,6 @@ import {
   type StoredColumn,
   type StoredPrediction,
   type StoredServed,
-  type StoredServedFeature,
   type StoredTensor,
 } from '../../log/index.js'
 
@@ -61,15 +60,18 @@ function vectorOf({ id, rows }: StoredPrediction, served: StoredServed, service:
   const sources: Record<string, ServedVector['sources'][string]> = {}
   const gaps: Record<string, ServedVector['gaps'][string]> = {}
   const agesMs: Record<string, number> = {}
-  for (const feature of served.features) {
-    if (feature.redacted || (feature.services !== undefined && !feature.services.includes(service))) continue
-    const { name } = feature
-    values[name] = restored(feature.type as ValueType, at(feature, row))
-    sources[name] = (feature.source ?? feature.sources?.[row]) as ServedVector['sources'][string]
-    const gap = feature.gap ?? feature.gaps?.[row]
-    if (gap !== undefined) gaps[name] = gap as ServedVector['gaps'][string]
-    const ageMs = ageOf(feature, row)
-    if (ageMs !== undefined) agesMs[name] = ageMs
+  for (const group of served.groups) {
+    if (group.redacted || (group.services !== undefined && !group.services.includes(service))) continue
+    const source = group.source ?? group.sources?.[row]
+    const gap = group.gap ?? group.gaps?.[row]
+    const ageMs = group.ageMs ?? group.agesMs?.[row] ?? undefined
+    for (const [i, name] of group.names.entries()) {
+      const stored = group.values === undefined ? group.rowValues?.[i]?.[row] : group.values[i]
+      values[name] = restored(group.type as ValueType, stored)
+      sources[name] = source as ServedVector['sources'][string]
+      if (gap !== undefined) gaps[name] = gap as ServedVector['gaps'][string]
+      if (ageMs !== undefined) agesMs[name] = ageMs
+    }
   }
   return {
     predictionId: rows === 1 ? id : `${id}#${row}`,
@@ -82,10 +84,6 @@ function vectorOf({ id, rows }: StoredPrediction, served: StoredServed, service:
     agesMs,
     request: rowOf(served.request, row),
   }
-}
-
-function ageOf({ ageMs, agesMs }: StoredServedFeature, row: number): number | undefined {
-  return ageMs ?? agesMs?.[row] ?? undefined
 }
 
 function at(column: StoredColumn, row: number): unknown {
