@@ -41,7 +41,10 @@ export function qualityTable(duck: Pick<Duck, 'rows'>, view: CompiledView, relat
     keys: relation.keys,
     columns: [
       ...view.keys.map(({ name, type }, i) => ({ name, sql: ident(relation.keys[i]!), type })),
-      ...names.map((name, i) => ({ name, sql: ident(relation.values[i]!), type: relation.types[i]! })),
+      // Where filters look at every column, keys are among those of a window view again.
+      ...names
+        .map((name, i) => ({ name, sql: ident(relation.values[i]!), type: relation.types[i]! }))
+        .filter(({ name }) => !view.keys.some((key) => key.name === name)),
     ],
     aliases,
     times: [

@@ -32,6 +32,8 @@ export interface VerifyOptions {
 }
 
 const HOUR_MS = 3_600_000
+/** Differing vectors that are looked up together, at every moment: bounds memory. */
+const LATE_VECTORS = 1000
 /** Moments before a vector's own at which a differing value is looked for, as parts of the grace. */
 const LATE_STEPS = [1, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64, 1 / 128]
 
@@ -206,9 +208,13 @@ class OfflineValues {
   }
 
   /** Values of moments that lie `back` before the vectors' own. Says which vectors can be compared. */
-  async load(vectors: readonly ServedVector[], back: Back = () => 0): Promise<boolean[]> {
+  async load(
+    vectors: readonly ServedVector[],
+    back: (vector: number, view: CompiledView) => number = () => 0,
+    views: ReadonlySet<CompiledView> = new Set(this.#service.views),
+  ): Promise<boolean[]> {
     const usable = new Array<boolean>(vectors.length).fill(true)
-    for (const view of this.#service.views) {
+    for (const view of views) {
       const rows = new Array<readonly Value[] | undefined>(vectors.length).fill(undefined)
       const moments: { readonly key: string; readonly atMs: number }[] = []
       const of: number[] = []
@@ -218,7 +224,7 @@ class OfflineValues {
         // A view whose key the request did not bring was served its defaults.
         if (view.keys.some(({ name }) => keys[name] === undefined || keys[name] === null)) continue
         try {
-          moments.push({ key: encodeKey(view.keys, (name) => keys[name]), atMs: vector.atMs - back(vector, view) })
+          moments.push({ key: encodeKey(view.keys, (name) => keys[name]), atMs: vector.atMs - back(v, view) })
           of.push(v)
         } catch (error) {
           if (usable[v]) {
@@ -235,6 +241,7 @@ class OfflineValues {
       this.#rows.set(view, rows)
     }
     for (const view of this.#service.onDemand) {
+      if (!view.views.every((of) => views.has(of))) continue
       this.#computed.set(
         view,
         vectors.map((vector, v) => recompute(view, this.#service, vector, (of) => this.#rows.get(of)?.[v])),
@@ -264,6 +271,9 @@ function lateMoments(service: CompiledService, graceMs: number): Back[] {
   }
   return backs
 }
+
+const viewsOf = ({ from }: ServiceFeature): readonly CompiledView[] =>
+  from.kind === 'view' ? [from.view] : from.view.views
 
 const boundOf = (view: CompiledView, graceMs: number): number => graceMs + (view.everyMs ?? 0)
 
@@ -295,22 +305,26 @@ async function lateOnes(
 ): Promise<boolean[]> {
   const late = new Array<boolean>(differing.length).fill(false)
   if (graceMs <= 0) return late
-  for (const back of lateMoments(service, graceMs)) {
-    const which = [...new Set(differing.flatMap(({ vector }, i) => (late[i] ? [] : [vector])))]
-    if (which.length === 0) break
+  const backs = lateMoments(service, graceMs)
+  const which = [...new Set(differing.map(({ vector }) => vector))]
+  const views = new Set(differing.flatMap(({ feature }) => viewsOf(service.features[feature]!)))
+  for (let from = 0; from < which.length; from += LATE_VECTORS) {
     options.signal?.throwIfAborted()
-    const place = new Map(which.map((v, at) => [v, at]))
+    const some = which.slice(from, from + LATE_VECTORS)
+    const place = new Map(some.map((vector, at) => [vector, at]))
+    // Every moment of every vector in one reading of history.
     const earlier = new OfflineValues(service, options.offline)
-    await earlier.load(
-      which.map((v) => vectors[v]!),
-      back,
-    )
+    const moments = some.flatMap((vector) => backs.map(() => vectors[vector]!))
+    await earlier.load(moments, (at, view) => backs[at % backs.length]!(moments[at]!, view), views)
     for (let i = 0; i < differing.length; i++) {
       const { vector, feature, difference } = differing[i]!
-      if (late[i]) continue
+      const at = place.get(vector)
+      if (at === undefined) continue
       const of = service.features[feature]!
-      const expected = earlier.valueAt(place.get(vector)!, of)
-      late[i] = differenceOf(of.type, difference.served, expected, tolerance) === undefined
+      late[i] = backs.some((_, back) => {
+        const expected = earlier.valueAt(at * backs.length + back, of)
+        return differenceOf(of.type, difference.served, expected, tolerance) === undefined
+      })
     }
   }
   return late
