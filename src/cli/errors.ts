@@ -48,4 +48,17 @@ export const CliErrors = defineErrors('CLI', {
     message: (p: { folder: string; found: string }) =>
       `${p.folder} already has ${p.found}. Choose another folder; nothing is overwritten.`,
   },
+  FEATURES_DIFFER: {
+    status: 422,
+    retry: false,
+    level: 'error',
+    message: (p: { service: string; matchRate: number; minMatch: number }) =>
+      `${(100 * p.matchRate).toFixed(2)} % of what was served of "${p.service}" matches its definitions; ${(100 * p.minMatch).toFixed(2)} % was asked for. The report says where.`,
+  },
+  EXPECTATIONS_BROKEN: {
+    status: 422,
+    retry: false,
+    level: 'error',
+    message: (p: { view: string }) => `The rows of "${p.view}" break expectations. The report says which, and where.`,
+  },
 })

@@ -8,6 +8,7 @@ import { addDoctor } from './doctor.js'
 import { addEndpoints } from './endpoints.js'
 import { CliErrors } from './errors.js'
 import { addExplain } from './explain.js'
+import { addFeatures } from './features.js'
 import { addInit } from './init.js'
 import { addLog } from './log.js'
 import { addModels } from './models.js'
@@ -38,6 +39,7 @@ export function createProgram(faces: Faces): Command {
   addModels(program, faces)
   addEndpoints(program, faces)
   addLog(program, faces)
+  addFeatures(program, faces)
   addExplain(program, faces)
   addDecisions(program, faces)
   addChaos(program, faces)

@@ -51,6 +51,14 @@ export function shortNumber(value: number): string {
   return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)))
 }
 
+/** `3m`, `2h`: the largest unit that says enough. */
+export function ageText(ms: number): string {
+  const seconds = Math.max(0, ms / 1000)
+  if (seconds < 120) return `${Math.round(seconds)}s`
+  if (seconds < 7200) return `${Math.round(seconds / 60)}m`
+  return seconds < 172_800 ? `${Math.round(seconds / 3600)}h` : `${Math.round(seconds / 86_400)}d`
+}
+
 /** Text that fits into a column of a table. */
 export function shortText(text: string, most = 60): string {
   const line = text.replace(/\s+/g, ' ')

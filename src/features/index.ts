@@ -133,5 +133,6 @@ export type {
 export { createEventLog, type PositionedEventLog } from './stream/event-log.js'
 export { createIngestor, type Ingestor } from './stream/ingestor.js'
 export { createStreamMetrics, type StreamMetrics } from './stream/stream-metrics.js'
+export type { IngestReport } from './stream/types.js'
 export type { KeyType, Value, ValueOf, ValueType } from './value.js'
 export type { ServedVector } from './verify/types.js'

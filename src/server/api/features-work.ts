@@ -100,6 +100,56 @@ export function featureWorkRoutes(api: Api, { app }: ServerContext): void {
   )
 
   api.post(
+    '/api/v1/features/training-sets/from-log',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Start to make a training set of what was served, with the outcomes that joined',
+        body: Type.Object(
+          {
+            service: Type.String({ minLength: 1 }),
+            out: Type.String({ minLength: 1, description: '.parquet, .csv or .json' }),
+            sinceMs: Type.Optional(Moment('Served at this moment or later; default everything in the log')),
+            untilMs: Type.Optional(Moment('Served, and known, before this moment; default now')),
+            outcome: Type.Optional(Type.String({ minLength: 1, description: 'The only one that is joined' })),
+          },
+          { additionalProperties: false },
+        ),
+        response: { 202: Job },
+      },
+    },
+    async (request, reply) => reply.code(202).send(await operations().trainingSetFromLog(request.body)),
+  )
+
+  api.post(
+    '/api/v1/features/quarantine/retry',
+    {
+      schema: {
+        tags: TAGS,
+        summary: 'Take quarantined events of a stream source in again',
+        body: Type.Object(
+          {
+            of: Type.String({ minLength: 1, description: 'A stream source' }),
+            reason: Type.Optional(Type.String({ minLength: 1 })),
+          },
+          { additionalProperties: false },
+        ),
+        response: {
+          200: Type.Object({
+            accepted: Type.Integer(),
+            duplicates: Type.Integer(),
+            late: Type.Integer(),
+            refused: Type.Integer(),
+            cut: Type.Integer({ description: 'Kept only in part, so that they stay in quarantine' }),
+            problems: Type.Array(Type.Object({ index: Type.Integer(), code: Type.String(), problem: Type.String() })),
+          }),
+        },
+      },
+    },
+    (request) => operations().retryQuarantine(request.body),
+  )
+
+  api.post(
     '/api/v1/features/verify',
     {
       schema: {
