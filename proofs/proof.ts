@@ -6,7 +6,7 @@ export interface Proof {
   /** How many repetitions the committed result stands on; CI runs 1 % of it. */
   readonly fullCount: number
   /** What is counted, where it is not repetitions. A proof of `seconds` takes `--seconds` for `--count`. */
-  readonly unit?: 'requests' | 'seconds' | 'rounds'
+  readonly unit?: 'requests' | 'seconds' | 'rounds' | 'streams'
   readonly run: (run: ProofRun) => Promise<ProofOutcome>
 }
 

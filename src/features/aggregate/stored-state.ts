@@ -4,6 +4,7 @@ import { murmur3 } from '../../stats/index.js'
 import { FeatureErrors } from '../errors.js'
 import { ByteReader, BytesProblem, ByteWriter } from './bytes.js'
 import type { Layout } from './layout.js'
+import type { CountedEvent, Part } from './parts/part.js'
 import { Tile } from './tile.js'
 
 /** What is stored of a key. */
@@ -16,9 +17,11 @@ export interface StoredState {
 const VERSION = 1
 const HASH_BYTES = 4
 const hash = { high: 0, low: 0 }
+/** Used again and again: it grows to the largest state. */
+const writer = new ByteWriter()
 
 export function writeState(layout: Layout, { evictedMs, ids, tiles }: StoredState): Uint8Array {
-  const to = new ByteWriter()
+  const to = writer.clear()
   to.byte(VERSION)
   for (const byte of layout.fingerprint) to.byte(byte)
   to.number(evictedMs)
@@ -29,23 +32,16 @@ export function writeState(layout: Layout, { evictedMs, ids, tiles }: StoredStat
   }
   to.count(tiles.length)
   let before = 0
-  for (const tile of tiles) {
-    // Times are small numbers relative to the tile before.
-    to.number(tile.startMs / layout.hopMs - before)
-    before = tile.startMs / layout.hopMs
-    to.number(tile.newestMs - tile.startMs)
-    to.byte(tile.parts === undefined ? 0 : 1)
-    for (const part of tile.parts ?? []) {
-      to.byte(part === undefined ? 0 : 1)
-      part?.write(to)
-    }
-    to.count(tile.raw.length)
-    for (const { eventMs, id, values, passed } of tile.raw) {
-      to.number(eventMs - tile.startMs)
-      if (layout.needsIds) to.value(id ?? null)
-      for (const value of values) to.value(value)
-      for (const isPassed of passed ?? []) to.byte(isPassed ? 1 : 0)
-    }
+  for (const { startMs, newestMs, parts, raw } of tiles) {
+    // Times are small numbers relative to the tile, and tiles to the one before.
+    const index = startMs / layout.hopMs
+    to.number(index - before)
+    before = index
+    to.number(newestMs - startMs)
+    to.byte(parts === undefined ? 0 : 1)
+    if (parts !== undefined) writeParts(to, parts)
+    to.count(raw.length)
+    for (let i = 0; i < raw.length; i++) writeEvent(to, layout, raw[i]!, startMs)
   }
   const body = to.written()
   const bytes = new Uint8Array(body.length + HASH_BYTES)
@@ -53,6 +49,26 @@ export function writeState(layout: Layout, { evictedMs, ids, tiles }: StoredStat
   murmur3(bytes, body.length, hash)
   new DataView(bytes.buffer).setUint32(body.length, hash.high)
   return bytes
+}
+
+function writeParts(to: ByteWriter, parts: readonly (Part | undefined)[]): void {
+  for (let i = 0; i < parts.length; i++) {
+    const part = parts[i]
+    to.byte(part === undefined ? 0 : 1)
+    part?.write(to)
+  }
+}
+
+function writeEvent(
+  to: ByteWriter,
+  layout: Layout,
+  { eventMs, id, values, passed }: CountedEvent,
+  startMs: number,
+): void {
+  to.number(eventMs - startMs)
+  if (layout.needsIds) to.value(id ?? null)
+  for (let i = 0; i < values.length; i++) to.value(values[i]!)
+  if (passed !== undefined) for (let i = 0; i < passed.length; i++) to.byte(passed[i] === true ? 1 : 0)
 }
 
 /** Throws FEATURE_STATE_CORRUPT. */

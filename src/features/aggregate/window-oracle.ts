@@ -180,21 +180,36 @@ function whole(value: number): bigint {
 function nearest(top: bigint, bottom: bigint): number {
   if (top === 0n) return 0
   if (top < 0n) return -nearest(-top, bottom)
-  // Largest double that is not above, by bisection over the bit patterns, which are in the order of the values.
+  // Largest double that is not above, by bisection over the bit patterns, which are in the order of the values; it begins around a guess.
   const asDouble = (bits: bigint) => new Float64Array(BigUint64Array.of(bits).buffer)[0]!
   const UNIT = 1n << 1074n
-  const isAbove = (value: number) => whole(value) * bottom > top * UNIT
-  let low = 0n
-  let high = 0x7ff0000000000000n
+  const size = top * UNIT
+  const isAbove = (value: number) => whole(value) * bottom > size
+  const guess = new BigUint64Array(Float64Array.of(roughly(top, bottom)).buffer)[0]!
+  let low = guess > 8n ? guess - 8n : 0n
+  let high = guess + 8n < INFINITY_BITS ? guess + 8n : INFINITY_BITS
+  if (isAbove(asDouble(low))) low = 0n
+  if (high < INFINITY_BITS && !isAbove(asDouble(high))) high = INFINITY_BITS
   while (high - low > 1n) {
     const middle = (low + high) >> 1n
     if (isAbove(asDouble(middle))) high = middle
     else low = middle
   }
   const below = whole(asDouble(low))
-  const above = high === 0x7ff0000000000000n ? below + (1n << 2045n) : whole(asDouble(high))
-  const twice = 2n * top * UNIT - (below + above) * bottom
+  const above = high === INFINITY_BITS ? below + (1n << 2045n) : whole(asDouble(high))
+  const twice = 2n * size - (below + above) * bottom
   return asDouble(twice > 0n || (twice === 0n && (low & 1n) === 1n) ? high : low)
+}
+
+const INFINITY_BITS = 0x7ff0000000000000n
+
+/** The quotient to a few bits less than a double's, finite. */
+function roughly(top: bigint, bottom: bigint): number {
+  const [hexTop, hexBottom] = [top.toString(16), bottom.toString(16)]
+  const leading = Number(`0x${hexTop.slice(0, 15)}`) / Number(`0x${hexBottom.slice(0, 15)}`)
+  const exponent = 4 * (hexTop.length - Math.min(15, hexTop.length) - hexBottom.length + Math.min(15, hexBottom.length))
+  const half = Math.trunc(exponent / 2)
+  return Math.min(leading * 2 ** half * 2 ** (exponent - half), Number.MAX_VALUE)
 }
 
 function exactSum(numbers: readonly number[]): number {
