@@ -97,31 +97,6 @@ export function featureRoutes(api: Api, { app }: ServerContext): void {
     },
     (request) => featuresOf(app).operations.emptyQuarantine(filterOf(request.query)),
   )
-
-  api.post(
-    '/api/v1/features/quarantine/retry',
-    {
-      schema: {
-        tags: TAGS,
-        summary: 'Take quarantined events of a stream source in again',
-        description: 'They count as known now. Those that break a rule again are in quarantine anew.',
-        body: Type.Object(
-          { of: Type.String({ minLength: 1, description: 'A source' }), reason: FILTER.reason },
-          { additionalProperties: false },
-        ),
-        response: {
-          200: Type.Object({
-            accepted: Type.Integer(),
-            duplicates: Type.Integer({ description: 'Of an id that is in already' }),
-            late: Type.Integer({ description: 'Kept, but too late to count' }),
-            refused: Type.Integer({ description: 'In quarantine anew' }),
-            cut: Type.Integer({ description: 'Too large to have been kept whole: still in quarantine' }),
-          }),
-        },
-      },
-    },
-    (request) => featuresOf(app).operations.retryQuarantine(filterOf(request.body)),
-  )
 }
 
 const FILTER = {
