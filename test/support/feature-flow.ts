@@ -30,7 +30,7 @@ export interface FlowOptions {
   readonly onLost?: (view: CompiledView) => void
   readonly maxWaiting?: number
   /** Default: a batch source without rows. */
-  readonly offline?: Pick<OfflineStore, 'newestRows' | 'events'>
+  readonly offline?: Pick<OfflineStore, 'newestRows' | 'events' | 'newestKnownMs'>
   readonly fillAtStart?: boolean
 }
 
@@ -155,7 +155,7 @@ export interface ArrayHistory {
 export function arrayOffline(
   history: Readonly<Record<string, ArrayHistory>>,
   batch = 3,
-): Pick<OfflineStore, 'newestRows' | 'events'> {
+): Pick<OfflineStore, 'newestRows' | 'events' | 'newestKnownMs'> {
   const byKey = (a: { key: string }, b: { key: string }) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)
   function* batches<T>(list: readonly T[]): Generator<readonly T[]> {
     for (let i = 0; i < list.length; i += batch) yield list.slice(i, i + batch)
@@ -170,6 +170,11 @@ export function arrayOffline(
         if (!there || row.eventMs > there.eventMs) newest.set(row.key, row)
       }
       yield* batches([...newest.values()].sort(byKey))
+    },
+    async newestKnownMs({ name }, throughKnownMs) {
+      const { rows = [], events = [] } = history[name] ?? {}
+      const known = [...rows, ...events].map(({ knownMs }) => knownMs).filter((knownMs) => knownMs <= throughKnownMs)
+      return known.length === 0 ? undefined : Math.max(...known)
     },
     async *events({ name }, { fromMs, beforeMs, throughKnownMs, afterKey }) {
       const events = (history[name]?.events ?? []).filter(

@@ -169,22 +169,14 @@ async function quarantineOf(
  * `gapMs`: how much lies between the two, in neither.
  */
 export async function findSeam(
-  offline: Pick<OfflineStore, 'events'>,
+  offline: Pick<OfflineStore, 'newestKnownMs'>,
   view: CompiledWindowView,
   stream: { readonly sinceMs: number; readonly latenessMs: number },
   nowMs: number,
 ): Promise<{ readonly seamMs: number; readonly gapMs: number }> {
-  let horizonMs = Number.NEGATIVE_INFINITY
-  const range = {
-    fromMs: nowMs - view.maxWindowMs - view.hopMs,
-    beforeMs: Number.MAX_SAFE_INTEGER,
-    throughKnownMs: nowMs,
-  }
-  for await (const events of offline.events(view, range)) {
-    for (const { knownMs } of events) if (knownMs > horizonMs) horizonMs = knownMs
-  }
-  // Nothing that a window could hold: the stream has it all.
-  if (horizonMs === Number.NEGATIVE_INFINITY) return { seamMs: Math.min(stream.sinceMs, range.fromMs), gapMs: 0 }
+  const horizonMs = await offline.newestKnownMs(view, nowMs)
+  // An empty source: the stream has all there is.
+  if (horizonMs === undefined) return { seamMs: nowMs - view.maxWindowMs - view.hopMs, gapMs: 0 }
   const settledMs = Math.floor((horizonMs - stream.latenessMs) / view.hopMs) * view.hopMs
   if (stream.sinceMs <= settledMs) return { seamMs: settledMs, gapMs: 0 }
   // The log begins later: the batch source is used for as long as it goes.

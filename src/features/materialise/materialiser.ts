@@ -75,7 +75,7 @@ export interface MaterialiserOptions {
   readonly project: FeatureProject
   readonly store: OnlineStore
   readonly tables: Tables
-  readonly offline: Pick<OfflineStore, 'newestRows' | 'events'>
+  readonly offline: Pick<OfflineStore, 'newestRows' | 'events' | 'newestKnownMs'>
   readonly ingestor: Pick<Ingestor, 'catchUp'>
   readonly log: Pick<PositionedEventLog, 'sinceMs'>
   readonly quarantine: Pick<Quarantine, 'put'>

@@ -66,6 +66,25 @@ export async function* readEvents(
   }))
 }
 
+/** When the newest row of a view's source became known, of those known by then; undefined without any. */
+export async function readNewestKnownMs(
+  access: SourceAccess,
+  view: CompiledView,
+  throughKnownMs: number,
+): Promise<number | undefined> {
+  const relation = await relationOf(access, view)
+  const sql = `SELECT max(known_ms) FROM (${relation.sql}) AS r WHERE known_ms <= ${ms(throughKnownMs)}`
+  try {
+    for await (const chunk of access.duck.chunks(sql)) {
+      for (const [newest] of chunk.getRows())
+        return newest === null || newest === undefined ? undefined : Number(newest)
+    }
+    return undefined
+  } catch (error) {
+    throw unreadable(sourceOf(view), error)
+  }
+}
+
 async function* batches<T>(
   access: SourceAccess,
   view: CompiledView,

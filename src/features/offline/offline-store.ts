@@ -4,7 +4,7 @@ import type { Platform } from '../../core/index.js'
 import type { CompiledView } from '../compiled.js'
 import type { Value } from '../value.js'
 import { openDuck } from './duck.js'
-import { readEvents, readNewestRows } from './history.js'
+import { readEvents, readNewestKnownMs, readNewestRows } from './history.js'
 import { createPostgresAccess } from './postgres-source.js'
 import { relationOf, type SourceAccess, sourceColumns } from './relation.js'
 import { makeTrainingSet } from './training-set.js'
@@ -81,6 +81,7 @@ export function createOfflineStore(options: OfflineStoreOptions): OfflineStore {
     },
     newestRows: (view, range) => streaming((opened) => readNewestRows(opened, view, range)),
     events: (view, range) => streaming((opened) => readEvents(opened, view, range)),
+    newestKnownMs: (view, throughKnownMs) => using((opened) => readNewestKnownMs(opened, view, throughKnownMs)),
     valuesAt: (
       view: CompiledView,
       moments: readonly { readonly key: string; readonly atMs: number }[],

@@ -78,6 +78,8 @@ export interface OfflineStore {
       readonly afterKey?: string | undefined
     },
   ): AsyncIterable<readonly HistoryEvent[]>
+  /** When the newest row of a view's source became known, of those known by then; undefined without any. */
+  newestKnownMs(view: CompiledView, throughKnownMs: number): Promise<number | undefined>
   /** What a view's features were at moments, for checking what was served. In the order of `moments`. */
   valuesAt(
     view: CompiledView,
