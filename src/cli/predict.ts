@@ -10,6 +10,7 @@ interface PredictOptions {
   readonly input?: string
   readonly file?: string
   readonly unit?: string
+  readonly entity: readonly string[]
 }
 
 interface NativeAnswer {
@@ -29,15 +30,26 @@ export function addPredict(program: Command, faces: Faces): void {
     .option('--input <json>', 'a row of features, or a list of rows, as JSON')
     .option('--file <file>', 'a file with that JSON; "rows" of a sample file are taken too')
     .option('--unit <unit>', 'who the prediction is about (user, session, …)')
+    .option(
+      '--entity <key=value>',
+      'entity key that features are looked up by; may be given more than once',
+      collect,
+      [],
+    )
     .description('ask an endpoint for a prediction')
     .addHelpText(
       'after',
-      '\nExamples:\n  headrace predict fraud --file samples/fraud.json\n  headrace predict fraud --input \'{"amount": 12.5, "country": "DE"}\'\n  headrace predict fraud amount=12.5 country=DE\n',
+      '\nExamples:\n  headrace predict fraud --file samples/fraud.json\n  headrace predict fraud --input \'{"amount": 12.5, "country": "DE"}\'\n  headrace predict fraud amount=12.5 country=DE\n  headrace predict purchase-intent --entity user_id=shp_00001\n',
     )
     .action(async (endpoint: string, pairs: string[], own: PredictOptions, command: Command) => {
       const options = globalOptions(command)
       const inputs = await inputsOf(pairs, own)
-      const body = { inputs, ...(own.unit === undefined ? {} : { unit: own.unit }) }
+      const entities = entitiesOf(own.entity)
+      const body = {
+        ...(inputs === undefined ? {} : { inputs }),
+        ...(entities === undefined ? {} : { entities: Array.isArray(inputs) ? inputs.map(() => entities) : entities }),
+        ...(own.unit === undefined ? {} : { unit: own.unit }),
+      }
       const answer = await withApi(faces, options, { loads: true }, (api) =>
         api.json<NativeAnswer | { predictions: NativeAnswer[] }>(
           'POST',
@@ -68,9 +80,28 @@ function describeOutput(value: unknown): string {
     .join(', ')
 }
 
-async function inputsOf(pairs: readonly string[], { input, file }: PredictOptions): Promise<unknown> {
+function collect(text: string, before: readonly string[]): string[] {
+  return [...before, text]
+}
+
+/** Keys stay text, which keys of integers are taken from too. */
+function entitiesOf(texts: readonly string[]): Record<string, string> | undefined {
+  if (texts.length === 0) return undefined
+  return Object.fromEntries(
+    texts.map((text) => {
+      const at = text.indexOf('=')
+      if (at <= 0)
+        throw CliErrors.USAGE({ problem: `--entity "${text}" is not key=value.`, help: 'headrace predict --help' })
+      return [text.slice(0, at), text.slice(at + 1)]
+    }),
+  )
+}
+
+/** undefined: features of entities are all that it needs. */
+async function inputsOf(pairs: readonly string[], { input, file, entity }: PredictOptions): Promise<unknown> {
   const given = [pairs.length > 0, input !== undefined, file !== undefined].filter(Boolean).length
   const help = 'headrace predict --help'
+  if (given === 0 && entity.length > 0) return undefined
   if (given !== 1)
     throw CliErrors.USAGE({
       problem: 'Give the features as name=value pairs, with --input or with --file, one of them.',
