@@ -1,4 +1,5 @@
 // The offline store: one DuckDB per operation over the sources of the project.
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { Platform } from '../../core/index.js'
 import type { CompiledView } from '../compiled.js'
@@ -19,7 +20,7 @@ export interface OfflineStoreOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** What DuckDB may hold in memory; the rest is spilled into `tempFolder`. Default 2 GiB. */
   readonly memoryLimitBytes?: number
-  /** Default 2. */
+  /** Default: the cores of the machine. */
   readonly threads?: number
   /** Spill files, and the steps of training sets until they are written. */
   readonly tempFolder: string
@@ -30,7 +31,14 @@ export interface OfflineStoreOptions {
 const DEFAULT_MEMORY_BYTES = 2 * 1024 ** 3
 
 export function createOfflineStore(options: OfflineStoreOptions): OfflineStore {
-  const { platform, root, environment, memoryLimitBytes = DEFAULT_MEMORY_BYTES, threads = 2, tempFolder } = options
+  const {
+    platform,
+    root,
+    environment,
+    memoryLimitBytes = DEFAULT_MEMORY_BYTES,
+    threads = availableParallelism(),
+    tempFolder,
+  } = options
   const closing = new AbortController()
   const postgres = createPostgresAccess(environment)
   const running = new Map<string, Promise<unknown>>()
