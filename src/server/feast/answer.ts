@@ -18,7 +18,7 @@ export function answerText(
 ): string {
   const names = [...echoed.map(({ name }) => name), ...asked.names]
   const columns = served.plan.columnsOf(asked.service.name)
-  const whole: WholeColumns = new Map()
+  const written: Written = { whole: new Map(), times: new Map() }
   const results = [
     ...echoed.map(({ values }) =>
       resultText(
@@ -27,7 +27,7 @@ export function answerText(
         values.map(() => EPOCH),
       ),
     ),
-    ...asked.service.features.map(({ name, type }) => columnText(served, columns.get(name)!, type, whole)),
+    ...asked.service.features.map(({ name, type }) => columnText(served, columns.get(name)!, type, written)),
   ]
   const metadata = `{"feature_names":${JSON.stringify(names)}${withVersions ? `,"feature_view_metadata":${versionsText(asked)}` : ''}}`
   return `{"metadata":${metadata},"results":[${results.join(',')}]}`
@@ -35,10 +35,14 @@ export function answerText(
 
 type Status = 'PRESENT' | 'NULL_VALUE' | 'NOT_FOUND' | 'OUTSIDE_MAX_AGE'
 
-/** Statuses and times of columns without a gap, by their ages: features of one view share them, and dates are slow to write. */
-type WholeColumns = Map<readonly (number | undefined)[], string>
+/** What is written again and again in one answer, and slow to write. */
+interface Written {
+  /** Statuses and times of columns without a gap, by their ages: features of one view share them. */
+  readonly whole: Map<readonly (number | undefined)[], string>
+  readonly times: Map<number, string>
+}
 
-function columnText(served: ServedFeatures, column: number, type: ValueType, whole: WholeColumns): string {
+function columnText(served: ServedFeatures, column: number, type: ValueType, { whole, times }: Written): string {
   const values = served.values[column]!
   const gaps = served.gaps[column]!
   const sources = served.sources[column]!
@@ -58,7 +62,14 @@ function columnText(served: ServedFeatures, column: number, type: ValueType, who
       statuses,
       statuses.map((status, row) => {
         const ageMs = agesMs[row]
-        return status === 'NOT_FOUND' || ageMs === undefined ? EPOCH : timeText(served.atMs - ageMs)
+        if (status === 'NOT_FOUND' || ageMs === undefined) return EPOCH
+        const ms = served.atMs - ageMs
+        let text = times.get(ms)
+        if (text === undefined) {
+          text = timeText(ms)
+          times.set(ms, text)
+        }
+        return text
       }),
     )
     if (isWhole) whole.set(agesMs, rest)
