@@ -329,7 +329,11 @@ export class Drive implements AfterReply {
     if (!error) {
       if (call.cached === undefined) health.succeeded(latencyMs - call.loadMs, step.isGuarded)
       else if (step.isGuarded) health.cancelled(latencyMs)
-    } else if (step.isGuarded) health.failed(error, latencyMs)
+    } else if (step.isGuarded) {
+      // Callers choose which versions they give enough: one that gets too little from them is no less well.
+      if (this.#prediction.given !== undefined && error.code === 'PATH_VERSION_UNFIT') health.cancelled(latencyMs)
+      else health.failed(error, latencyMs)
+    }
   }
 
   #record(call: DrivenCall, error: HeadraceError | undefined, latencyMs: number): void {

@@ -124,6 +124,8 @@ export function featureFlags(prediction: Prediction, served: ServedVersion | und
   const { servedFeatures, features, firstRow, rows } = prediction
   if (servedFeatures === undefined || !servedFeatures.isDegraded) return 0
   const service = served && features!.assemblyOf(served)?.service
+  // It was given none.
+  if (served !== undefined && service === undefined) return 0
   const { plan, sources } = servedFeatures
   let flags = 0
   for (let c = 0; c < sources.length; c++) {
