@@ -1,4 +1,5 @@
 // The bytes of stored states: whole numbers take what they need, everything read is checked against what is left.
+import { FeatureErrors } from '../errors.js'
 import type { Scalar, Value } from '../value.js'
 
 const encoder = new TextEncoder()
@@ -6,6 +7,16 @@ const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /** What is wrong with bytes that are no stored state. */
 export class BytesProblem extends Error {}
+
+/** Gives what `read` gives; throws FEATURE_STATE_CORRUPT where it meets a problem with the bytes. */
+export function orCorrupt<T>(view: string, read: () => T): T {
+  try {
+    return read()
+  } catch (error) {
+    if (!(error instanceof BytesProblem)) throw error
+    throw FeatureErrors.STATE_CORRUPT({ view, problem: error.message })
+  }
+}
 
 export class ByteWriter {
   private buffer = new Uint8Array(512)

@@ -1,10 +1,9 @@
 // The stored form of a key's state, version 1: a head (version, 4 bytes of the view's fingerprint), the moment of the last eviction, ids,
-// tiles with their parts and raw events, and 4 bytes of a hash over all of it. Blocks are made again when they are wanted.
+// tiles with their raw events and parts, and 4 bytes of a hash over all of it. Blocks are made again when they are wanted.
 import { murmur3 } from '../../stats/index.js'
-import { FeatureErrors } from '../errors.js'
-import { ByteReader, BytesProblem, ByteWriter } from './bytes.js'
+import { ByteReader, BytesProblem, ByteWriter, orCorrupt } from './bytes.js'
 import type { Layout } from './layout.js'
-import type { CountedEvent, Part } from './parts/part.js'
+import type { CountedEvent } from './parts/part.js'
 import { Tile } from './tile.js'
 
 /** What is stored of a key. */
@@ -19,6 +18,8 @@ const HASH_BYTES = 4
 const hash = { high: 0, low: 0 }
 /** Used again and again: it grows to the largest state. */
 const writer = new ByteWriter()
+const partsWriter = new ByteWriter()
+const NO_PARTS = new Uint8Array(0)
 
 export function writeState(layout: Layout, { evictedMs, ids, tiles }: StoredState): Uint8Array {
   const to = writer.clear()
@@ -32,16 +33,16 @@ export function writeState(layout: Layout, { evictedMs, ids, tiles }: StoredStat
   }
   to.count(tiles.length)
   let before = 0
-  for (const { startMs, newestMs, parts, raw } of tiles) {
+  for (const tile of tiles) {
+    const { startMs, newestMs, raw } = tile
     // Times are small numbers relative to the tile, and tiles to the one before.
     const index = startMs / layout.hopMs
     to.number(index - before)
     before = index
     to.number(newestMs - startMs)
-    to.byte(parts === undefined ? 0 : 1)
-    if (parts !== undefined) writeParts(to, parts)
     to.count(raw.length)
     for (let i = 0; i < raw.length; i++) writeEvent(to, layout, raw[i]!, startMs)
+    to.bytes(tile.encodedParts(partsWriter) ?? NO_PARTS)
   }
   const body = to.written()
   const bytes = new Uint8Array(body.length + HASH_BYTES)
@@ -49,14 +50,6 @@ export function writeState(layout: Layout, { evictedMs, ids, tiles }: StoredStat
   murmur3(bytes, body.length, hash)
   new DataView(bytes.buffer).setUint32(body.length, hash.high)
   return bytes
-}
-
-function writeParts(to: ByteWriter, parts: readonly (Part | undefined)[]): void {
-  for (let i = 0; i < parts.length; i++) {
-    const part = parts[i]
-    to.byte(part === undefined ? 0 : 1)
-    part?.write(to)
-  }
 }
 
 function writeEvent(
@@ -73,12 +66,7 @@ function writeEvent(
 
 /** Throws FEATURE_STATE_CORRUPT. */
 export function readState(layout: Layout, bytes: Uint8Array): StoredState {
-  try {
-    return parsed(layout, bytes)
-  } catch (error) {
-    if (!(error instanceof BytesProblem)) throw error
-    throw FeatureErrors.STATE_CORRUPT({ view: layout.table, problem: error.message })
-  }
+  return orCorrupt(layout.table, () => parsed(layout, bytes))
 }
 
 function parsed(layout: Layout, bytes: Uint8Array): StoredState {
@@ -90,7 +78,8 @@ function parsed(layout: Layout, bytes: Uint8Array): StoredState {
   if (new DataView(bytes.buffer, bytes.byteOffset).getUint32(bodyBytes) !== hash.high) {
     throw new BytesProblem('its bytes are not those that were written')
   }
-  const from = new ByteReader(bytes.subarray(0, bodyBytes))
+  // A copy: tiles hold on to their part of it until it is wanted.
+  const from = new ByteReader(bytes.slice(0, bodyBytes))
   from.byte()
   for (const byte of layout.fingerprint) {
     if (from.byte() !== byte) throw new BytesProblem('it is of another definition of the view')
@@ -111,9 +100,6 @@ function parsed(layout: Layout, bytes: Uint8Array): StoredState {
 function readTile(layout: Layout, startMs: number, from: ByteReader): Tile {
   const tile = new Tile(layout, startMs)
   tile.newestMs = startMs + from.number()
-  if (from.byte() === 1) {
-    tile.parts = layout.aggregates.map(({ reducer }) => (from.byte() === 1 ? reducer.read(from) : undefined))
-  }
   const raw = from.size()
   for (let i = 0; i < raw; i++) {
     const eventMs = startMs + from.number()
@@ -122,5 +108,7 @@ function readTile(layout: Layout, startMs: number, from: ByteReader): Tile {
     const passed = layout.filters.length > 0 ? layout.filters.map(() => from.byte() === 1) : undefined
     tile.raw.push({ eventMs, id: typeof id === 'string' ? id : undefined, values, passed })
   }
+  const parts = from.bytes()
+  if (parts.length > 0) tile.stored = parts
   return tile
 }
