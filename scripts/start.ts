@@ -10,6 +10,9 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('../', import.meta.url))
 const shop = path.join(root, 'examples/shop')
 
+const USER = { user_id: 'shp_00001' }
+const CLICK = { ...USER, page: 'product', product_id: 'prd_00007', seconds: 40, is_mobile: 0, discount_percent: 15 }
+
 /** Streams go on where the past ends: an older one would leave a gap before them. */
 const FRESH_MS = 1_800_000
 
@@ -118,6 +121,12 @@ Serving at ${url}. Try, in another terminal:
 
   # the native call: named features in, label and probabilities out
   ${post('/api/v1/predict/fraud', { inputs: payment, unit: 'shopper-1' })}
+
+  # by user alone: what the user does, has in the cart and spends is looked up
+  ${post('/api/v1/predict/purchase-intent', { entities: USER })}
+
+  # a click of that user, which the next answer knows of
+  ${post('/api/v1/features/push', { source: 'clicks', events: [CLICK] })}
 
   # the Open Inference Protocol, as clients of KServe and Triton speak it
   ${post('/v2/models/purchase-intent/infer', { inputs: [tensor] })}

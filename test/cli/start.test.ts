@@ -42,8 +42,10 @@ it('predicts, says what to try, and every line of that works', LONG, async () =>
     const { stdout } = await promisify(execFile)('bash', ['-c', line], { cwd, env: { ...process.env, ...settings } })
     outputs.push(stdout)
   }
-  const [native, oip, kserve, explained, query, metrics, command] = outputs
+  const [native, user, click, oip, kserve, explained, query, metrics, command] = outputs
   expect(JSON.parse(native!)).toMatchObject({ endpoint: 'fraud', version: 2, outputs: { label: 'legitimate' } })
+  expect(JSON.parse(user!)).toMatchObject({ endpoint: 'purchase-intent', version: 2, outputs: {} })
+  expect(JSON.parse(click!)).toMatchObject({ accepted: 1, refused: 0 })
   expect(JSON.parse(oip!)).toMatchObject({ model_name: 'purchase-intent', outputs: [{ name: 'label', data: [0] }, {}] })
   expect(JSON.parse(kserve!)).toMatchObject({ predictions: [{ label: 0 }] })
   const { id, prediction } = JSON.parse(explained!) as { id: string; prediction: object }
@@ -53,6 +55,7 @@ it('predicts, says what to try, and every line of that works', LONG, async () =>
       ['breast-cancer', 1, 5, expect.any(Number)],
       ['fraud', 2, 6, expect.any(Number)],
       ['purchase-intent', 1, 7, expect.any(Number)],
+      ['purchase-intent', 2, 1, expect.any(Number)],
     ],
   })
   expect(metrics).toContain('ml_predictions_total{endpoint="fraud"')
