@@ -266,8 +266,8 @@ function lateMoments(service: CompiledService, graceMs: number): Back[] {
     (vector, view) => Math.min(sinceNewest(vector, view, service) ?? graceMs, boundOf(view, graceMs)),
   ]
   for (const part of LATE_STEPS) backs.push(() => graceMs * part)
-  if (service.views.some((view) => view.everyMs !== undefined)) {
-    for (const part of LATE_STEPS) backs.push((_, view) => graceMs + (view.everyMs ?? 0) * part)
+  if (service.views.some((view) => behindMs(view) > 0)) {
+    for (const part of LATE_STEPS) backs.push((_, view) => graceMs + behindMs(view) * part)
   }
   return backs
 }
@@ -275,7 +275,10 @@ function lateMoments(service: CompiledService, graceMs: number): Back[] {
 const viewsOf = ({ from }: ServiceFeature): readonly CompiledView[] =>
   from.kind === 'view' ? [from.view] : from.view.views
 
-const boundOf = (view: CompiledView, graceMs: number): number => graceMs + (view.everyMs ?? 0)
+const boundOf = (view: CompiledView, graceMs: number): number => graceMs + behindMs(view)
+
+/** How long a view may be behind by its definition: one that a stream feeds may not. */
+const behindMs = (view: CompiledView): number => (view.stream === undefined ? (view.everyMs ?? 0) : 0)
 
 /** Since the newest row or event that was served: what came later was not in. */
 function sinceNewest(vector: ServedVector, view: CompiledView, service: CompiledService): number | undefined {
