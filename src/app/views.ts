@@ -1,6 +1,6 @@
 // What people and generators see of models and endpoints: plain data, no live objects.
 import { toHeadraceError, type VersionRef, versionKey } from '../core/index.js'
-import { type Endpoint, firstThere, type Versions } from '../path/index.js'
+import { type Endpoint, type FeatureNeeds, firstThere, type Versions } from '../path/index.js'
 import type { VersionLeaf } from '../route/index.js'
 import type { CachePolicy, RunsIn, ServedVersion, VersionMemory, VersionState } from '../serving/index.js'
 import {
@@ -73,6 +73,8 @@ export interface EndpointView {
   readonly deadlineMs: number
   /** Null when the endpoint declares no cache. */
   readonly cache: CacheView | null
+  /** What feature services give its versions, and what they need for it; null where no version has one. */
+  readonly served: FeatureNeeds | null
 }
 
 export interface CacheView {
@@ -188,6 +190,7 @@ export function endpointView(endpoint: Endpoint, app: App): EndpointView {
     labels: answering?.labels ?? null,
     deadlineMs: endpoint.deadlineMs,
     cache: endpoint.cache ? cacheView(endpoint.cache, app) : null,
+    served: (served && app.path.featuresOf(endpoint, undefined)?.describe()) ?? null,
   }
 }
 

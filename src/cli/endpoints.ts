@@ -7,6 +7,12 @@ import { decisionLine } from './decision-line.js'
 import { globalOptions } from './options.js'
 import { print, printJson, table } from './output.js'
 
+/** Who brings a feature of the model. */
+function givenBy(name: string, { features, required }: NonNullable<EndpointView['served']>): string {
+  if (required.includes(name)) return 'request'
+  return features.find((feature) => feature.name === name)?.services.join(', ') ?? 'request'
+}
+
 export function addEndpoints(program: Command, faces: Faces): void {
   const endpoints = program.command('endpoints').description('list endpoints and point them at versions')
 
@@ -42,12 +48,20 @@ export function addEndpoints(program: Command, faces: Faces): void {
       )
       if (options.json) return printJson(view)
       print(`${view.name} (${view.origin}): ${view.ready ? `answers with ${view.model}/${view.version}` : view.reason}`)
+      const { served } = view
       print(
         table(
-          ['feature', 'type'],
-          view.features.map((feature) => [feature.name, feature.type]),
+          served === null ? ['feature', 'type'] : ['feature', 'type', 'from'],
+          view.features.map(({ name, type }) => [name, type, ...(served === null ? [] : [givenBy(name, served)])]),
         ),
       )
+      if (served !== null) {
+        const keys = served.entities.map(
+          ({ name, type, isRequired }) => `${name} (${type}${isRequired ? '' : ', optional'})`,
+        )
+        print(`entities: ${keys.join(', ') || 'none'}`)
+        if (served.request.length > 0) print(`inputs of features: ${served.request.map(({ name }) => name).join(', ')}`)
+      }
       print(
         table(
           ['output', 'meaning'],

@@ -37,7 +37,7 @@ export interface CallOptions {
 }
 
 /** Entity keys by name, for features that the server looks up. */
-export type Entities = Readonly<Record<string, string>>
+export type Entities = Readonly<Record<string, string | number | null>>
 
 export interface PredictOptions extends CallOptions {
   /** What an A/B assignment is sticky to: a user or session id. */
@@ -88,17 +88,25 @@ export interface ModelSummary {
   }[]
 }
 
+/** Of an endpoint whose features are looked up, the entity keys must be given. */
+type OptionsFor<Types, Options, IsList extends boolean> = Types extends { entities: infer Keys }
+  ? Record<never, never> extends Keys
+    ? [options?: Omit<Options, 'entities'> & { readonly entities?: KeysFor<Keys, IsList> }]
+    : [options: Omit<Options, 'entities'> & { readonly entities: KeysFor<Keys, IsList> }]
+  : [options?: Options]
+type KeysFor<Keys, IsList extends boolean> = IsList extends true ? Keys | readonly (Keys | null)[] : Keys
+
 export interface Client<Project extends ProjectTypes<Project>> {
   /** A list of rows gives a list of predictions in the same order; it rejects only when every row failed. */
   predict<E extends keyof Project & string>(
     endpoint: E,
     inputs: readonly Project[E]['inputs'][],
-    options?: PredictListOptions,
+    ...options: OptionsFor<Project[E], PredictListOptions, true>
   ): Promise<(Prediction<Project[E]['outputs']> | FailedPrediction)[]>
   predict<E extends keyof Project & string>(
     endpoint: E,
     inputs: Project[E]['inputs'],
-    options?: PredictOptions,
+    ...options: OptionsFor<Project[E], PredictOptions, false>
   ): Promise<Prediction<Project[E]['outputs']>>
   /** A call in the Open Inference Protocol, as it is: `POST /v2/models/{endpoint}/infer`. */
   infer(endpoint: keyof Project & string, request: object, options?: CallOptions): Promise<Record<string, unknown>>

@@ -153,4 +153,35 @@ export interface Project {
     const { stdout } = await promisify(execFile)(process.execPath, [tsc, '-p', folder]).catch((error) => error)
     expect(stdout).toBe('')
   })
+
+  it('asks for entity keys, and for no feature that the store gives', () => {
+    const signature: Signature = {
+      inputs: ['amount', 'spend'].map((name) => ({ name, datatype: 'FP32', shape: [-1] })),
+      outputs: [{ name: 'score', datatype: 'FP32', shape: [-1] }],
+      batchAxis: 0,
+    }
+    const served = {
+      entities: [
+        { name: 'user_id', type: 'string', isRequired: true },
+        { name: 'item_id', type: 'int64', isRequired: false },
+      ],
+      features: [
+        { name: 'spend', type: 'float64' },
+        { name: 'last', type: 'string[]' },
+      ],
+      request: [{ name: 'hour', type: 'int32', isRequired: true }],
+      required: ['amount'],
+    }
+    const text = generateTypes([endpoint('pay', signature, { served })])
+    expect(text).toContain(`    entities: {
+      user_id: string | null
+      item_id?: number | string | null
+    }
+    inputs: {
+      hour: number | null
+      amount: number | null
+      spend?: number | null
+      last?: readonly (string)[] | null
+    }`)
+  })
 })

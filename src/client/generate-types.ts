@@ -31,6 +31,13 @@ export interface TypedEndpoint {
   readonly features: readonly TypedFeature[]
   readonly outputs: readonly TypedOutput[]
   readonly labels: readonly string[] | null
+  /** What feature services give; null or absent where there are none. */
+  readonly served?: {
+    readonly entities: readonly { readonly name: string; readonly type: string; readonly isRequired: boolean }[]
+    readonly features: readonly { readonly name: string; readonly type: string }[]
+    readonly request: readonly { readonly name: string; readonly type: string; readonly isRequired: boolean }[]
+    readonly required: readonly string[]
+  } | null
 }
 
 /**
@@ -52,19 +59,57 @@ export function generateTypes(endpoints: readonly TypedEndpoint[]): string {
 }
 
 function endpointLines(endpoint: TypedEndpoint): string[] {
-  const { name, signature, features, outputs } = endpoint
+  const { name, signature, outputs } = endpoint
   if (signature === null) return [`  // ${oneLine(name)} has no version that is or was loaded, so it is left out.`]
   return [
     `  /** ${docText(endpoint)} */`,
     `  ${key(name)}: {`,
+    ...entityLines(endpoint),
     '    inputs: {',
-    ...features.map((feature) => `      ${key(feature.name)}: ${nested(inputType(feature), feature.shape, true)}`),
+    ...inputLines(endpoint),
     '    }',
     '    outputs: {',
     ...outputs.map((output) => `      ${key(output.name)}: ${outputType(output, endpoint, signature)}`),
     '    }',
     '  }',
   ]
+}
+
+function entityLines({ served }: TypedEndpoint): string[] {
+  if (!served || served.entities.length === 0) return []
+  return [
+    '    entities: {',
+    ...served.entities.map(
+      ({ name, type, isRequired }) =>
+        `      ${key(name)}${isRequired ? '' : '?'}: ${type === 'int64' ? 'number | string' : 'string'} | null`,
+    ),
+    '    }',
+  ]
+}
+
+/** What only the request can bring, then what it may bring in place of the feature store. */
+function inputLines({ features, served }: TypedEndpoint): string[] {
+  const lines = new Map<string, string>()
+  const required = new Set(served?.required)
+  for (const { name, type, isRequired } of served?.request ?? [])
+    lines.set(name, `      ${key(name)}${isRequired ? '' : '?'}: ${valueType(type)} | null`)
+  for (const feature of features) {
+    const isOptional = served && !required.has(feature.name)
+    if (isOptional || lines.has(feature.name)) continue
+    lines.set(feature.name, `      ${key(feature.name)}: ${nested(inputType(feature), feature.shape, true)}`)
+  }
+  for (const { name, type } of served?.features ?? [])
+    if (!lines.has(name)) lines.set(name, `      ${key(name)}?: ${valueType(type)} | null`)
+  return [...lines.values()]
+}
+
+/** Of a feature's type. Whole numbers beyond 2^53 and moments in words are text. */
+function valueType(type: string): string {
+  if (type.endsWith('[]')) return `readonly (${valueType(type.slice(0, -2))})[]`
+  if (type.startsWith('float32[')) return 'readonly number[]'
+  if (type === 'bool') return 'boolean'
+  if (type === 'string') return 'string'
+  return type === 'int64' || type === 'timestamp' ? 'number | string' : 'number'
 }
 
 function docText({ description, model, version }: TypedEndpoint): string {

@@ -1,7 +1,7 @@
 // Which features an endpoint needs: the union of the services of every version that its route can reach, shadows included. Compiled when
 // first asked, and again when its versions are others.
 import type { Logger } from '../core/index.js'
-import type { FeatureReader, ReadPlan } from '../features/index.js'
+import type { FeatureReader, KeyType, PlannedFeature, ReadPlan, ValueType } from '../features/index.js'
 import type { ServedVersion } from '../serving/index.js'
 import type { OpenRows } from '../tensor/index.js'
 import { Assembly } from './assembly.js'
@@ -56,6 +56,29 @@ export class EndpointFeatures {
     this.rowsWithKeys = { layout: 'open', names: new Set([...names, ...this.#keys]), whole }
   }
 
+  /** What the first version of the route asks of callers, and what the store gives: for whoever describes the endpoint. */
+  describe(): FeatureNeeds {
+    const { schema, service } = this.assemblies[0]!
+    const own = service === undefined ? undefined : this.plan.services.find(({ name }) => name === service)
+    const columns = service === undefined ? undefined : this.plan.columnsOf(service)
+    const request = own?.request ?? []
+    return {
+      services: this.plan.services.map(({ name }) => name),
+      entities: this.plan.keys.map(({ name, type }) => ({
+        name,
+        type,
+        isRequired: own?.keys.some((key) => key.name === name) ?? false,
+      })),
+      features: this.plan.features.map(({ name, type, services }) => ({ name, type, services })),
+      request: this.plan.request.map(({ name, type }) => ({
+        name,
+        type,
+        isRequired: request.some((input) => input.name === name),
+      })),
+      required: schema.features.filter(({ name }) => columns?.has(name) !== true).map(({ name }) => name),
+    }
+  }
+
   /** Whether a column of this name holds an entity key, and no input. */
   isKey(name: string): boolean {
     return !this.rows.names.has(name) && this.#reader.hasKey(name)
@@ -92,6 +115,17 @@ export class EndpointFeatures {
     if (given.tensors.size === 0) return false
     return this.assemblies.every((assembly) => assembly.service === undefined || assembly.isComplete(given))
   }
+}
+
+export interface FeatureNeeds {
+  readonly services: readonly string[]
+  readonly entities: readonly { readonly name: string; readonly type: KeyType; readonly isRequired: boolean }[]
+  /** What the services give; a caller may bring any of them in place of the store. */
+  readonly features: readonly PlannedFeature[]
+  /** What on-demand views compute from. */
+  readonly request: readonly { readonly name: string; readonly type: ValueType; readonly isRequired: boolean }[]
+  /** Inputs of the first version that only the request can bring. */
+  readonly required: readonly string[]
 }
 
 interface Known {

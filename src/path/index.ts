@@ -12,7 +12,7 @@ export {
   type Versions,
   wakeReference,
 } from './endpoint.js'
-export { EndpointFeatures } from './endpoint-features.js'
+export { EndpointFeatures, type FeatureNeeds } from './endpoint-features.js'
 export { PathErrors } from './errors.js'
 export { Given, type GivenColumn } from './given.js'
 export type { BreakerChange } from './health.js'

@@ -73,3 +73,25 @@ export async function mustNotCompile(): Promise<void> {
   await client.infer('other', {})
   void [single, list]
 }
+
+interface WithFeatures {
+  fraud: {
+    entities: { user_id: string | null }
+    inputs: { amount: number; spend?: number | null }
+    outputs: { label: string }
+  }
+  plain: { inputs: { amount: number }; outputs: { label: string } }
+}
+
+/** An endpoint whose features are looked up is given its entity keys, and need not be given the features. */
+export async function entities(): Promise<void> {
+  const client = createClient<WithFeatures>()
+  const { outputs } = await client.predict('fraud', { amount: 1 }, { entities: { user_id: 'u1' } })
+  outputs.label.length
+  await client.predict('fraud', [{ amount: 1 }], { entities: [{ user_id: 'u1' }] })
+  await client.predict('plain', { amount: 1 })
+  // @ts-expect-error the keys are missing
+  await client.predict('fraud', { amount: 1 })
+  // @ts-expect-error no entity has such a key
+  await client.predict('fraud', { amount: 1 }, { entities: { userid: 'u1' } })
+}

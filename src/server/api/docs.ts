@@ -56,7 +56,12 @@ export function docsRoutes(api: Api, { app }: ServerContext, catalogue: Catalogu
     const endpoints = app.endpoints.list()
     const now = liveKey(endpoints, app.versions)
     if (now !== key) {
-      text = JSON.stringify(openApiDocument(title, [...catalogue.routes, ...liveRoutes(endpoints, app.versions)]))
+      text = JSON.stringify(
+        openApiDocument(title, [
+          ...catalogue.routes,
+          ...liveRoutes(endpoints, app.versions, (endpoint) => app.path.featuresOf(endpoint, undefined)?.describe()),
+        ]),
+      )
       key = now
     }
     return text

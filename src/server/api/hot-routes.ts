@@ -52,22 +52,35 @@ const V1Response = Type.Union([
 ])
 
 const Unit = Type.String({ description: 'What the assignment is sticky to: a user or session id' })
-const Entities = mapOf(Type.String(), 'Entity keys, for feature look-ups')
+const Entities = mapOf(
+  Type.Union([Type.String(), Type.Integer(), Type.Null()]),
+  'Entity keys by name: what features are looked up by; null for none',
+)
 
 /** A native request whose rows are of this shape. */
-export function nativeRequest(row: TSchema, output: TSchema, options: object = {}): TSchema {
+export function nativeRequest(
+  row: TSchema,
+  output: TSchema,
+  options: {
+    readonly examples?: readonly unknown[]
+    readonly entities?: TSchema
+    readonly isInputOptional?: boolean
+  } = {},
+): TSchema {
+  const { entities: Keys = Entities, isInputOptional = false, ...rest } = options
+  const inputs = Type.Union([row, Type.Array(row, { minItems: 1 })], {
+    description: 'One row, or a list: each is a prediction of its own',
+  })
   return Type.Object(
     {
-      inputs: Type.Union([row, Type.Array(row, { minItems: 1 })], {
-        description: 'One row, or a list: each is a prediction of its own',
-      }),
+      inputs: isInputOptional ? Type.Optional(inputs) : inputs,
       unit: Type.Optional(Type.Union([Unit, Type.Array(Type.Union([Unit, Type.Null()]))], { description: FOR_ROWS })),
       entities: Type.Optional(
-        Type.Union([Entities, Type.Array(Type.Union([Entities, Type.Null()]))], { description: FOR_ROWS }),
+        Type.Union([Keys, Type.Array(Type.Union([Keys, Type.Null()]))], { description: FOR_ROWS }),
       ),
       outputs: Type.Optional(Type.Array(output, { description: 'Outputs of the graph to compute; default all' })),
     },
-    { additionalProperties: false, ...options },
+    { additionalProperties: false, ...rest },
   )
 }
 

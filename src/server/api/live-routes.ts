@@ -1,7 +1,7 @@
 // Each live endpoint as routes of its own for the OpenAPI document: its features by name, its tensors, and a row to try.
 import Type, { type TSchema } from 'typebox'
 import { rowSchema } from '../../app/index.js'
-import { type Endpoint, firstThere, type Versions } from '../../path/index.js'
+import { type Endpoint, type FeatureNeeds, firstThere, type Versions } from '../../path/index.js'
 import type { ServedVersion } from '../../serving/index.js'
 import {
   elementCount,
@@ -18,10 +18,14 @@ import { InferParameters, InferResponse, nativeRequest, nativeResponse, Requeste
 import { orNull } from './schemas.js'
 
 /** Two routes for each endpoint that answers now. */
-export function liveRoutes(endpoints: readonly Endpoint[], versions: Versions): DescribedRoute[] {
+export function liveRoutes(
+  endpoints: readonly Endpoint[],
+  versions: Versions,
+  needsOf: (endpoint: Endpoint) => FeatureNeeds | undefined = () => undefined,
+): DescribedRoute[] {
   return endpoints.flatMap((endpoint) => {
     const served = firstThere(endpoint.route.leaves, versions)
-    return served ? [nativeRoute(endpoint.name, served), inferRoute(endpoint.name, served)] : []
+    return served ? [nativeRoute(endpoint.name, served, needsOf(endpoint)), inferRoute(endpoint.name, served)] : []
   })
 }
 
@@ -35,15 +39,18 @@ export function liveKey(endpoints: readonly Endpoint[], versions: Versions): str
     .join('\n')
 }
 
-function nativeRoute(name: string, served: ServedVersion): DescribedRoute {
+function nativeRoute(name: string, served: ServedVersion, needs: FeatureNeeds | undefined): DescribedRoute {
   const schema = rowSchema(served)
   const example = served.manifest.warmup[0]?.inputs
   const Row = Type.Object(
-    Object.fromEntries(schema.features.map((feature) => [feature.name, featureSchema(feature)])),
+    needs === undefined
+      ? Object.fromEntries(schema.features.map((feature) => [feature.name, featureSchema(feature)]))
+      : servedRow(schema, needs),
     { additionalProperties: false, ...(example && { examples: [example] }) },
   )
   const body = nativeRequest(Row, Type.Enum(served.signature.outputs.map((output) => output.name)), {
     ...(example && { examples: [{ inputs: example }] }),
+    ...(needs && { entities: entitySchema(needs), isInputOptional: needs.required.length === 0 }),
   })
   const outputs = Type.Object(
     Object.fromEntries(schema.outputs.map((output) => [output.name, Type.Optional(outputSchema(output, schema))])),
@@ -53,6 +60,39 @@ function nativeRoute(name: string, served: ServedVersion): DescribedRoute {
     path: `/api/v1/predict/${name}`,
     schema: { ...about('Predictions', name, served), body, response: { 200: nativeResponse(outputs) } },
   }
+}
+
+/** What only the request can bring, and what it may bring in place of the feature store. */
+function servedRow({ features }: RowSchema, { features: given, request, required }: FeatureNeeds) {
+  const row: Record<string, TSchema> = {}
+  for (const { name, type } of given)
+    row[name] = Type.Optional(Type.Unknown({ description: `${type}; looked up without it` }))
+  for (const feature of features)
+    row[feature.name] = required.includes(feature.name)
+      ? featureSchema(feature)
+      : Type.Optional(orNullOf(featureSchema(feature)))
+  for (const { name, type, isRequired } of request) {
+    const input = Type.Unknown({ description: `${type}; features are computed from it` })
+    row[name] = isRequired ? input : Type.Optional(input)
+  }
+  return row
+}
+
+function orNullOf(schema: TSchema): TSchema {
+  return Type.Union([schema, Type.Null()], { description: 'Looked up in the feature store without it' })
+}
+
+function entitySchema({ entities }: FeatureNeeds): TSchema {
+  return Type.Object(
+    Object.fromEntries(
+      entities.map(({ name, type, isRequired }) => {
+        const key = type === 'int64' ? Type.Union([Type.Integer(), Type.String()]) : Type.String()
+        const given = Type.Union([key, Type.Null()])
+        return [name, isRequired ? given : Type.Optional(given)]
+      }),
+    ),
+    { description: 'Entity keys that features are looked up by' },
+  )
 }
 
 function inferRoute(name: string, served: ServedVersion): DescribedRoute {

@@ -134,6 +134,27 @@ export const EndpointView = Type.Object({
   ),
   labels: Labels,
   deadlineMs: Type.Number(),
+  served: Type.Union(
+    [
+      Type.Object({
+        services: Type.Array(Type.String(), { description: 'Feature services of the versions that can be called' }),
+        entities: Type.Array(
+          Type.Object({ name: Type.String(), type: Type.Enum(['string', 'int64']), isRequired: Type.Boolean() }),
+          { description: 'Keys to send in `entities`; one that is not required serves other versions of the route' },
+        ),
+        features: Type.Array(
+          Type.Object({ name: Type.String(), type: Type.String(), services: Type.Array(Type.String()) }),
+          { description: 'What the services give; a request may bring any of them instead' },
+        ),
+        request: Type.Array(Type.Object({ name: Type.String(), type: Type.String(), isRequired: Type.Boolean() }), {
+          description: 'Inputs that features are computed from',
+        }),
+        required: Type.Array(Type.String(), { description: 'Inputs of the model that only the request can bring' }),
+      }),
+      Type.Null(),
+    ],
+    { description: 'What feature services give its versions; null where none has one' },
+  ),
   cache: Type.Union(
     [
       Type.Object({
