@@ -515,7 +515,8 @@ describe('createFolderSource', () => {
       // Events count only once the folder is watched, which the first look does.
       await source.refresh()
       const examples = new URL('../../examples/shop/models/', import.meta.url)
-      cpSync(new URL('fraud/', examples), join(root, 'fraud'), { recursive: true })
+      for (const version of [1, 2])
+        cpSync(new URL(`fraud/${version}/`, examples), join(root, `fraud/${version}`), { recursive: true })
       await added
       const heard = events.map(({ kind, ref }) => `${kind} ${versionKey(ref)}`)
       expect(heard.sort()).toEqual(['added fraud/1', 'added fraud/2'])
