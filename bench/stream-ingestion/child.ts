@@ -36,20 +36,8 @@ const heapBefore = heapBytes()
 const cpuBefore = cpuSeconds()
 const states = await run(lines)
 const seconds = cpuSeconds() - cpuBefore
-const figures: Record<string, number> = {
-  eventsPerSecond: lines.length / seconds,
-  cpuUsPerEvent: (seconds * 1e6) / lines.length,
-  readsPerSecond: Number.NaN,
-  bytesPerKey: Number.NaN,
-  storedBytesPerKey: Number.NaN,
-}
-if (states instanceof Map) {
-  figures['bytesPerKey'] = (heapBytes() - heapBefore) / states.size
-  const all = [...states.values()]
-  figures['readsPerSecond'] = readsPerSecond(all, seededRandom(9))
-  figures['storedBytesPerKey'] = all.reduce((sum, state) => sum + state.serialize().length, 0) / all.length
-}
-console.log(JSON.stringify(figures))
+const rates = { eventsPerSecond: lines.length / seconds, cpuUsPerEvent: (seconds * 1e6) / lines.length }
+console.log(JSON.stringify({ rates, ...(states !== undefined && { windows: windowFigures(states) }) }))
 process.exit(0)
 
 async function run(some: readonly Line[]): Promise<Map<string, KeyState> | undefined> {
@@ -99,6 +87,18 @@ async function throughStore(some: readonly Line[]): Promise<void> {
     await feedTable(store, () => engine, table, logged, position, slice[0]!.knownMs)
   }
   await store.close()
+}
+
+function windowFigures(states: ReadonlyMap<string, KeyState>): Record<string, number> {
+  const bytesPerKey = (heapBytes() - heapBefore) / states.size
+  const all = [...states.values()]
+  const storedBytes = all.reduce((sum, state) => sum + state.serialize().length, 0)
+  return {
+    readsPerSecond: readsPerSecond(all, seededRandom(9)),
+    bytesPerKey,
+    storedBytesPerKey: storedBytes / all.length,
+    eventsPerKey: lines.length / states.size,
+  }
 }
 
 function readsPerSecond(states: readonly KeyState[], random: Random): number {

@@ -13,17 +13,22 @@ const { values } = parseArgs({
 const SUBJECTS = ['JSON.parse', 'checked', 'windows', 'memory store']
 const child = fileURLToPath(new URL('child.ts', import.meta.url))
 
-function measure(subject: string): Figures {
+function measure(subject: string): { rates: Figures; windows?: Figures } {
   const flags = ['--expose-gc', '--import', import.meta.resolve('tsx'), child, subject, values.events, values.keys]
-  return JSON.parse(execFileSync(process.execPath, flags, { encoding: 'utf8' }), (_, value) => value ?? Number.NaN)
+  return JSON.parse(execFileSync(process.execPath, flags, { encoding: 'utf8' }))
 }
 
 const machine = describeMachine()
 const results: Record<string, Figures[]> = {}
+const kept: Record<string, Figures[]> = {}
 for (let round = 0; round < Number(values.rounds); round++) {
   for (const subject of SUBJECTS) {
+    const { rates, windows } = measure(subject)
     results[subject] ??= []
-    results[subject].push(measure(subject))
+    results[subject].push(rates)
+    if (windows === undefined) continue
+    kept[subject] ??= []
+    kept[subject].push(windows)
   }
 }
 publish(
@@ -34,3 +39,4 @@ publish(
     results,
   ),
 )
+publish(makeReport('stream-windows', 'What do the windows of a key take, and how fast are they read?', machine, kept))
