@@ -191,6 +191,18 @@ describe('a materialiser', () => {
     expect(tables.live(view('live'))?.name).not.toBe(first.name)
   })
 
+  it('takes over what another replica filled in a shared store, without filling it again', async () => {
+    const events = [order('ann', 'o1', 5, T0 - HOUR)]
+    const first = await flow({ spend: { events } })
+    await first.materialiser.materialise({ view: 'spend' })
+    await first.push('ann', 'o2', 7)
+    const platform = testPlatform({ clock: new ManualClock(), seed: 3 })
+    const second = await flow({ spend: { events: [] } }, { platform, store: first.store })
+    expect(await second.materialiser.materialise({ view: 'spend' })).toMatchObject({ table: 'spend@1.1' })
+    expect(await second.read('spend', 'ann', T0 + 1)).toEqual([2, 12])
+    expect(await second.materialiser.materialise({ view: 'spend', full: true })).toMatchObject({ table: 'spend@1.2' })
+  })
+
   it('drops what was switched from after its time of grace', async () => {
     const { materialiser, store, clock, tables, view, decisions } = await flow({ profile: { rows: rows(3) } })
     await materialiser.materialise({ view: 'profile' })

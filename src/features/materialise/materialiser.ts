@@ -238,7 +238,10 @@ class ViewMaterialiser implements Materialiser {
     }
     const through = request.untilMs ?? nowMs
     const since = request.full === true ? undefined : await this.#incrementalFrom(view)
-    const generation = since ?? { table: (await this.#newGeneration(view, nowMs)).table, afterKnownMs: null }
+    const generation = since ?? {
+      table: (await this.#newGeneration(view, nowMs, request.full === true)).table,
+      afterKnownMs: null,
+    }
     const run: RunRow = {
       view: view.name,
       table_name: generation.table.name,
@@ -267,12 +270,14 @@ class ViewMaterialiser implements Materialiser {
     return { table: live.table, afterKnownMs: view.source.knownTime === undefined ? through - overlapMs : through }
   }
 
-  async #newGeneration(view: CompiledView, nowMs: number): Promise<Generation> {
+  async #newGeneration(view: CompiledView, nowMs: number, isFull: boolean): Promise<Generation> {
     const { tables, store, offline, log, platform } = this.options
     // What an earlier run left unfinished is of no use any more.
     for (const { table, row, isLive } of tables.generations(view)) {
       if (!isLive && row.state !== 'whole') await this.#drop(table.name)
     }
+    const there = await this.#generationThere(view, isFull)
+    if (there) return there
     let seamMs: number | null = null
     if (view.kind === 'windows' && view.source !== undefined && view.stream !== undefined) {
       const latenessMs = durationMs(view.stream.lateness ?? '1h', `source ${view.stream.name} › lateness`)
@@ -292,6 +297,26 @@ class ViewMaterialiser implements Materialiser {
     // Newest rows may arrive in any order, from the batch source and the stream at once; windows wait for the batch source.
     if (view.kind === 'rows') await tables.join(generation.table.name)
     return tables.generation(generation.table.name)!
+  }
+
+  /**
+   * A whole generation that the store has under the next name: another replica's, or one whose metadata was lost. It is taken over; what is not
+   * whole, or of another definition, is left to whoever fills it, and its name is passed over.
+   */
+  async #generationThere(view: CompiledView, isFull: boolean): Promise<Generation | undefined> {
+    const { tables, store } = this.options
+    for (;;) {
+      const name = await tables.nextName(view)
+      const mark = await store.readMark({ view, name })
+      if (mark === undefined) return undefined
+      const isUsable = !isFull && mark.fingerprint === view.fingerprint && mark.throughKnownMs !== null
+      await tables.begin(view, isUsable ? mark.seamMs : null)
+      if (isUsable) {
+        await tables.join(name)
+        return tables.generation(name)!
+      }
+      await tables.dropped(name)
+    }
   }
 
   async #complete(
@@ -434,7 +459,7 @@ class ViewMaterialiser implements Materialiser {
 
   /** A row view that nobody fills takes rows that are written to it. */
   async #openEmpty(view: CompiledView): Promise<void> {
-    const { table } = await this.#newGeneration(view, this.options.platform.clock.nowMs())
+    const { table } = await this.#newGeneration(view, this.options.platform.clock.nowMs(), false)
     await this.options.tables.switchTo(table.name, { keys: 0 })
   }
 

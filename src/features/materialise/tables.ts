@@ -3,6 +3,7 @@
 //
 // Until a changed definition has been filled, `live(view).view` is the definition that the live generation was made by: read values by the
 // names of *its* features. Without a live generation every entity is missing.
+import type { Kysely } from 'kysely'
 import type { Platform, Stop } from '../../core/index.js'
 import type { Sql } from '../../store/index.js'
 import type { CompiledView, FeatureProject } from '../compiled.js'
@@ -30,6 +31,8 @@ export interface Tables extends TableDirectory {
   generations(view: CompiledView): readonly Generation[]
   /** By table name; undefined for one that was dropped. */
   generation(name: string): Generation | undefined
+  /** What `begin` would call it. */
+  nextName(view: CompiledView): Promise<string>
   /** A new empty generation by the present definition. Give it its mark before it joins. */
   begin(view: CompiledView, seamMs: number | null): Promise<Generation>
   /** From now on rows and events that arrive go to it too. */
@@ -138,17 +141,15 @@ class StoredTables implements Tables {
     return view && this.generations(view).find(({ table }) => table.name === name)
   }
 
+  async nextName(view: CompiledView): Promise<string> {
+    return `${view.table}.${await nextNumber(this.options.sql.db<FeatureTables>(), view)}`
+  }
+
   async begin(view: CompiledView, seamMs: number | null): Promise<Generation> {
     const { sql, platform } = this.options
     const name = await sql.transaction(async (tx) => {
       const db = tx.withTables<FeatureTables>()
-      // Dropped ones count: a name is never used again.
-      const { last } = await db
-        .selectFrom('feature_tables')
-        .select((select) => select.fn.max('generation').as('last'))
-        .where('view', '=', view.name)
-        .executeTakeFirstOrThrow()
-      const generation = Number(last ?? 0) + 1
+      const generation = await nextNumber(db, view)
       const row: TableRow = {
         name: `${view.table}.${generation}`,
         view: view.name,
@@ -218,6 +219,16 @@ class StoredTables implements Tables {
     this.#watchers.add(watcher)
     return () => this.#watchers.delete(watcher)
   }
+}
+
+/** Dropped ones count: a name is never used again. */
+async function nextNumber(db: Kysely<FeatureTables>, view: CompiledView): Promise<number> {
+  const { last } = await db
+    .selectFrom('feature_tables')
+    .select((select) => select.fn.max('generation').as('last'))
+    .where('view', '=', view.name)
+    .executeTakeFirstOrThrow()
+  return Number(last ?? 0) + 1
 }
 
 function push<T>(map: Map<string, T[]>, key: string, value: T): void {
