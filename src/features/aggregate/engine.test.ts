@@ -162,6 +162,14 @@ describe('aggregations', () => {
     expect(read(filled(view, events), AT)).toEqual([[1, 2, 10, 9]])
   })
 
+  it('leave out events that a filter throws on', () => {
+    const where = (row: Readonly<Record<string, Value>>) => (row['amount'] as string).length > 0
+    const view = counting({ features: [{ spec: { op: 'count' }, windowMs: HOUR, where }] })
+    const events = [event(AT - 2, ['a']), event(AT - 1, [null])]
+    expect(read(filled(view, events), AT)).toEqual([1])
+    expect(bruteForce(view, events, AT)).toEqual([1])
+  })
+
   it('run each filter once per event', () => {
     let runs = 0
     const where = () => ++runs > 0

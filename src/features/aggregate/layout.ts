@@ -188,9 +188,18 @@ export function countedEvent(layout: Layout, { eventMs, id, values }: WindowEven
     const row: Record<string, Value> = {}
     for (let i = 0; i < columns.length; i++) row[columns[i]!] = values[i] ?? null
     passed = new Array<boolean>(filters.length)
-    for (let i = 0; i < filters.length; i++) passed[i] = filters[i]!(row)
+    for (let i = 0; i < filters.length; i++) passed[i] = takes(filters[i]!, row)
   }
   return { eventMs, id: layout.needsIds ? id : undefined, values: own, passed }
+}
+
+/** A filter that throws, as on a null that it did not expect, does not take the event: it must not stop the stream, nor differ from a batch. */
+function takes(filter: (row: EventRow) => boolean, row: EventRow): boolean {
+  try {
+    return Boolean(filter(row))
+  } catch {
+    return false
+  }
 }
 
 /** Adds an event to the parts of those aggregates that the window or a longer one reads, and whose filter takes the event. */

@@ -13,14 +13,20 @@ export interface WindowEvent {
 }
 
 export interface KeyState {
-  /** In any order of event time. `duplicate`: an event of this id is already in. `expired`: before every window that can still be read. */
+  /**
+   * In any order of event time. `duplicate`: an event of this id is already in, whose eventMs lies at most the stream's lateness (of a batch
+   * source: the longest window and a hop) before this one's knownMs. `expired`: before every window that can still be read.
+   */
   add(event: WindowEvent): 'added' | 'duplicate' | 'expired'
   /**
    * Writes the view's feature values at a moment into `into` from `offset` on. False, and nothing written, when the longest window holds no
-   * event (whatever filters say): the key is then not known. Moments never fall below the last `evict`.
+   * event (whatever filters say): the key is then not known. A moment before the last `evict` is read as that one.
    */
   read(atMs: number, into: Value[], offset: number): boolean
-  /** Forgets what no window that ends at `atMs` or later can reach. True when nothing is left. */
+  /**
+   * Forgets what no window that ends at `atMs` or later can reach, and merges what none of them can cut: call it now and then with a moment that
+   * no read and no later event's knownMs is before. True when nothing is left.
+   */
   evict(atMs: number): boolean
   /** Of the newest event in it; undefined without any. */
   readonly newestEventMs: number | undefined

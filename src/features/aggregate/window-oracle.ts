@@ -3,6 +3,7 @@
 
 import { HyperLogLog } from '../../stats/index.js'
 import type { CompiledWindowView, WindowFeature } from '../compiled.js'
+import type { EventRow } from '../definitions/feature.js'
 import { durationMs } from '../duration.js'
 import type { Scalar, Value } from '../value.js'
 import type { WindowEvent } from './types.js'
@@ -26,9 +27,19 @@ export function bruteForce(
   if (inWindow(view.maxWindowMs).length === 0) return undefined
   return view.features.map((feature) => {
     const row = (event: WindowEvent) => Object.fromEntries(view.columns.map((name, i) => [name, event.values[i]!]))
-    const taken = inWindow(feature.windowMs).filter((event) => feature.where?.(row(event)) ?? true)
+    const taken = inWindow(feature.windowMs).filter(
+      (event) => feature.where === undefined || takes(feature.where, row(event)),
+    )
     return featureValue(view, feature, taken, atMs)
   })
+}
+
+function takes(where: NonNullable<WindowFeature['where']>, row: EventRow): boolean {
+  try {
+    return where(row)
+  } catch {
+    return false
+  }
 }
 
 /** Of events with one id the first known counts, for as long as ids are kept: the lateness of a stream, the longest window of a batch. */

@@ -8,7 +8,7 @@ import { ExactSum, exp2 } from '../../../stats/index.js'
 import type { ByteReader, ByteWriter } from '../bytes.js'
 import { type CountedEvent, numberAt, orNull, type Part, type Reducer } from './part.js'
 
-export const DECAY_RADIX = 16
+const DECAY_RADIX = 16
 
 export class DecayedPart implements Part {
   n = 0
