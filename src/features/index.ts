@@ -2,7 +2,6 @@
 // Definitions are plain objects; what runs them (offline, online, streams, quality) sits behind the interfaces of its folder.
 // It knows neither the path nor the log: the path reads it through FeatureReader, and app brings logged values to be checked.
 
-export { enginesOnce } from './aggregate/engines-once.js'
 export { catalogueOf, plainValue } from './catalogue.js'
 export { checkValue } from './check-value.js'
 export { isDefinition } from './compile/collect.js'
@@ -18,7 +17,7 @@ export type {
   FeatureProject,
   ServiceFeature,
 } from './compiled.js'
-export { type FeaturesConfig, featuresSection, isRedisUsed } from './config.js'
+export { type FeaturesConfig, featuresSection } from './config.js'
 export { defineEntity, type Entity } from './definitions/entity.js'
 export type { DistributionReference, Expectation } from './definitions/expectation.js'
 export {
@@ -77,28 +76,16 @@ export { type Duration, durationMs } from './duration.js'
 export { decodeKey, encodeKey, type KeyValue } from './entity-key.js'
 export { type DefinitionProblem, FeatureErrors } from './errors.js'
 export { type Consumers, type Lineage, type LineageNode, lineageOf } from './lineage.js'
+export { switchLive, type TablesState } from './materialise/table-rows.js'
+export type { LoggedRow, ServedTrainingSetReport } from './offline/served-training-set.js'
 export {
-  createMaterialiser,
-  type MaterialiseReport,
-  type MaterialiseRequest,
-  type Materialiser,
-  type MaterialiseStatus,
-} from './materialise/materialiser.js'
-export { featureMigrations, switchLive, type TablesState } from './materialise/table-rows.js'
-export { createTables, directoryOf, type TableDirectory, type Tables } from './materialise/tables.js'
-export {
-  type LoggedRow,
-  type ServedTrainingSetReport,
-  type ServedTrainingSetRequest,
-  writeServedTrainingSet,
-} from './offline/served-training-set.js'
-export { createRedisOnlineStore } from './online/redis-online-store.js'
-export {
-  answerOnlineReads,
-  createRemoteOnlineStore,
-  type RemoteOnlineStore,
-} from './online/remote-online-store.js'
-export { type FeatureStore, type FeatureStoreOptions, openFeatureStore } from './open-store.js'
+  type FeatureStore,
+  type FeatureStoreOptions,
+  openFeatureStore,
+  openRemoteReader,
+  type RemoteReader,
+  type RemoteReaderOptions,
+} from './open-store.js'
 export type {
   CheckOrder,
   EntityFacts,
@@ -130,9 +117,6 @@ export type {
   ValueGap,
   ValueSource,
 } from './serve/types.js'
-export { createEventLog, type PositionedEventLog } from './stream/event-log.js'
-export { createIngestor, type Ingestor } from './stream/ingestor.js'
-export { createStreamMetrics, type StreamMetrics } from './stream/stream-metrics.js'
 export type { IngestReport } from './stream/types.js'
 export type { KeyType, Value, ValueOf, ValueType } from './value.js'
 export type { ServedVector } from './verify/types.js'

@@ -3,7 +3,7 @@ import path from 'node:path'
 import type { Platform } from '../core/index.js'
 import { createKafkaStream, createMemoryStream, type Sql } from '../store/index.js'
 import { enginesOnce } from './aggregate/engines-once.js'
-import type { FeatureProject } from './compiled.js'
+import type { CompiledView, FeatureProject } from './compiled.js'
 import { type FeaturesConfig, isRedisUsed } from './config.js'
 import { type Duration, durationMs } from './duration.js'
 import { createMaterialiser } from './materialise/materialiser.js'
@@ -11,6 +11,7 @@ import { createTables, type Tables } from './materialise/tables.js'
 import { createOfflineStore } from './offline/offline-store.js'
 import { createMemoryOnlineStore } from './online/memory-online-store.js'
 import { createRedisOnlineStore } from './online/redis-online-store.js'
+import { answerOnlineReads } from './online/remote-online-store.js'
 import type { OnlineStore } from './online/types.js'
 import type { FeatureOperations } from './operations.js'
 import { createAlerts } from './quality/alerts.js'
@@ -54,6 +55,8 @@ export interface FeatureStore {
   readonly tables: Tables
   readonly reader: FeatureReader
   readonly operations: FeatureOperations
+  /** What a process that owns no store asks through its RemoteReader. */
+  answerReads(request: Uint8Array): Promise<Uint8Array>
   /** Catches up with what was taken in before, and begins whatever runs by itself: streams, schedules. */
   start(): Promise<void>
   close(): Promise<void>
@@ -141,11 +144,20 @@ export async function openFeatureStore(options: FeatureStoreOptions): Promise<Fe
         checks,
       }),
     )
+    // A generation is read by the definition that it was made by.
+    let liveViews: ReadonlyMap<string, CompiledView> = project.views
+    const follow = () => {
+      liveViews = new Map([...project.views].map(([name, view]) => [name, tables.live(view)?.view ?? view]))
+    }
+    follow()
+    const unfollow = tables.watch(follow)
+    closers.push(async () => unfollow())
     return {
       online,
       tables,
       reader: createFeatureReader({ platform, project, store: online, tables }),
       operations,
+      answerReads: (request) => answerOnlineReads(online, liveViews, request),
       async start() {
         await ingestor.start()
         await materialiser.start()

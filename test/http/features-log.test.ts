@@ -11,8 +11,8 @@ import {
   defineOnDemandView,
   pushSource,
   type ServedVector,
-  writeServedTrainingSet,
 } from '../../src/features/index.js'
+import { writeServedTrainingSet } from '../../src/features/offline/served-training-set.js'
 import { version } from '../../src/route/index.js'
 import { type FeatureServer, startFeatureServer } from '../support/feature-server.js'
 import { call } from '../support/http.js'

@@ -2,16 +2,11 @@
 // is the primary's to do.
 import type { Platform } from '../../core/index.js'
 import {
-  createFeatureReader,
-  createRedisOnlineStore,
-  createRemoteOnlineStore,
-  directoryOf,
-  enginesOnce,
   FeatureErrors,
   type FeatureOperations,
   type FeatureProject,
-  isRedisUsed,
-  type TablesState,
+  openRemoteReader,
+  type RemoteReader,
 } from '../../features/index.js'
 import type { LoadedProject } from '../load-project.js'
 import type { Features } from './features.js'
@@ -22,37 +17,22 @@ export interface FeatureOwner {
   ask(operation: keyof FeatureOperations, args: readonly unknown[]): Promise<unknown>
 }
 
-export interface RemoteFeatures extends Features {
-  /** Which tables requests read from now on. */
-  follow(state: TablesState): void
-  close(): Promise<void>
-}
+export interface RemoteFeatures extends Features, Pick<RemoteReader, 'follow' | 'close'> {}
 
 export async function openRemoteFeatures(
   { config }: LoadedProject,
-  definitions: FeatureProject,
+  project: FeatureProject,
   platform: Platform,
   owner: FeatureOwner,
 ): Promise<RemoteFeatures> {
-  const redis = isRedisUsed(config.features, config.store.redisUrl)
-    ? await createRedisOnlineStore({ platform, url: config.store.redisUrl!, engineOf: enginesOnce() })
-    : undefined
-  let directory = directoryOf(definitions, { tables: [], live: {} })
-  return {
-    project: definitions,
-    reader: createFeatureReader({
-      platform,
-      project: definitions,
-      store: redis ?? createRemoteOnlineStore((request) => owner.read(request)),
-      tables: { live: (view) => directory.live(view) },
-    }),
-    operations: remoteOperations(owner),
-    start: async () => undefined,
-    follow(state) {
-      directory = directoryOf(definitions, state)
-    },
-    close: async () => redis?.close(),
-  }
+  const { reader, follow, close } = await openRemoteReader({
+    platform,
+    project,
+    config: config.features,
+    redisUrl: config.store.redisUrl,
+    ask: (request) => owner.read(request),
+  })
+  return { project, reader, operations: remoteOperations(owner), start: async () => undefined, follow, close }
 }
 
 /** A record, so that none can be forgotten. */

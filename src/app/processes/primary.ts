@@ -9,7 +9,7 @@ import {
   type Timer,
 } from '../../core/index.js'
 import type { Decision } from '../../decisions/index.js'
-import { answerOnlineReads, type CompiledView, FeatureErrors } from '../../features/index.js'
+import { FeatureErrors } from '../../features/index.js'
 import { type CacheHub, createCacheHub } from '../../serving/index.js'
 import { createFaults } from '../chaos/chaos.js'
 import { answerOperation } from '../features/remote-features.js'
@@ -103,7 +103,6 @@ class PrimaryProcess implements RunningPrimary {
   readonly #listening = new Gathering()
   readonly #loaded = new Gathering()
   readonly #retiring = new Map<number, Member>()
-  #liveViews: ReadonlyMap<string, CompiledView> = new Map()
   #wereReady = false
   #toldReady = false
   #isStopping = false
@@ -121,7 +120,6 @@ class PrimaryProcess implements RunningPrimary {
     this.#workers = new Workers({ clock, random, logger, script, args, onStart: (worker) => this.#add(worker) })
     engines.follow((decision) => this.#spread(decision))
     engines.features?.tables.watch(() => this.#featureTablesChanged())
-    this.#featureTablesChanged()
     engines.log.onCommit(() => {
       const position = engines.log.durableThrough()
       for (const { channel } of this.#joined()) channel.tell('committed', position)
@@ -253,7 +251,7 @@ class PrimaryProcess implements RunningPrimary {
       storeInCache: (key, bytes, ttlMs) => this.#cache.store(key, new Uint8Array(bytes), ttlMs),
       readFeatures: async (request) => {
         if (engines.features === undefined) throw FeatureErrors.NONE_DEFINED()
-        return answerOnlineReads(engines.features.online, this.#liveViews, request)
+        return engines.features.answerReads(request)
       },
       askFeatures: (operation, args) => answerOperation(engines.features, operation, args),
       flushLog: async () => {
@@ -355,10 +353,8 @@ class PrimaryProcess implements RunningPrimary {
   #featureTablesChanged(): void {
     const { features } = this.engines
     if (features === undefined) return
-    const { project, tables } = features
-    // A generation is read by the definition that it was made by.
-    this.#liveViews = new Map([...project.views].map(([name, view]) => [name, tables.live(view)?.view ?? view]))
-    for (const { channel } of this.#joined()) channel.tell('featureTables', tables.state())
+    const state = features.tables.state()
+    for (const { channel } of this.#joined()) channel.tell('featureTables', state)
   }
 
   #tellReadiness(): void {
