@@ -11,7 +11,7 @@ const { values } = parseArgs({
   options: {
     rows: { type: 'string', default: '10000000' },
     rounds: { type: 'string', default: '3' },
-    'feast-rows': { type: 'string', default: '300000' },
+    'feast-rows': { type: 'string', default: '100000' },
     python: { type: 'string', default: 'python3' },
   },
 })

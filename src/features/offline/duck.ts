@@ -1,6 +1,6 @@
 // One DuckDB per operation: its own memory limit, its spill files in a folder of ours, nothing left behind.
 // The engine (70 MB) is loaded at the first use.
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { DuckDBConnection, DuckDBDataChunk, DuckDBInstance, DuckDBType, DuckDBValue } from '@duckdb/node-api'
 
@@ -38,8 +38,7 @@ export async function openDuck(options: DuckOptions): Promise<Duck> {
   const { memoryLimitBytes, threads, tempFolder, root, signal } = options
   signal?.throwIfAborted()
   const { DuckDBInstance: Instance, DuckDBDataChunk: Chunk, StatementType } = await import('@duckdb/node-api')
-  await mkdir(tempFolder, { recursive: true })
-  const spillFolder = await mkdtemp(join(tempFolder, 'spill-'))
+  const spillFolder = await makeSpillFolder(tempFolder)
   const instance: DuckDBInstance = await Instance.create(':memory:', {
     threads: String(threads),
     memory_limit: `${Math.floor(memoryLimitBytes / 1024)}KiB`,
@@ -126,6 +125,36 @@ export async function openDuck(options: DuckOptions): Promise<Duck> {
       for (const connection of open) connection.closeSync()
       instance.closeSync()
       await rm(spillFolder, { recursive: true, force: true })
+      spilling.delete(spillFolder)
     },
+  }
+}
+
+/** Spill folders that this process uses, named before they are made. */
+const spilling = new Set<string>()
+let spills = 0
+
+/** A folder `<process>-<number>`; those of processes that were killed are removed, as they may hold many gigabytes. */
+async function makeSpillFolder(parent: string): Promise<string> {
+  const folder = join(parent, `${process.pid}-${++spills}`)
+  spilling.add(folder)
+  await mkdir(parent, { recursive: true })
+  for (const name of await readdir(parent)) {
+    const pid = Number(/^(\d+)-\d+$/.exec(name)?.[1])
+    const other = join(parent, name)
+    const isLeft = pid === process.pid ? !spilling.has(other) : !Number.isNaN(pid) && !isAlive(pid)
+    if (isLeft) await rm(other, { recursive: true, force: true })
+  }
+  await mkdir(folder, { recursive: true })
+  return folder
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // Another user's process may not be signalled, but is there.
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

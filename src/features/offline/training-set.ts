@@ -15,7 +15,7 @@ import { computeOnDemand } from './on-demand.js'
 import { isPostgresLabels, openPostgresJoin, type PostgresJoin } from './postgres-labels.js'
 import type { Environment } from './postgres-source.js'
 import { prove } from './proof.js'
-import { filesOf, formatOf, relationOf, type SourceAccess, sentence } from './relation.js'
+import { type FileFormat, filesOf, formatOf, relationOf, type SourceAccess, sentence, sourceOf } from './relation.js'
 import { replayWindows } from './replay.js'
 import { ident, literal } from './sql-text.js'
 import type { TrainingSetReport, TrainingSetRequest } from './types.js'
@@ -49,8 +49,9 @@ async function makeFrom(
   const { duck } = access
   const { service, resume = true, proofRows = 0 } = request
   const out = isAbsolute(request.out) ? request.out : join(access.root, request.out)
-  const format = formatOf(out)
-  if (format === undefined) throw invalid(`"${request.out}" is to end in .parquet, .csv, .json, .ndjson or .jsonl.`)
+  const ending = formatOf(out)
+  if (ending === undefined) throw invalid(`"${request.out}" is to end in .parquet, .csv, .json, .ndjson or .jsonl.`)
+  const format: FileFormat = ending
   const timeColumn = request.timeColumn ?? 'event_timestamp'
   const total = service.views.length + 2 + (service.onDemand.length > 0 ? 1 : 0) + (proofRows > 0 ? 1 : 0)
   let done = 0
@@ -73,47 +74,59 @@ async function makeFrom(
     service.request.map(({ name }) => name),
   )
   const run = digestOf(labelsDigest, service.name, out)
-  const checkpoints = await openCheckpoints(platform, tempFolder, run, resume && there === undefined)
-  const labels = await step('labels', () => keepLabels(access, there, checkpoints, request, timeColumn, labelsDigest))
-  checkNames(service, labels, request.withTimes === true)
+  const isResumable = resume && there === undefined
+  const checkpoints = await openCheckpoints(platform, tempFolder, run, isResumable)
+  try {
+    return await stepByStep()
+  } catch (error) {
+    // Nobody would find them again.
+    if (!isResumable) await checkpoints.clear()
+    throw error
+  }
 
-  const parts: Part[] = []
-  for (const view of service.views) {
-    const part = await step(view.name, async () => {
-      const digest = digestOf(
-        labelsDigest,
-        view.fingerprint,
-        featuresOf(view),
-        await sourceIdentity(access, platform, view),
-      )
-      const file = await checkpoints.keep(view.name, digest, (to) => makePart(access, there, view, labels, to))
-      return { view, alias: `p${parts.length}`, file }
-    })
-    parts.push(part)
-  }
-  const whole: Joined = { labels, parts, computed: undefined }
-  if (service.onDemand.length > 0) {
-    whole.computed = await step('on-demand', () => {
-      const file = `${parts.length}-on-demand`
-      return checkpoints.keep(file, digestOf(platform.ids.next()), (to) => computeOnDemand(duck, service, whole, to))
-    })
-  }
-  const proof =
-    proofRows > 0
-      ? await step('proof', () =>
-          prove(access, service, whole, { rows: Math.min(proofRows, labels.rows), random: platform.random }),
+  async function stepByStep(): Promise<TrainingSetReport> {
+    const labels = await step('labels', () => keepLabels(access, there, checkpoints, request, timeColumn, labelsDigest))
+    checkNames(service, labels, request.withTimes === true)
+
+    const parts: Part[] = []
+    for (const view of service.views) {
+      const part = await step(view.name, async () => {
+        const digest = digestOf(
+          labelsDigest,
+          view.fingerprint,
+          sourceOf(view),
+          featuresOf(view),
+          await sourceIdentity(access, platform, view),
         )
-      : undefined
-  const features = await step('output', () => write(duck, platform, request, service, whole, out, format))
-  await checkpoints.clear()
-  request.onProgress?.({ step: 'done', done: total, total })
-  return {
-    rows: labels.rows,
-    out,
-    elapsedMs: platform.clock.monotonicMs() - startMs,
-    peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
-    features,
-    proof,
+        const file = await checkpoints.keep(view.name, digest, (to) => makePart(access, there, view, labels, to))
+        return { view, alias: `p${parts.length}`, file }
+      })
+      parts.push(part)
+    }
+    const whole: Joined = { labels, parts, computed: undefined }
+    if (service.onDemand.length > 0) {
+      whole.computed = await step('on-demand', () => {
+        const file = `${parts.length}-on-demand`
+        return checkpoints.keep(file, digestOf(platform.ids.next()), (to) => computeOnDemand(duck, service, whole, to))
+      })
+    }
+    const proof =
+      proofRows > 0
+        ? await step('proof', () =>
+            prove(access, service, whole, { rows: Math.min(proofRows, labels.rows), random: platform.random }),
+          )
+        : undefined
+    const features = await step('output', () => write(duck, platform, request, service, whole, out, format))
+    await checkpoints.clear()
+    request.onProgress?.({ step: 'done', done: total, total })
+    return {
+      rows: labels.rows,
+      out,
+      elapsedMs: platform.clock.monotonicMs() - startMs,
+      peakMemoryBytes: process.resourceUsage().maxRSS * 1024,
+      features,
+      proof,
+    }
   }
 }
 

@@ -41,17 +41,11 @@ export interface TrainingSetReport {
   readonly rows: number
   readonly out: string
   readonly elapsedMs: number
+  /** Largest resident memory of the process so far. */
   readonly peakMemoryBytes: number
   /** Per feature of the service. */
   readonly features: readonly { readonly name: string; readonly nulls: number }[]
   readonly proof: { readonly rows: number; readonly values: number } | undefined
-}
-
-/** Moments at which values are wanted, for `valuesAt`. */
-export interface Moment {
-  /** Encoded entity key per view of the service that is asked. */
-  readonly keys: readonly string[]
-  readonly atMs: number
 }
 
 export interface OfflineStore {
