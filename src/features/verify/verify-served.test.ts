@@ -252,6 +252,26 @@ describe('verifyServed', () => {
     expect(report.skipped).toEqual([{ reason: expect.stringContaining('user_id'), vectors: 1 }])
   })
 
+  it('compares a renamed feature with what was logged under its old name', async () => {
+    const renamed = defineFeatureView('spend', {
+      ...spend,
+      features: { spent: sum('amount', { over: '1h', default: 0 }) },
+      renames: { spent: 'total' },
+    })
+    const of = compileFeatures([defineFeatureService('fraud', [renamed])]).services.get('fraud')!
+    const report = await verifyServed({
+      platform: testPlatform(),
+      service: of,
+      vectors: from([served(), served({ values: { total: 3 } })]),
+      offline: {
+        valuesAt: async (view, moments) =>
+          moments.map(({ key, atMs }) => offlineAt(view, key, atMs)?.slice(0, view.features.length)),
+      },
+      graceMs: 0,
+    })
+    expect(report.features).toMatchObject([{ name: 'spent', compared: 2, matched: 1, mismatched: 1 }])
+  })
+
   it('asks history once per view when everything matches', async () => {
     offline.calls = 0
     await verify([served(), served({ id: 'p2' })], { graceMs: 5000 })
