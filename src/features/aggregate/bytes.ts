@@ -67,7 +67,7 @@ export class ByteWriter {
     this.room(length * 3 + 8)
     const start = this.at
     if (length < 128) {
-      // Ids and names are short and mostly ASCII: a loop takes a fifth of the time of an encoder.
+      // Ids and names are short and mostly ASCII: a loop costs less than a call of the encoder.
       const bytes = this.buffer
       bytes[this.at++] = length
       let i = 0

@@ -302,6 +302,13 @@ describe('stored states', () => {
     }
   })
 
+  it('are read by the same definition written in another order', () => {
+    const bytes = stored().serialize()
+    const reversed = { ...everything, features: [...everything.features].reverse() }
+    const right = bruteForce(everything, events, AT)!
+    expect(read(createWindowEngine(reversed).parse(bytes), AT)).toEqual([...right].reverse())
+  })
+
   it('are refused when they are of another definition of the view', () => {
     const other = createWindowEngine({ ...everything, fingerprint: '0badf00d' })
     expect(() => other.parse(stored().serialize())).toThrow(/another definition/)

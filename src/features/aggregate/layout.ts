@@ -1,6 +1,6 @@
 // What a view's windows need: each filter once, one reducer for all features that can share its parts, windows from the shortest on.
 
-import { topCounts } from '../../stats/index.js'
+import { murmur3, topCounts } from '../../stats/index.js'
 import type { CompiledWindowView, WindowFeature } from '../compiled.js'
 import type { EventRow } from '../definitions/feature.js'
 import { durationMs } from '../duration.js'
@@ -55,26 +55,22 @@ export interface Layout {
   readonly filters: readonly ((row: EventRow) => boolean)[]
   /** How long an id is remembered after its event: one that comes back later does not count for being late. */
   readonly idsKeptMs: number
-  /** Of the view's meaning: states of another one are not read. */
+  /** Of the view's meaning and of what is stored in which order: states of another one are not read. */
   readonly fingerprint: Uint8Array
 }
 
 const ORDERED = new Set(['first', 'last', 'lastK', 'currentItems'])
 
 export function layoutOf(view: CompiledWindowView): Layout {
-  const filters = [...new Set(view.features.flatMap(({ where }) => where ?? []))]
-  const windowsMs = [...new Set([...view.features.map(({ windowMs }) => windowMs), view.maxWindowMs])].sort(
-    (a, b) => a - b,
-  )
-  const named = view.features.flatMap(({ column, spec }) => [
-    ...(column === undefined ? [] : [column]),
-    ...(spec.op === 'currentItems' ? [spec.quantity] : []),
-  ])
-  const kept = [...new Set(named)]
-  const plans = view.features.map((feature) => planOf(view, kept, feature))
+  // In the order of the features' names: states are stored in it, and a definition may be written in another order.
+  const features = [...view.features].sort((a, b) => (a.name < b.name ? -1 : 1))
+  const filters = [...new Set(features.flatMap(({ where }) => where ?? []))]
+  const kept = [...new Set(features.flatMap(columnsOf))].sort()
+  const windowsMs = [...new Set([...features.map(({ windowMs }) => windowMs), view.maxWindowMs])].sort((a, b) => a - b)
+  const plans = features.map((feature) => planOf(view, kept, filters, feature))
   const keys = [...new Set(plans.map(({ key }) => key))]
   const aggregates = keys.map((key): Aggregate => {
-    const sharers = view.features.filter((_, index) => plans[index]!.key === key)
+    const sharers = features.filter((_, index) => plans[index]!.key === key)
     const { where } = sharers[0]!
     return {
       reducer: plans.find((plan) => plan.key === key)!.reducer,
@@ -89,18 +85,34 @@ export function layoutOf(view: CompiledWindowView): Layout {
     windowsMs,
     aggregates,
     readings: windowsMs.map((windowMs) =>
-      plans.flatMap(({ key, read }, feature) =>
-        view.features[feature]!.windowMs === windowMs ? [{ feature, aggregate: keys.indexOf(key), read }] : [],
+      plans.flatMap(({ key, read }, index) =>
+        features[index]!.windowMs === windowMs
+          ? [{ feature: view.features.indexOf(features[index]!), aggregate: keys.indexOf(key), read }]
+          : [],
       ),
     ),
     columns: view.columns,
     kept: kept.map((name) => view.columns.indexOf(name)),
-    needsIds: view.features.some(({ spec }) => ORDERED.has(spec.op)),
+    needsIds: features.some(({ spec }) => ORDERED.has(spec.op)),
     filters,
     idsKeptMs:
       view.stream === undefined ? view.maxWindowMs + view.hopMs : durationMs(view.stream.lateness ?? '1h', 'lateness'),
-    fingerprint: Buffer.from(view.fingerprint.padEnd(8, '0').slice(0, 8), 'hex'),
+    fingerprint: digest([view.fingerprint, view.windowing, view.hopMs, filters.length, ...kept, ...keys].join('\n')),
   }
+}
+
+/** 4 bytes. */
+function digest(text: string): Uint8Array {
+  const bytes = Buffer.from(text)
+  const hash = { high: 0, low: 0 }
+  murmur3(bytes, bytes.length, hash)
+  const digest = Buffer.alloc(4)
+  digest.writeUInt32BE(hash.high)
+  return digest
+}
+
+function columnsOf({ column, spec }: WindowFeature): string[] {
+  return [...(column === undefined ? [] : [column]), ...(spec.op === 'currentItems' ? [spec.quantity] : [])]
 }
 
 interface Plan {
@@ -110,9 +122,14 @@ interface Plan {
   readonly read: WindowReading['read']
 }
 
-function planOf(view: CompiledWindowView, kept: readonly string[], { column, spec, where }: WindowFeature): Plan {
+function planOf(
+  view: CompiledWindowView,
+  kept: readonly string[],
+  filters: Layout['filters'],
+  { column, spec, where }: WindowFeature,
+): Plan {
   const at = column === undefined ? -1 : kept.indexOf(column)
-  const filter = where === undefined ? -1 : view.features.findIndex((feature) => feature.where === where)
+  const filter = where === undefined ? -1 : filters.indexOf(where)
   /** `read` gets parts of that reducer only. */
   const plan = <P extends Part>(name: string, reducer: Reducer<P>, read: (part: P, atMs: number) => Value): Plan => ({
     key: `${name}:${at}:${filter}`,

@@ -5,7 +5,7 @@ import { ByteReader, type ByteWriter, orCorrupt } from './bytes.js'
 import { addTo, type Layout, mergeInto } from './layout.js'
 import type { CountedEvent, Part } from './parts/part.js'
 
-/** A tile has parts from here on. By measurement: at 4 and at 16 keys take more memory and reads more time. */
+/** From here on a tile has parts. Those of ten features take some 640 bytes more than one event (bench stream-ingestion, 2026-11-22). */
 const MOST_RAW = 8
 
 export class Tile {
