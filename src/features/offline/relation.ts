@@ -60,7 +60,11 @@ export async function relationOf(access: SourceAccess, view: CompiledView): Prom
       const from =
         source.kind === 'sql'
           ? subquery(source.query)
-          : await filesSql(access, source, new Map(columns.map(({ name }) => [name, name])), read)
+          : await filesSql(
+              access,
+              source,
+              read.filter((name) => columns.some((column) => column.name === name)),
+            )
       const described = source.kind === 'sql' ? columns : await describe(access, source, `SELECT * FROM ${from}`)
       return tableRelation(view, from, described)
     }
@@ -142,12 +146,7 @@ export function readFilesSql(files: readonly string[], format: FileFormat, asTex
   }
 }
 
-async function filesSql(
-  access: SourceAccess,
-  source: FileSource,
-  there: ReadonlyMap<string, string> = new Map(),
-  asText: readonly string[] = [],
-): Promise<string> {
+async function filesSql(access: SourceAccess, source: FileSource, asText: readonly string[] = []): Promise<string> {
   const files = await filesOf(access.duck, access.root, source.path).catch((error: unknown) => {
     throw unreadable(source, error)
   })
@@ -159,8 +158,7 @@ async function filesSql(
     const problem = `"${source.path}" does not say its format by its name; give "format".`
     throw FeatureErrors.SOURCE_UNREADABLE({ source: source.name, problem })
   }
-  const text = asText.filter((name) => there.has(name))
-  return readFilesSql(files, format, text)
+  return readFilesSql(files, format, asText)
 }
 
 /** Columns that are cast to a declared type, times included: those of CSV files are read as text first. */
