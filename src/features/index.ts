@@ -119,4 +119,4 @@ export type {
 } from './serve/types.js'
 export type { IngestReport } from './stream/types.js'
 export type { KeyType, Value, ValueOf, ValueType } from './value.js'
-export type { ServedVector } from './verify/types.js'
+export type { FeatureVerification, ServedVector, VerifyReport } from './verify/types.js'
