@@ -5,8 +5,7 @@ import type { StreamSource } from '../definitions/source.js'
 import { durationMs } from '../duration.js'
 import { FeatureErrors } from '../errors.js'
 import type { Value, ValueType } from '../value.js'
-import type { LoggedEvent } from './event-log.js'
-import type { ArrivedEvent, StreamEvent } from './types.js'
+import type { ArrivedEvent, LoggedEvent, StreamEvent } from './types.js'
 
 export interface EventCheck {
   readonly latenessMs: number

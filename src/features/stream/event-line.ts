@@ -1,6 +1,6 @@
 // An event as a line of the event log; event-log.ts states the form.
 import type { Value } from '../value.js'
-import type { LoggedEvent } from './event-log.js'
+import type { LoggedEvent } from './types.js'
 
 export function encodeEvent(event: LoggedEvent, offset: number): string {
   let row = ''

@@ -3,8 +3,8 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { tempFolder } from '../../../test/support/temp-folder.js'
 import { ManualClock, testPlatform } from '../../core/index.js'
-import { createEventLog, type LoggedEvent } from './event-log.js'
-import type { StreamEvent } from './types.js'
+import { createEventLog } from './event-log.js'
+import type { LoggedEvent, StreamEvent } from './types.js'
 
 const event = (n: number, row: StreamEvent['row'] = { n }): StreamEvent => ({
   eventMs: n,

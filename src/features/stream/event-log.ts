@@ -30,13 +30,7 @@ import path from 'node:path'
 import type { Platform } from '../../core/index.js'
 import { FeatureErrors } from '../errors.js'
 import { decodeEvent, encodeEvent } from './event-line.js'
-import type { EventLog, StreamEvent, StreamPositions } from './types.js'
-
-/** An event with its place in the log. */
-export interface LoggedEvent extends StreamEvent {
-  readonly partition: string
-  readonly offset: number
-}
+import type { EventLog, LoggedEvent, StreamPositions } from './types.js'
 
 export interface EventLogOptions {
   readonly platform: Platform

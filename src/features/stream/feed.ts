@@ -5,8 +5,7 @@ import { checkValue } from '../check-value.js'
 import type { CompiledView, CompiledWindowView } from '../compiled.js'
 import { encodeKey } from '../entity-key.js'
 import type { OnlineRow, OnlineStore, OnlineTable, StateWrite, StreamPosition } from '../online/types.js'
-import type { LoggedEvent } from './event-log.js'
-import type { StreamEvent } from './types.js'
+import type { LoggedEvent, StreamEvent } from './types.js'
 
 /** Undefined when the event names no entity of the view: it is then not about any. */
 export function keyOf(view: CompiledView, event: StreamEvent): string | undefined {

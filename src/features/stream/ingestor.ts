@@ -3,37 +3,12 @@
 //
 // Guarantees. An acknowledged event is never lost, and is counted once per table, across kills at any moment. A push without an answer may
 // have been taken in: sent again it counts once only if its source has an `eventId`.
-import type { Platform } from '../../core/index.js'
-import type { WindowEngine } from '../aggregate/types.js'
-import type { CompiledView, CompiledWindowView, FeatureProject } from '../compiled.js'
+import type { CompiledView } from '../compiled.js'
 import { FeatureErrors } from '../errors.js'
-import type { Tables } from '../materialise/tables.js'
-import type { OnlineRow, OnlineStore } from '../online/types.js'
+import type { OnlineRow } from '../online/types.js'
 import { createEventRules } from '../quality/row-rules.js'
-import type { PositionedEventLog } from './event-log.js'
-import { createSourceIntake, type SourceIntake } from './source-intake.js'
-import type { StreamMetrics } from './stream-metrics.js'
-import type { ArrivedEvent, IngestReport, Quarantine } from './types.js'
-
-/** A record of a partitioned stream, with its place. */
-export interface PlacedEvent extends ArrivedEvent {
-  readonly offset: number
-}
-
-export interface IngestorOptions {
-  readonly platform: Platform
-  readonly project: FeatureProject
-  readonly store: OnlineStore
-  readonly tables: Tables
-  readonly log: PositionedEventLog
-  readonly quarantine: Pick<Quarantine, 'put'>
-  readonly metrics: StreamMetrics
-  readonly engineOf: (view: CompiledWindowView) => WindowEngine
-  /** The store came back empty under a table of this view; asked for once per loss. */
-  readonly onLost?: (view: CompiledView) => void
-  /** Events of one source that may wait; default 50,000. */
-  readonly maxWaiting?: number
-}
+import { createSourceIntake, type IngestorOptions, type SourceIntake } from './source-intake.js'
+import type { ArrivedEvent, IngestReport, PlacedEvent } from './types.js'
 
 export interface Ingestor {
   /** Throws FEATURE_SOURCE_UNKNOWN, FEATURE_INGEST_OVERLOADED, FEATURE_EVENT_LOG_FAILED. */

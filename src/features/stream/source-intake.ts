@@ -1,14 +1,41 @@
 // One stream source: a bounded queue of pushes, and turns that write a batch to the event log and feed it to the tables.
-import type { CompiledView } from '../compiled.js'
+import type { Platform } from '../../core/index.js'
+import type { WindowEngine } from '../aggregate/types.js'
+import type { CompiledView, CompiledWindowView, FeatureProject } from '../compiled.js'
 import type { StreamSource } from '../definitions/source.js'
 import { FeatureErrors } from '../errors.js'
+import type { Tables } from '../materialise/tables.js'
+import type { OnlineStore } from '../online/types.js'
 import type { createEventRules } from '../quality/row-rules.js'
 import { createEventCheck, problemOf } from './check-event.js'
-import type { LoggedEvent } from './event-log.js'
+import type { PositionedEventLog } from './event-log.js'
 import { keyOf } from './feed.js'
-import type { IngestorOptions, PlacedEvent } from './ingestor.js'
+import type { StreamMetrics } from './stream-metrics.js'
 import { streamOf, TableFeed } from './table-feed.js'
-import type { ArrivedEvent, IngestReport, QuarantinedRow, StreamEvent } from './types.js'
+import type {
+  ArrivedEvent,
+  IngestReport,
+  LoggedEvent,
+  PlacedEvent,
+  Quarantine,
+  QuarantinedRow,
+  StreamEvent,
+} from './types.js'
+
+export interface IngestorOptions {
+  readonly platform: Platform
+  readonly project: FeatureProject
+  readonly store: OnlineStore
+  readonly tables: Tables
+  readonly log: PositionedEventLog
+  readonly quarantine: Pick<Quarantine, 'put'>
+  readonly metrics: StreamMetrics
+  readonly engineOf: (view: CompiledWindowView) => WindowEngine
+  /** The store came back empty under a table of this view; asked for once per loss. */
+  readonly onLost?: (view: CompiledView) => void
+  /** Events of one source that may wait; default 50,000. */
+  readonly maxWaiting?: number
+}
 
 export interface IntakeOptions extends IngestorOptions {
   readonly rules: ReturnType<typeof createEventRules>

@@ -7,8 +7,8 @@ import type { Platform } from '../../core/index.js'
 import type { Stream, StreamConsumer, StreamRecord } from '../../store/index.js'
 import type { CompiledView, FeatureProject } from '../compiled.js'
 import type { KafkaSource } from '../definitions/source.js'
-import type { Ingestor, PlacedEvent } from './ingestor.js'
-import type { Quarantine, QuarantinedRow } from './types.js'
+import type { Ingestor } from './ingestor.js'
+import type { PlacedEvent, Quarantine, QuarantinedRow } from './types.js'
 
 export interface StreamIntakeOptions {
   readonly platform: Platform

@@ -5,9 +5,10 @@ import type { WindowEngine } from '../aggregate/types.js'
 import type { CompiledWindowView } from '../compiled.js'
 import type { OnlineStore, OnlineTable } from '../online/types.js'
 import type { EventCheck } from './check-event.js'
-import type { LoggedEvent, PositionedEventLog } from './event-log.js'
+import type { PositionedEventLog } from './event-log.js'
 import { feedTable } from './feed.js'
 import type { StreamMetrics } from './stream-metrics.js'
+import type { LoggedEvent } from './types.js'
 
 export interface TableFeedOptions {
   readonly platform: Platform

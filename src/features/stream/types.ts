@@ -17,6 +17,17 @@ export interface StreamEvent {
   readonly row: Readonly<Record<string, Value>>
 }
 
+/** An event with its place in the log. */
+export interface LoggedEvent extends StreamEvent {
+  readonly partition: string
+  readonly offset: number
+}
+
+/** A record of a partitioned stream, with its place. */
+export interface PlacedEvent extends ArrivedEvent {
+  readonly offset: number
+}
+
 /** The offset that comes next, by partition. */
 export type StreamPositions = Readonly<Record<string, number>>
 
