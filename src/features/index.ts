@@ -105,6 +105,8 @@ export type {
   ViewStatus,
 } from './operations.js'
 export { pickFeatures } from './pick.js'
+export type { Alert } from './quality/alerts.js'
+export type { QualityReport, RuleResult, Segment } from './quality/types.js'
 export { planOf } from './serve/plan.js'
 export { createFeatureReader, type FeatureReaderOptions } from './serve/reader.js'
 export type {
