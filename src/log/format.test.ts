@@ -50,3 +50,10 @@ describe('a log written by version 1 of the format', () => {
     expect((await queryLog(FOLDER, counts)).rows).toEqual([[14, 6, 1, 13.5, 1]])
   })
 })
+
+describe('features as served, since they are in the log', () => {
+  it('read as they were written: groups, rows that differ, and names whose values may not be kept', async () => {
+    const expected: unknown = JSON.parse(await readFile(join(FIXTURES, 'v1-served.expected.json'), 'utf8'))
+    expect(await recordsIn(join(FIXTURES, 'v1-served'))).toEqual(expected)
+  })
+})
