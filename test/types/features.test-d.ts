@@ -59,3 +59,31 @@ test('a feature that a view does not have cannot be selected', () => {
   // @ts-expect-error "tast" is no feature of the view
   select(profile, 'tast')
 })
+
+test('a default of another type does not compile', () => {
+  // @ts-expect-error a number is no text
+  column('string', { default: 5 })
+  // @ts-expect-error text is no number
+  sum('amount', { over: '1d', default: 'none' })
+  column('float32[2]', { default: new Float32Array(2) })
+})
+
+test('a length of time has a unit', () => {
+  // @ts-expect-error "1 day" is none
+  count({ over: '1 day' })
+})
+
+test('a function that gives another type, or other features, does not compile', () => {
+  const options = { views: [spend], request: { amount: 'float64' }, features: { ratio: { type: 'float64' } } } as const
+  // @ts-expect-error the ratio is a number
+  defineOnDemandView('a', { ...options, transform: () => ({ ratio: 'high' }) })
+  // @ts-expect-error the ratio is missing
+  defineOnDemandView('b', { ...options, transform: () => ({}) })
+  // @ts-expect-error the view has no such feature
+  defineOnDemandView('c', { ...options, transform: ({ user_spend }) => ({ ratio: user_spend.spend_3d }) })
+})
+
+test('an entity has keys of text or whole numbers', () => {
+  // @ts-expect-error a key is no float64
+  defineEntity('user', { keys: { user_id: 'float64' } })
+})
