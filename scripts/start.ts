@@ -40,7 +40,11 @@ try {
   endOnSignal(starting, failed)
   const running = await starting
   print('Loading models…')
-  if (await running.load()) print(await whatToTry(running.url, await predictions(running.url)))
+  if (await running.load()) {
+    print('Filling features…')
+    await featuresFilled(running.url)
+    print(await whatToTry(running.url, await predictions(running.url)))
+  }
 } catch (error) {
   const status = failed(error)
   if ((error as { code?: unknown }).code === 'HTTP_PORT_IN_USE')
@@ -64,6 +68,18 @@ function writePast(): void {
   })
   if (status !== 0) process.exit(status ?? 1)
   writeFileSync(mark, String(now))
+}
+
+/** Resolves when every view can be read, or after half a minute: they are then filled while the server answers with defaults. */
+async function featuresFilled(url: string): Promise<void> {
+  const until = Date.now() + 30_000
+  while (Date.now() < until) {
+    const { views } = (await (await fetch(`${url}/api/v1/features/status`)).json()) as {
+      views: { live: string | null }[]
+    }
+    if (views.every(({ live }) => live !== null)) return
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
 }
 
 interface Sample {
