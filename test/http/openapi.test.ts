@@ -1,5 +1,5 @@
 // The OpenAPI document against two validators we did not write, and against what the server really answers.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Validator } from '@seriousme/openapi-schema-validator'
@@ -31,11 +31,26 @@ interface NativeBody {
   }
 }
 
+const FEATURES = `
+import { count, column, defineEntity, defineFeatureService, defineFeatureView, fileSource, pushSource } from 'headrace'
+const user = defineEntity('user', { keys: { user_id: 'string' } })
+const orders = pushSource('orders', { columns: { user_id: 'string', amount: 'float64' } })
+const spend = defineFeatureView('spend', { entities: [user], stream: orders, features: { orders_1d: count({ over: '1d' }) } })
+const people = fileSource('people', { path: 'people.csv', eventTime: 'at' })
+const profile = defineFeatureView('profile', { entities: [user], source: people, features: { country: column('string') } })
+export const all = defineFeatureService('all', [spend, profile])
+`
+
 const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
 let server: TestServer
 let document: Document
 
 beforeAll(async () => {
+  writeFileSync(join(folder, 'headrace.config.mjs'), 'export default {}')
+  writeFileSync(join(folder, 'people.csv'), 'user_id,country,at\nu1,DE,2026-01-01T00:00:00Z\n')
+  writeFileSync(join(folder, 'labels.csv'), 'user_id,event_timestamp\nu1,2026-02-01T00:00:00Z\n')
+  mkdirSync(join(folder, 'features'))
+  writeFileSync(join(folder, 'features', 'all.ts'), FEATURES)
   const cached = { route: { kind: 'version', model: 'purchase-intent', version: 1 }, cache: {} }
   server = await startTestServer({ folder, config: { chaos: { enabled: true }, endpoints: { cached } } })
   document = (await call(`${server.url}/api/docs/json`, 'GET')).json
@@ -157,6 +172,57 @@ describe('what the server answers', () => {
     await ask('DELETE', `${path}/faults`, `${path}/faults`)
   }
 
+  async function features(): Promise<void> {
+    const path = '/api/v1/features'
+    for (const route of ['', '/status', '/lineage', '/quarantine', '/jobs'])
+      await ask('GET', path + route, path + route)
+    await ask('DELETE', `${path}/quarantine?of=orders`, `${path}/quarantine`)
+    await ask('POST', `${path}/quarantine/retry`, `${path}/quarantine/retry`, { of: 'orders' })
+    const events = [
+      { user_id: 'u1', amount: 1 },
+      { user_id: 'u1', amount: 'much' },
+    ]
+    await ask('POST', `${path}/push`, `${path}/push`, { source: 'orders', events })
+    await ask('POST', `${path}/online`, `${path}/online`, { service: 'all', entities: [{ user_id: 'u1' }] })
+    for (const [job, body] of [
+      ['materialise', { views: ['profile'] }],
+      ['training-sets', { service: 'all', labels: 'labels.csv', out: 'train.csv' }],
+      ['training-sets/from-log', { service: 'all', out: 'log.csv' }],
+      ['verify', { service: 'all' }],
+      ['infer', { view: 'profile' }],
+      ['check', { view: 'profile' }],
+    ] as const) {
+      const { id } = (await ask('POST', `${path}/${job}`, `${path}/${job}`, body)).json
+      await ask('GET', `${path}/jobs/${id}`, `${path}/jobs/{id}`)
+      await ask('POST', `${path}/jobs/${id}/cancel`, `${path}/jobs/{id}/cancel`)
+    }
+    await ask('GET', `${path}/verify`, `${path}/verify`)
+    await ask('GET', `${path}/jobs`, `${path}/jobs`)
+  }
+
+  /** As Feast's client sends them; test/interop has that client. */
+  async function feast(): Promise<void> {
+    const feature = { entities: { user_id: ['u1'] }, features: ['spend:orders_1d'] }
+    await ask('POST', '/feast/get-online-features', '/feast/get-online-features', feature)
+    await ask('POST', '/feast/push', '/feast/push', {
+      push_source_name: 'orders',
+      df: { user_id: ['u1'], amount: [1] },
+    })
+    for (const [route, body] of [
+      ['write-to-online-store', { feature_view_name: 'profile', df: { user_id: ['u1'], country: ['DE'] } }],
+      ['materialize', { start_ts: '2026-01-01T00:00:00Z', end_ts: '2026-02-01T00:00:00Z', feature_views: ['profile'] }],
+      ['materialize-incremental', { end_ts: '2026-02-01T00:00:00Z', feature_views: ['profile'] }],
+    ] as const) {
+      let reply = await call(`${server.url}/feast/${route}`, 'POST', body)
+      // A materialisation from before is still being checked.
+      while (reply.status === 409) reply = await call(`${server.url}/feast/${route}`, 'POST', body)
+      expect([route, reply.status]).toEqual([route, 200])
+      asked.add(`POST /feast/${route}`)
+    }
+    expect((await call(`${server.url}/feast/health`, 'GET')).status).toBe(200)
+    asked.add('GET /feast/health')
+  }
+
   it('is as the document says, for every route', async () => {
     // What asking every route has injected.
     await call(`${server.url}/api/v1/chaos/faults`, 'DELETE')
@@ -258,6 +324,8 @@ describe('what the server answers', () => {
     await ask('GET', `/api/v1/predictions/${id}`, '/api/v1/predictions/{id}')
     await ask('POST', '/api/v1/log/query', '/api/v1/log/query', { sql: 'SELECT * FROM predictions' })
     await ask('GET', '/api/v1/log/tail?from=1&limit=1', '/api/v1/log/tail')
+    await features()
+    await feast()
     await chaos()
     await ask('GET', '/api/docs', '/api/docs')
     await ask('GET', '/api/docs/json', '/api/docs/json')
