@@ -176,6 +176,53 @@ describe('a materialiser', () => {
     expect(await after.read('profile', 'u001')).toEqual([7, 1])
   })
 
+  it('reads windows with filters of the old definition, and goes on writing them while the filters are still there', async () => {
+    const folder = tempFolder()
+    const large = { where: ({ amount }: Readonly<Record<string, unknown>>) => (amount as number) > 10 }
+    const define = (features: Parameters<typeof defineFeatureView>[1]['features']) =>
+      defineFeatureView('live', { entities: [user], stream: orders, features })
+    const small = count({ over: '2d', where: ({ amount }) => (amount as number) <= 10 })
+    const before = await flow(
+      {},
+      { folder, definitions: [define({ all: count({ over: '2d' }), small, large: count({ over: '2d', ...large }) })] },
+    )
+    await before.materialiser.materialise({ view: 'live' })
+    await before.push('ann', 'o1', 5)
+    await before.push('ann', 'o2', 15)
+    await before.push('ann', 'o3', 25)
+    before.clock.advance(1)
+    expect(await before.read('live', 'ann')).toEqual([3, 1, 2])
+    await before.close()
+
+    const platform = (seed: number) => testPlatform({ clock: new ManualClock(T0 + 1), seed })
+    const grown = [define({ sum: sum('amount', { over: '2d' }), small, large: count({ over: '2d', ...large }) })]
+    const after = await flow({}, { folder, definitions: grown, platform: platform(2) })
+    expect(await after.read('live', 'ann')).toEqual([3, 1, 2])
+    await after.push('ann', 'o4', 35)
+    after.clock.advance(1)
+    expect(await after.read('live', 'ann')).toEqual([4, 1, 3])
+    await after.close()
+
+    // Columns of other types are other columns: what is summed up is no longer the same.
+    const texts = pushSource('orders', { columns: { user_id: 'string', order_id: 'string', amount: 'string' } })
+    const retyped = defineFeatureView('live', {
+      entities: [user],
+      stream: texts,
+      features: { n: count({ over: '2d', ...large }) },
+    })
+    const other = await flow({}, { folder, definitions: [retyped], platform: platform(4) })
+    expect(other.tables.writing(other.view('live'))).toEqual([])
+    await other.close()
+
+    // Without the filter's code nothing more is counted, rather than wrongly.
+    const without = await flow({}, { folder, definitions: [define({ small })], platform: platform(3) })
+    expect(await without.read('live', 'ann', T0 + 3)).toEqual([4, 1, 3])
+    await without.push('ann', 'o5', 5)
+    expect(await without.read('live', 'ann', T0 + 3)).toEqual([4, 1, 3])
+    await without.materialiser.materialise({ view: 'live' })
+    expect(await without.read('live', 'ann', T0 + 3)).toEqual([2])
+  })
+
   it('fills a stream view from the event log, and again when the store comes back empty', async () => {
     const { materialiser, push, read, store, tables, view, clock, ingestor } = await flow({})
     await push('ann', 'o1', 1)

@@ -107,6 +107,6 @@ function byName<T extends { readonly name: string }>(all: readonly T[]): T[] {
   return [...new Map(all.map((one) => [one.name, one])).values()]
 }
 
-function areSame(a: readonly CompiledKey[], b: readonly CompiledKey[]): boolean {
+export function areSame(a: readonly CompiledKey[], b: readonly CompiledKey[]): boolean {
   return a.length === b.length && a.every(({ name, type }, i) => name === b[i]!.name && type === b[i]!.type)
 }

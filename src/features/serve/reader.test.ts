@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { HeadraceError, ManualClock, testPlatform } from '../../core/index.js'
 import { compileFeatures } from '../compile.js'
+import type { CompiledView, FeatureProject } from '../compiled.js'
 import {
   column,
   count,
@@ -18,7 +19,7 @@ import type { FeatureRequest } from './types.js'
 const user = defineEntity('user', { keys: { user_id: 'string' } })
 const pair = defineEntity('pair', { keys: { user_id: 'string', item_id: 'int64' } })
 const source = pushSource('events', {
-  columns: { spend: 'float64', other: 'float64', user_id: 'string', item_id: 'int64' },
+  columns: { spend: 'float64', other: 'float64', user_id: 'string', item_id: 'int64', other_id: 'string' },
 })
 const spend = defineFeatureView('spend', {
   entities: [user],
@@ -42,7 +43,7 @@ const doubled = defineOnDemandView('doubled', {
   features: { double: { type: 'float64' } },
   transform: ({ spend: row }) => ({ double: (row.spend ?? 0) * 2 }),
 })
-const project = compileFeatures([
+const current = compileFeatures([
   defineFeatureService('a', [spend, visits]),
   defineFeatureService('b', [spend, affinity]),
   defineFeatureService('c', [selectAs(affinity, { spend: 'other' })]),
@@ -52,14 +53,18 @@ const project = compileFeatures([
 const AT_MS = 10_000_000
 type Respond = (reads: readonly OnlineRead[]) => OnlineAnswer | Promise<OnlineAnswer>
 
-function setUp(respond: Respond = (reads) => reads.map(({ keys }) => keys.map(() => undefined))) {
+function setUp(
+  respond: Respond = (reads) => reads.map(({ keys }) => keys.map(() => undefined)),
+  project: FeatureProject = current,
+  live: (view: CompiledView) => CompiledView = (view) => view,
+) {
   const clock = new ManualClock()
   const platform = testPlatform({ clock })
   const asked: (readonly OnlineRead[])[] = []
   const reader = createFeatureReader({
     platform,
     project,
-    tables: { live: (view) => ({ view, name: `${view.table}.1` }) },
+    tables: { live: (view) => ({ view: live(view), name: `${view.table}.1` }) },
     store: {
       read(reads) {
         asked.push(reads)
@@ -84,6 +89,56 @@ const all =
   (found: OnlineEntry | undefined): Respond =>
   (reads) =>
     reads.map(({ keys }) => keys.map(() => found))
+
+describe('a reading of what an earlier definition made', () => {
+  const versionOf = (features: Parameters<typeof defineFeatureView>[1]['features'], entity = user) => {
+    const view = defineFeatureView('profile', { entities: [entity], stream: source, features })
+    const both = defineOnDemandView('both', {
+      views: [view],
+      request: {},
+      features: { sum: { type: 'float64' } },
+      transform: ({ profile }) => {
+        const row = profile as Record<string, number | null>
+        return { sum: (row['spend'] ?? 0) + (row['other'] ?? 0) }
+      },
+    })
+    return compileFeatures([defineFeatureService('p', [view, both])])
+  }
+  const before = versionOf({
+    dropped: column('float64', { from: 'other' }),
+    spend: column('float64'),
+    retyped: column('string', { from: 'user_id' }),
+  })
+  const now = versionOf({
+    spend: column('float64', { default: -1 }),
+    retyped: column('int64', { from: 'item_id', default: 9 }),
+    other: column('float64', { default: -2 }),
+  })
+  const rowOf = async (answered: ReturnType<ReturnType<typeof setUp>['read']>) => {
+    const { plan, values, sources, gaps, hasDefaults } = await answered
+    const of = <T>(lists: readonly (readonly T[])[]) =>
+      Object.fromEntries(plan.features.map(({ name }, column) => [name, lists[column]![0]]))
+    return { values: of(values), sources: of(sources), gaps: of(gaps), hasDefaults }
+  }
+
+  it('takes values by the names that the features had; what was not there, or of another type, gets its default', async () => {
+    const { read } = setUp(all(entry([5, 6, 'seven'])), now, ({ name }) => before.views.get(name)!)
+    expect(await rowOf(read(['p']))).toEqual({
+      values: { spend: 6, retyped: 9, other: -2, sum: 4 },
+      sources: { spend: 'online', retyped: 'default', other: 'default', sum: 'on-demand' },
+      gaps: { spend: 'none', retyped: 'missing', other: 'missing', sum: 'none' },
+      hasDefaults: true,
+    })
+  })
+
+  it('does not look up an entity of other keys', async () => {
+    const other = defineEntity('other', { keys: { other_id: 'string' } })
+    const old = versionOf({ spend: column('float64') }, other)
+    const { read, asked } = setUp(all(entry([5])), now, ({ name }) => old.views.get(name)!)
+    expect((await rowOf(read(['p']))).values).toMatchObject({ spend: -1 })
+    expect(asked).toEqual([])
+  })
+})
 
 describe('a reading', () => {
   it('answers at once where the store does, and reads each view of all services once', () => {

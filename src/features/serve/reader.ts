@@ -10,7 +10,7 @@ import type { Value } from '../value.js'
 import { GuardedStore, type NoAnswer } from './guarded-store.js'
 import { LastKnown } from './last-known.js'
 import { createReaderMetrics, type ReaderMetrics } from './metrics.js'
-import { CompiledPlan } from './plan.js'
+import { areSame, CompiledPlan } from './plan.js'
 import { Transforms } from './transforms.js'
 import type { FeatureReader, FeatureRequest, ReadPlan, ServedFeatures, ValueGap, ValueSource } from './types.js'
 
@@ -169,7 +169,7 @@ class Reading {
       const { view, keySet } = views[i]!
       const rows = this.#rowsOf(keySet)
       const table = tables.live(view)
-      if (table === undefined || rows.keys.length === 0) continue
+      if (table === undefined || rows.keys.length === 0 || !haveSameKeys(table.view, view)) continue
       this.#readOf[i] = this.reads.push({ table, keys: rows.keys }) - 1
     }
     const { services } = plan
@@ -200,10 +200,20 @@ class Reading {
       for (let c = 0; c < columns.length; c++) {
         const column = columns[c]!
         const { index } = features[column]!
+        const stored = found.stored?.[index] ?? index
         const own = new Array<Value>(rows)
+        if (stored === NOT_STORED) {
+          values[column] = own.fill(fallbacks[index]!)
+          sources[column] = new Array<ValueSource>(rows).fill('default')
+          gaps[column] = found.gaps.map((gap) => (gap === 'none' ? 'missing' : gap))
+          agesMs[column] = new Array<undefined>(rows).fill(undefined)
+          if (this.#overrides[column] !== undefined) this.#override(column, values, sources, gaps, agesMs)
+          hasDefaults ||= this.#isWhole[column] !== true
+          continue
+        }
         for (let row = 0; row < rows; row++) {
           const entry = found.entries[row]
-          own[row] = entry === undefined ? fallbacks[index]! : entry.values[index]!
+          own[row] = entry === undefined ? fallbacks[index]! : entry.values[stored]!
         }
         values[column] = own
         sources[column] = found.sources
@@ -338,7 +348,7 @@ class Reading {
     const keyRows = this.#keyRows[keySet]
     const at = this.#readOf[of]!
     const entries = at === -1 || typeof answer === 'string' ? undefined : answer[at]!
-    const found = new ViewRows(rows)
+    const found = new ViewRows(rows, at === -1 ? undefined : placesIn(this.reads[at]!.table.view, view))
     for (let row = 0; row < rows; row++) {
       const key = keyRows === undefined ? -1 : keyRows.ofRow[row]!
       if (key === -1) {
@@ -389,8 +399,10 @@ class Reading {
         if (features[column]!.index === index && this.#overrides[column]?.[row] !== undefined)
           return values[column]![row]!
       }
-    const entry = ofViews[view]!.entries[row]
-    return entry === undefined ? fallbacks[index]! : entry.values[index]!
+    const { entries, stored } = ofViews[view]!
+    const entry = entries[row]
+    const place = stored?.[index] ?? index
+    return entry === undefined || place === NOT_STORED ? fallbacks[index]! : entry.values[place]!
   }
 
   #override(
@@ -428,7 +440,11 @@ class ViewRows {
   hasDefaults = false
   hasLastKnown = false
 
-  constructor(rows: number) {
+  constructor(
+    rows: number,
+    /** By feature: its place in the entries' values; undefined: they are those of the view as it is defined now. */
+    readonly stored: readonly number[] | undefined,
+  ) {
     this.entries = new Array(rows)
     this.sources = new Array(rows)
     this.gaps = new Array(rows)
@@ -459,6 +475,27 @@ class ViewRows {
     this.hasDefaults = true
     this.gapRows++
   }
+}
+
+const NOT_STORED = -1
+const places = new WeakMap<CompiledView, readonly number[]>()
+
+/** Where the features of a view are in rows of an earlier definition of it. One of another type than now is as good as none. */
+function placesIn(made: CompiledView, now: CompiledView): readonly number[] | undefined {
+  if (made === now) return undefined
+  let found = places.get(made)
+  if (found === undefined) {
+    found = now.features.map(({ name, type }) =>
+      made.features.findIndex((feature) => feature.name === name && feature.type === type),
+    )
+    places.set(made, found)
+  }
+  return found
+}
+
+/** Rows of other keys are about something else, even where their text is the same. */
+function haveSameKeys(made: CompiledView, now: CompiledView): boolean {
+  return made === now || areSame(made.keys, now.keys)
 }
 
 /** The age exactly of the time to live included. */
