@@ -5,6 +5,7 @@
 // among those, the last with v <= t is the answer. So rows are thinned to the running maxima and one ASOF join on v does the rest.
 import type { ValueType } from '../value.js'
 import type { Relation } from './relation.js'
+import { choiceSql } from './value-sql.js'
 
 export type SqlDialect = 'duckdb' | 'postgres'
 
@@ -18,8 +19,13 @@ export function planSql(
 ): string {
   const { labels, relation, ttlMs } = plan
   const within = ttlMs === undefined ? undefined : `l.at_ms - s.event_ms <= ${ttlMs}`
-  const kept = (column: string) => (within === undefined ? `s.${column}` : `CASE WHEN ${within} THEN s.${column} END`)
-  const found = ['l.rid', `${kept('event_ms')} AS e`, ...relation.values.map((name) => `${kept(name)} AS ${name}`)]
+  const kept = (column: string, type: ValueType) => {
+    if (within === undefined) return `s.${column}`
+    if (dialect === 'postgres') return `CASE WHEN ${within} THEN s.${column} END`
+    return choiceSql(type, within, `s.${column}`, 'NULL')
+  }
+  const values = relation.values.map((name, i) => `${kept(name, relation.types[i]!)} AS ${name}`)
+  const found = ['l.rid', `${kept('event_ms', 'timestamp')} AS e`, ...values]
   const sameKey = relation.keys.map((key) => `l.${key} = s.${key}`).join(' AND ')
   if (dialect === 'postgres') {
     const newest = ['event_ms', 'known_ms', ...orderOf(relation, (value) => `${value} COLLATE "C"`)]

@@ -3,7 +3,7 @@ import type { CompiledView } from '../compiled.js'
 import type { Scalar, Value, ValueType } from '../value.js'
 import type { Labels } from './labels.js'
 import { literal } from './sql-text.js'
-import { duckType } from './value-sql.js'
+import { choiceSql, duckType } from './value-sql.js'
 
 /** A view's part: rid, e (null where there is no row) and v0…, in the order of labels. */
 export interface Part {
@@ -34,7 +34,8 @@ export function featureSql(parts: readonly Part[], view: CompiledView, index: nu
   const { alias } = parts.find((part) => part.view === view)!
   const value = `${alias}.v${index}`
   if (fallback === null) return value
-  return `CASE WHEN ${alias}.e IS NULL THEN ${valueLiteral(view.features[index]!.type, fallback)} ELSE ${value} END`
+  const { type } = view.features[index]!
+  return choiceSql(type, `${alias}.e IS NULL`, valueLiteral(type, fallback), value)
 }
 
 function valueLiteral(type: ValueType, value: Value): string {

@@ -193,6 +193,35 @@ describe('a training set of row views', () => {
     ])
   })
 
+  it('gives embeddings their TTL and their default', async () => {
+    const root = tempFolder()
+    const columns = { account: 'BIGINT', at: 'TIMESTAMP', v: 'FLOAT[2]' }
+    await writeTable(join(root, 'tastes.parquet'), columns, [[1, '2026-01-01', [1, 0.5]]])
+    await writeTable(join(root, 'labels.parquet'), { account: 'BIGINT', event_timestamp: 'TIMESTAMP' }, [
+      [1, '2026-01-02'],
+      [1, '2026-01-03'],
+      [2, '2026-01-02'],
+    ])
+    const view = defineFeatureView('tastes', {
+      entities: [account],
+      source: fileSource('tastes', { path: 'tastes.parquet', eventTime: 'at' }),
+      features: {
+        v: column('float32[2]', { default: Float32Array.of(-1, 0.25) }),
+        none: column('float32[2]', { from: 'v' }),
+      },
+      ttl: '1d',
+    })
+    await made(offlineIn(root), [defineFeatureService('s', [view])], 's', { proofRows: 3 })
+    expect(await queryFile(`SELECT v, none FROM '${join(root, 'train.parquet')}'`)).toEqual([
+      [
+        [1, 0.5],
+        [1, 0.5],
+      ],
+      [[-1, 0.25], null],
+      [[-1, 0.25], null],
+    ])
+  })
+
   it('joins composite keys, and writes CSV and JSON', async () => {
     const root = tempFolder()
     const pair = defineEntity('pair', { keys: { user_id: 'string', account: 'int64' } })

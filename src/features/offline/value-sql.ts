@@ -36,6 +36,13 @@ export function valueSql(column: string, from: string, type: ValueType, timeZone
   return `CAST(${column} AS ${into})`
 }
 
+/** One value or, where `condition` does not hold, the other. DuckDB's CASE knows no arrays of a fixed length, but lists. */
+export function choiceSql(type: ValueType, condition: string, value: string, other: string): string {
+  if (!type.startsWith('float32[')) return `CASE WHEN ${condition} THEN ${value} ELSE ${other} END`
+  const list = (one: string) => `CAST(${one} AS FLOAT[])`
+  return `CAST(CASE WHEN ${condition} THEN ${list(value)} ELSE ${list(other)} END AS ${duckType(type)})`
+}
+
 /** An entity key as text or a 64-bit integer. */
 export function keySql(column: string, from: string, type: 'string' | 'int64'): string {
   return valueSql(column, from, type, undefined)
