@@ -7,6 +7,10 @@ import { projectSchema } from './project.js'
 const ALIASES: Readonly<Record<string, string>> = {
   'store.redisUrl': 'REDIS_URL',
   'features.kafkaBrokers': 'KAFKA_BROKERS',
+  'features.kafka.tls': 'KAFKA_SSL',
+  'features.kafka.mechanism': 'KAFKA_SASL_MECHANISM',
+  'features.kafka.username': 'KAFKA_USERNAME',
+  'features.kafka.password': 'KAFKA_PASSWORD',
 }
 
 export interface Setting {

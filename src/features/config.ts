@@ -1,5 +1,6 @@
 // The `features` section of the configuration.
 import { z } from 'zod'
+import type { KafkaStreamOptions } from '../store/index.js'
 import { FeatureErrors } from './errors.js'
 
 const duration = z
@@ -38,6 +39,31 @@ export const featuresSection = z
       .array(z.string().min(1))
       .default([])
       .describe('Kafka brokers that stream sources are read from: host:9092. KAFKA_BROKERS sets it as well.'),
+    kafka: z
+      .strictObject({
+        tls: z
+          .boolean()
+          .optional()
+          .describe('Speak TLS with the brokers. KAFKA_SSL sets it as well. Default: true with a username, else false'),
+        mechanism: z
+          .string()
+          .toLowerCase()
+          .pipe(z.enum(['plain', 'scram-sha-256', 'scram-sha-512']))
+          .default('plain')
+          .describe('SASL mechanism: plain, scram-sha-256 or scram-sha-512. KAFKA_SASL_MECHANISM sets it as well.'),
+        username: z.string().min(1).optional().describe('SASL user. KAFKA_USERNAME sets it as well. Default: no SASL'),
+        password: z
+          .string()
+          .min(1)
+          .optional()
+          .describe('SASL password: give it by KAFKA_PASSWORD rather than in a file. It is never logged.'),
+      })
+      .refine(
+        ({ username, password }) => (username === undefined) === (password === undefined),
+        'needs a username and a password, or neither (KAFKA_USERNAME, KAFKA_PASSWORD)',
+      )
+      .prefault({})
+      .describe('How the Kafka brokers are connected to.'),
     isScheduled: z
       .boolean()
       .default(true)
@@ -65,6 +91,18 @@ export const featuresSection = z
   .describe('The feature store.')
 
 export type FeaturesConfig = z.output<typeof featuresSection>
+
+/** Undefined without brokers. */
+export function kafkaOf({
+  kafkaBrokers: brokers,
+  kafka,
+}: FeaturesConfig): Omit<KafkaStreamOptions, 'platform'> | undefined {
+  if (brokers.length === 0) return undefined
+  const { mechanism, username, password } = kafka
+  if (username === undefined || password === undefined) return { brokers, tls: kafka.tls ?? false }
+  // A password is not sent in the clear unless somebody says so.
+  return { brokers, tls: kafka.tls ?? true, sasl: { mechanism, username, password } }
+}
 
 /** Throws FEATURE_NO_REDIS when it is asked for and there is none. */
 export function isRedisUsed({ online }: FeaturesConfig, redisUrl: string | undefined): boolean {

@@ -4,7 +4,7 @@ import type { Platform } from '../core/index.js'
 import { createKafkaStream, createMemoryStream, type Sql } from '../store/index.js'
 import { enginesOnce } from './aggregate/engines-once.js'
 import type { CompiledView, FeatureProject } from './compiled.js'
-import { type FeaturesConfig, isRedisUsed } from './config.js'
+import { type FeaturesConfig, isRedisUsed, kafkaOf } from './config.js'
 import { type Duration, durationMs } from './duration.js'
 import { createMaterialiser } from './materialise/materialiser.js'
 import { createTables, type Tables } from './materialise/tables.js'
@@ -120,14 +120,14 @@ export async function openFeatureStore(options: FeatureStoreOptions): Promise<Fe
         isScheduled: config.isScheduled,
       }),
     )
-    const stream = keep(
-      config.kafkaBrokers.length === 0
-        ? createMemoryStream({ platform })
-        : createKafkaStream({ platform, brokers: config.kafkaBrokers }),
-    )
+    const kafka = kafkaOf(config)
+    const stream = keep(kafka ? createKafkaStream({ platform, ...kafka }) : createMemoryStream({ platform }))
     const topics = [...project.sources.values()].flatMap((source) => (source.kind === 'kafka' ? [source.topic] : []))
-    if (topics.length > 0 && config.kafkaBrokers.length === 0)
-      platform.logger.warn({ topics }, 'no Kafka brokers are configured (features.kafkaBrokers): these are not read')
+    if (topics.length > 0 && !kafka)
+      platform.logger.warn(
+        { topics },
+        'no Kafka brokers are configured (features.kafkaBrokers or KAFKA_BROKERS): these are not read',
+      )
     const intake = keep(createStreamIntake({ ...parts, stream, ingestor }))
     const operations = keep(
       new StoreOperations({
