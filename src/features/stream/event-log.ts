@@ -29,6 +29,7 @@ import {
 import path from 'node:path'
 import type { Platform } from '../../core/index.js'
 import { FeatureErrors } from '../errors.js'
+import { Turns } from '../online/turns.js'
 import { decodeEvent, encodeEvent } from './event-line.js'
 import type { EventLog, LoggedEvent, StreamPositions } from './types.js'
 
@@ -97,7 +98,8 @@ export function createEventLog(options: EventLogOptions): PositionedEventLog {
 }
 
 const SEGMENT = /^\d{16}\.ndjson$/
-const READ_BYTES = 1 << 20
+/** Lines that are parsed in one turn: a few milliseconds of work. */
+const READ_BYTES = 128 << 10
 const NEWLINE = 10
 
 interface Segment {
@@ -146,8 +148,16 @@ class SourceLog {
   async #append(events: readonly LoggedEvent[], numbered: boolean): Promise<void> {
     const head = { ...this.head }
     let newest = this.newestEventMs
+    const encoded: Buffer[] = []
     let text = ''
+    const turns = new Turns(this.options.platform.clock)
     for (const event of events) {
+      const pause = turns.next()
+      if (pause) {
+        encoded.push(Buffer.from(text))
+        text = ''
+        await pause
+      }
       const next = head[event.partition] ?? 0
       const offset = numbered ? next : event.offset
       if (offset < next) continue
@@ -155,11 +165,12 @@ class SourceLog {
       if (newest === undefined || event.eventMs > newest) newest = event.eventMs
       text += encodeEvent(event, offset)
     }
-    if (text === '') return
+    encoded.push(Buffer.from(text))
+    const bytes = Buffer.concat(encoded)
+    if (bytes.length === 0) return
     try {
       await this.#roll()
       const segment = this.#segments.at(-1)!
-      const bytes = Buffer.from(text)
       const file = this.#file!
       for (let done = 0; done < bytes.length; ) {
         done += (await file.write(bytes, done, bytes.length - done, segment.sizeBytes + done)).bytesWritten

@@ -5,6 +5,7 @@ import type { CompiledView, CompiledWindowView, FeatureProject } from '../compil
 import type { StreamSource } from '../definitions/source.js'
 import { FeatureErrors } from '../errors.js'
 import type { Tables } from '../materialise/tables.js'
+import { Turns } from '../online/turns.js'
 import type { OnlineStore } from '../online/types.js'
 import type { createEventRules } from '../quality/row-rules.js'
 import { createEventCheck, problemOf } from './check-event.js'
@@ -257,13 +258,20 @@ class Intake implements SourceIntake {
 
   async #turn(batch: readonly Waiting[]): Promise<void> {
     try {
-      const { log } = this.options
+      const { log, platform } = this.options
       const { name } = this.source
       const partition = await log.partition(name)
       let offset = (await log.head(name))[partition] ?? 0
       const from = offset
       const logged: LoggedEvent[] = []
-      for (const { events } of batch) for (const event of events) logged.push({ ...event, partition, offset: offset++ })
+      const turns = new Turns(platform.clock)
+      for (const { events } of batch) {
+        for (const event of events) {
+          logged.push({ ...event, partition, offset: offset++ })
+          const pause = turns.next()
+          if (pause) await pause
+        }
+      }
       await log.appendAt(name, logged)
       const duplicates = await this.#feed(logged, partition, from, offset, false)
       let at = 0
