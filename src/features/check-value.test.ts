@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { checkValue, isValueType, vectorLength } from './check-value.js'
+import { checkArrived, checkValue, isValueType, vectorLength } from './check-value.js'
 import type { ValueType } from './value.js'
 
 describe('checkValue', () => {
@@ -80,5 +80,29 @@ describe('isValueType', () => {
     expect(['float32[1]', 'float32[65536]', 'int32'].every(isValueType)).toBe(true)
     expect(['float32[0]', 'float32[65537]', 'float32[]', 'float64[2]', 'int', 5, null].some(isValueType)).toBe(false)
     expect(vectorLength('float32[384]')).toBe(384)
+  })
+})
+
+describe('checkArrived', () => {
+  const ms = Date.UTC(2026, 0, 2, 3, 4, 5, 123)
+  it.each([
+    [ms / 1000, ms],
+    [ms, ms],
+    [ms * 1000, ms],
+    [ms * 1e6, ms],
+    [BigInt(ms) * 1_000_000n, ms],
+    [String(ms / 1000), ms],
+    [`${ms}000`, ms],
+    ['2026-01-02T03:04:05.123Z', ms],
+    [new Date(5), 5],
+    [-1, -1000],
+    [Number.NaN, null],
+  ])('reads the moment %o in the unit that its size shows', (value, expected) => {
+    expect(checkArrived('timestamp', value)).toBe(expected)
+  })
+
+  it('leaves other types as they are', () => {
+    expect(checkArrived('int64', 5)).toBe(5)
+    expect(() => checkArrived('timestamp', 1e300, 'It')).toThrow(/It/)
   })
 })

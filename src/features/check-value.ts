@@ -31,6 +31,34 @@ export function checkValue(type: ValueType, value: unknown, what = 'The value'):
   }
 }
 
+/**
+ * The same of what comes from outside: a moment may be a number in any unit, as `millisecondsOf` has it. What this process made or kept
+ * is in milliseconds, and goes through `checkValue`. Throws FEATURE_VALUE_TYPE.
+ */
+export function checkArrived(type: ValueType, value: unknown, what?: string): Value {
+  return checkValue(type, type === 'timestamp' ? inMilliseconds(value) : value, what)
+}
+
+const NUMBER_TEXT = /^\s*[+-]?\d+(\.\d+)?\s*$/
+
+function inMilliseconds(value: unknown): unknown {
+  if (typeof value === 'number' || typeof value === 'bigint') return millisecondsOf(Number(value))
+  return typeof value === 'string' && NUMBER_TEXT.test(value) ? millisecondsOf(Number(value)) : value
+}
+
+/**
+ * Milliseconds since the epoch of a number whose unit shows by its size: below 10^11 seconds, below 10^14 milliseconds, below 10^17
+ * microseconds, else nanoseconds. Whole; what a double cannot hold of a unit is rounded to microseconds first. Sources that are read in
+ * SQL do the very same (offline/value-sql.ts, offline/postgres-sql.ts), or a column would mean one thing in a stream and another in a file.
+ */
+export function millisecondsOf(number: number): number {
+  const size = Math.abs(number)
+  if (size < 1e11) return Math.floor(Math.floor(number * 1e6 + 0.5) / 1e3)
+  if (size < 1e14) return Math.floor(number)
+  if (size < 1e17) return Math.floor(number / 1e3)
+  return Math.floor(Math.floor(number / 1e3 + 0.5) / 1e3)
+}
+
 const SCALARS: readonly string[] = ['float64', 'float32', 'int64', 'int32', 'bool', 'string', 'timestamp']
 const LISTS: readonly string[] = ['float64[]', 'int64[]', 'string[]', 'bool[]']
 const MAX_VECTOR = 65_536

@@ -1,7 +1,7 @@
 // What is asked of the store's parts, as operations.ts says it.
 import path from 'node:path'
 import type { Platform } from '../core/index.js'
-import { checkValue } from './check-value.js'
+import { checkArrived } from './check-value.js'
 import type { CompiledRowView, CompiledService, CompiledView, FeatureProject } from './compiled.js'
 import type { FeaturesConfig } from './config.js'
 import { type Duration, durationMs } from './duration.js'
@@ -307,11 +307,11 @@ export class StoreOperations implements FeatureOperations {
 
 function onlineRow(view: CompiledRowView, row: Readonly<Record<string, unknown>>, nowMs: number): OnlineRow {
   const own = (name: string) => (Object.hasOwn(row, name) ? row[name] : undefined)
-  const eventMs = checkValue('timestamp', own(EVENT_TIME) ?? nowMs, EVENT_TIME) as number
+  const eventMs = checkArrived('timestamp', own(EVENT_TIME) ?? nowMs, EVENT_TIME) as number
   return {
     key: encodeKey(view.keys, own),
     eventMs,
-    knownMs: (checkValue('timestamp', own(KNOWN_TIME), KNOWN_TIME) as number | null) ?? nowMs,
-    values: view.features.map(({ name, type }) => checkValue(type, own(name), `"${name}"`)),
+    knownMs: (checkArrived('timestamp', own(KNOWN_TIME), KNOWN_TIME) as number | null) ?? nowMs,
+    values: view.features.map(({ name, type }) => checkArrived(type, own(name), `"${name}"`)),
   }
 }

@@ -115,9 +115,11 @@ export function postgresMoment(column: string, from: string, timeZone: string | 
 
 const epochMs = (moment: string) => `floor(extract(epoch FROM ${moment}) * 1000)::bigint`
 
+/** As millisecondsOf in check-value.ts. */
 function numberMs(number: string): string {
-  return `floor(CASE WHEN abs(${number}) < 1e11 THEN ${number} * 1000 WHEN abs(${number}) < 1e14 THEN ${number}
-    WHEN abs(${number}) < 1e17 THEN ${number} / 1e3 ELSE ${number} / 1e6 END)::bigint`
+  const size = `abs(${number})`
+  return `floor(CASE WHEN ${size} < 1e11 THEN floor(${number} * 1e6 + 0.5) / 1e3 WHEN ${size} < 1e14 THEN ${number}
+    WHEN ${size} < 1e17 THEN ${number} / 1e3 ELSE floor(${number} / 1e3 + 0.5) / 1e3 END)::bigint`
 }
 
 /** Of an hour that a clock shows twice the first is meant, where Postgres takes the second. */

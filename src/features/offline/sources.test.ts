@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { writeTable } from '../../../test/support/parquet.js'
 import { tempFolder } from '../../../test/support/temp-folder.js'
 import { testPlatform } from '../../core/index.js'
+import { checkArrived } from '../check-value.js'
 import { compileFeatures } from '../compile.js'
 import type { CompiledView } from '../compiled.js'
 import {
@@ -76,6 +77,30 @@ describe('times in a source', () => {
       '',
     ]
     expect(await momentsOf(texts)).toEqual([ms, ms, ms, ms, ms, ms, ms, ms, ms + 250, undefined])
+  })
+
+  it('are the same from a file as from an event, whatever unit a number is in', async () => {
+    const ms = Date.UTC(2026, 0, 2, 3, 4, 5, 123)
+    const numbers = [ms / 1000, ms, ms * 1000, ms * 1e6, -ms, -ms / 1000, 0, 1.0005, 99_999_999_999, 1e11, 1e14, 1e17]
+    for (let i = 0; i < 200; i++)
+      numbers.push(((i % 7) + 0.123_456) * 10 ** (8 + (i % 10)), (ms + i) / 1000, (ms + i) * 1e6)
+    const root = tempFolder()
+    await writeTable(
+      join(root, 'rows.parquet'),
+      { user_id: 'VARCHAR', at: 'DOUBLE', whole: 'BIGINT', n: 'DOUBLE' },
+      numbers.map((number, i) => [`u${i}`, number, BigInt(Math.floor(number)), 1]),
+    )
+    const source = fileSource('s', { path: 'rows.parquet', eventTime: 'at' })
+    const view = viewOf(source, { whole: column('timestamp') })
+    const rows = await all(offlineIn(root).newestRows(view, EVER))
+    for (const [i, number] of numbers.entries()) {
+      const row = rows.find(({ key }) => key === `u${i}`)
+      expect([number, row?.eventMs, row?.values]).toEqual([
+        number,
+        checkArrived('timestamp', number),
+        [checkArrived('timestamp', BigInt(Math.floor(number)))],
+      ])
+    }
   })
 
   it("are read in the source's zone: the first of an hour that is shown twice, and one that is skipped as if it were not", async () => {

@@ -55,8 +55,7 @@ export function keySql(column: string, from: string, type: 'string' | 'int64'): 
 export function momentSql(column: string, from: string, timeZone: string | undefined): string {
   if (from === 'TIMESTAMP WITH TIME ZONE') return `epoch_ms(${column})`
   if (from.startsWith('TIMESTAMP') || from === 'DATE') return local(`CAST(${column} AS TIMESTAMP)`, timeZone)
-  if (WHOLE.test(from)) return numberMs(column)
-  if (FRACTIONAL.test(from)) return numberMs(`CAST(${column} AS DOUBLE)`)
+  if (WHOLE.test(from) || FRACTIONAL.test(from)) return numberMs(`CAST(${column} AS DOUBLE)`)
   if (from === 'VARCHAR') {
     const text = `trim(${column})`
     return `CASE WHEN regexp_full_match(${text}, '[+-]?\\d+(\\.\\d+)?') THEN ${numberMs(`CAST(${text} AS DOUBLE)`)}
@@ -66,10 +65,11 @@ export function momentSql(column: string, from: string, timeZone: string | undef
   return `error(${literal(`${from} is no moment`)})`
 }
 
+/** As millisecondsOf in check-value.ts. */
 function numberMs(number: string): string {
   const size = `abs(${number})`
-  return `CAST(CASE WHEN isfinite(CAST(${number} AS DOUBLE)) THEN floor(CASE WHEN ${size} < 1e11 THEN ${number} * 1000.0
-    WHEN ${size} < 1e14 THEN ${number} WHEN ${size} < 1e17 THEN ${number} / 1e3 ELSE ${number} / 1e6 END) END AS BIGINT)`
+  return `CAST(CASE WHEN isfinite(${number}) THEN floor(CASE WHEN ${size} < 1e11 THEN floor(${number} * 1e6 + 0.5) / 1e3
+    WHEN ${size} < 1e14 THEN ${number} WHEN ${size} < 1e17 THEN ${number} / 1e3 ELSE floor(${number} / 1e3 + 0.5) / 1e3 END) END AS BIGINT)`
 }
 
 /** A clock's reading in a zone. Of an hour that it shows twice the first is meant, where DuckDB takes the second. */

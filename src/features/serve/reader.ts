@@ -1,16 +1,18 @@
 // Features at request time: whatever the versions of an endpoint need, in one reading of the store. It answers at once where the
 // store does, and it always answers: what the store does not say is filled in and marked as such. Only the caller's own mistakes throw.
 import { didYouMean, type HeadraceError, type Platform } from '../../core/index.js'
-import { checkValue } from '../check-value.js'
+import { checkArrived } from '../check-value.js'
 import type { CompiledView, FeatureProject } from '../compiled.js'
 import { encodeKey } from '../entity-key.js'
 import { FeatureErrors } from '../errors.js'
+import { nextTurn } from '../online/turns.js'
 import type { OnlineAnswer, OnlineEntry, OnlineRead, OnlineStore, OnlineTable } from '../online/types.js'
 import type { Value } from '../value.js'
 import { GuardedStore, type NoAnswer } from './guarded-store.js'
 import { LastKnown } from './last-known.js'
 import { createReaderMetrics, type ReaderMetrics } from './metrics.js'
 import { areSame, CompiledPlan } from './plan.js'
+import { joinParts, partsOf, ROWS_AT_ONCE } from './rows-in-turns.js'
 import { Transforms } from './transforms.js'
 import type { FeatureReader, FeatureRequest, ReadPlan, ServedFeatures, ValueGap, ValueSource } from './types.js'
 
@@ -86,22 +88,52 @@ class Reader implements FeatureReader {
 
   read(plan: ReadPlan, request: FeatureRequest): ServedFeatures | Promise<ServedFeatures> {
     const startedMs = this.#options.platform.clock.monotonicMs()
-    const reading = new Reading(plan as CompiledPlan, request, this.#options.tables)
     this.#metrics.reads.inc()
     this.#metrics.rows.inc(request.rows)
+    const reading =
+      request.rows > ROWS_AT_ONCE
+        ? this.#readInTurns(plan as CompiledPlan, request)
+        : this.#read(plan as CompiledPlan, request)
+    if (!(reading instanceof Promise)) return this.#took(reading, startedMs)
+    return reading.then((served) => this.#took(served, startedMs))
+  }
+
+  #took(served: ServedFeatures, startedMs: number): ServedFeatures {
+    this.#metrics.seconds.observe((this.#options.platform.clock.monotonicMs() - startedMs) / 1000)
+    return served
+  }
+
+  #read(plan: CompiledPlan, request: FeatureRequest): ServedFeatures | Promise<ServedFeatures> {
+    const reading = new Reading(plan, request, this.#options.tables)
     const answer =
       reading.reads.length === 0 ? NOTHING : this.#store.read(reading.reads, request.atMs, request.budgetMs)
-    if (!(answer instanceof Promise)) return this.#finish(reading, answer, startedMs)
+    if (!(answer instanceof Promise)) return this.#finish(reading, answer)
     return answer.then((answered) => {
       if (typeof answered !== 'string') this.#remember(reading.reads, answered, request.atMs)
-      return this.#finish(reading, answered, startedMs)
+      return this.#finish(reading, answered)
     })
   }
 
-  #finish(reading: Reading, answer: OnlineAnswer | NoAnswer, startedMs: number): ServedFeatures {
-    const served = reading.finish(answer, this.#lastKnown, this.#transforms, this.#metrics)
-    this.#metrics.seconds.observe((this.#options.platform.clock.monotonicMs() - startedMs) / 1000)
-    return served
+  async #readInTurns(plan: CompiledPlan, request: FeatureRequest): Promise<ServedFeatures> {
+    const { clock } = this.#options.platform
+    const parts: ServedFeatures[] = []
+    let { budgetMs } = request
+    for (const part of partsOf(request)) {
+      const reading = this.#read(plan, { ...part, budgetMs })
+      if (reading instanceof Promise) {
+        const waitedMs = clock.monotonicMs()
+        parts.push(await reading)
+        budgetMs -= clock.monotonicMs() - waitedMs
+      } else {
+        parts.push(reading)
+        await nextTurn()
+      }
+    }
+    return joinParts(parts, request)
+  }
+
+  #finish(reading: Reading, answer: OnlineAnswer | NoAnswer): ServedFeatures {
+    return reading.finish(answer, this.#lastKnown, this.#transforms, this.#metrics)
   }
 
   /** Of a store that answers at once nothing is kept: it is this process's own memory. */
@@ -273,7 +305,7 @@ class Reading {
       const { name, type } = features[c]!
       const given = this.#request.given.get(name)
       if (given === undefined) continue
-      const checked = checkColumn(given, type, name)
+      const checked = checkColumn(given, type, name, this.#request.firstRow)
       this.#overrides[c] = checked
       this.#isWhole[c] = !checked.includes(undefined)
     }
@@ -281,7 +313,7 @@ class Reading {
 
   #takeInput(name: string, type: CompiledPlan['request'][number]['type']): void {
     const given = this.#request.given.get(name)
-    if (given !== undefined) this.#given.set(name, checkColumn(given, type, name))
+    if (given !== undefined) this.#given.set(name, checkColumn(given, type, name, this.#request.firstRow))
   }
 
   /** Whether the request leaves something of these columns to be looked up or computed. */
@@ -507,11 +539,12 @@ function checkColumn(
   given: readonly unknown[],
   type: CompiledPlan['request'][number]['type'],
   name: string,
+  firstRow = 0,
 ): (Value | undefined)[] {
   const checked = new Array<Value | undefined>(given.length)
   for (let row = 0; row < given.length; row++) {
     const value = given[row]
-    checked[row] = value === undefined ? undefined : checkValue(type, value, `"${name}" of row ${row}`)
+    checked[row] = value === undefined ? undefined : checkArrived(type, value, `"${name}" of row ${firstRow + row}`)
   }
   return checked
 }

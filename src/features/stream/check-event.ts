@@ -1,6 +1,6 @@
 // From what arrives to an event: values checked against the source's columns, its moments and id found. What does not fit is refused.
 import { HeadraceError } from '../../core/index.js'
-import { checkValue } from '../check-value.js'
+import { checkArrived, checkValue } from '../check-value.js'
 import type { StreamSource } from '../definitions/source.js'
 import { durationMs } from '../duration.js'
 import { FeatureErrors } from '../errors.js'
@@ -38,9 +38,9 @@ export function createEventCheck(source: StreamSource): EventCheck {
       const row: Record<string, Value> = {}
       for (let i = 0; i < columns.length; i++) {
         const [column, type] = columns[i]!
-        row[column] = checkValue(type, own(arrived, column), whats[i])
+        row[column] = checkArrived(type, own(arrived, column), whats[i])
       }
-      const eventMs = checkValue('timestamp', own(arrived, timeColumn), timeWhat) as number | null
+      const eventMs = checkArrived('timestamp', own(arrived, timeColumn), timeWhat) as number | null
       if (eventMs !== null && eventMs - knownMs > maxAheadMs)
         throw FeatureErrors.EVENT_FUTURE({ source: name, aheadMs: eventMs - knownMs, maxAheadMs })
       const id =

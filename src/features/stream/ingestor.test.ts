@@ -60,6 +60,13 @@ describe('an ingestor', () => {
     expect(await read('latest', 'bob')).toEqual([1, 3])
   })
 
+  it("reads a number for an event's moment in seconds, as a file's", async () => {
+    const { push, read, clock } = await flow()
+    clock.advance(1)
+    await push({ user_id: 'ann', payment_id: 'p1', amount: 5, event_timestamp: Math.floor(clock.nowMs() / 1000) - 60 })
+    expect(await read('velocity', 'ann')).toEqual([1, 5, []])
+  })
+
   it('counts an event id once, keeps a late event without counting it, and refuses what comes from the future', async () => {
     const { push, read, clock, quarantined, log } = await flow()
     const now = clock.nowMs()

@@ -179,13 +179,7 @@ export function feastRoutes(api: Api, context: ServerContext): void {
       const { project, operations } = featuresOf()
       const view = viewOf(project, textOf(members, 'feature_view_name'))
       const columns = columnsOf(members, 'df')
-      const rows = rowsOf(columns)
-      // Feast counts timestamps in seconds.
-      for (const { name, type } of view.features) {
-        if (type !== 'timestamp' || !columns.byName.has(name)) continue
-        for (const row of rows) if (typeof row[name] === 'number') row[name] = row[name] * 1000
-      }
-      await operations.writeRows(view.name, rows)
+      await operations.writeRows(view.name, rowsOf(columns))
       return nothing(reply)
     },
   )
