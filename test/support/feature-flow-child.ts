@@ -1,5 +1,5 @@
-// A process that takes events in for ever, to be killed: `node --import tsx feature-flow-child.ts <folder> <first number>`. It prints the
-// number of the last event of each push that was acknowledged.
+// A process that takes events in for ever, to be killed: `node --import tsx feature-flow-child.ts <folder> <first number>
+// <milliseconds between checkpoints>`. It prints the number of the last event of each push that was acknowledged.
 import { createPlatform } from '../../src/core/index.js'
 import { count, defineEntity, defineFeatureView, lastK, pushSource, sum } from '../../src/features/index.js'
 import { openFlow } from './feature-flow.js'
@@ -20,12 +20,13 @@ export const definitions = [
   }),
 ]
 
-export const USERS = 5
+/** As many as make a checkpoint last a little. */
+export const USERS = 200
 
 if (process.argv[1]?.endsWith('feature-flow-child.ts')) {
-  const [folder, first] = process.argv.slice(2)
+  const [folder, first, checkpointMs] = process.argv.slice(2)
   const platform = createPlatform()
-  const flow = await openFlow({ folder: folder!, definitions, platform })
+  const flow = await openFlow({ folder: folder!, definitions, platform, checkpointMs: Number(checkpointMs) })
   await flow.openAll()
   await flow.ingestor.start()
   let number = Number(first)

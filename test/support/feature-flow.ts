@@ -29,6 +29,8 @@ export interface FlowOptions {
   readonly wrapSql?: (sql: Sql) => Sql
   readonly onLost?: (view: CompiledView) => void
   readonly maxWaiting?: number
+  /** Of the memory store. */
+  readonly checkpointMs?: number
   /** Default: a batch source without rows. */
   readonly offline?: Pick<OfflineStore, 'newestRows' | 'events' | 'newestKnownMs'>
   readonly fillAtStart?: boolean
@@ -71,7 +73,11 @@ export async function openFlow(options: FlowOptions): Promise<Flow> {
     }
     return engine
   }
-  const made = options.store ?? (await createMemoryOnlineStore({ platform, folder: join(folder, 'online'), engineOf }))
+  const { checkpointMs } = options
+  const kept = { platform, folder: join(folder, 'online'), engineOf }
+  const made =
+    options.store ??
+    (await createMemoryOnlineStore({ ...kept, ...(checkpointMs === undefined ? {} : { checkpointMs }) }))
   const store = options.wrapStore?.(made) ?? made
   const decide = async (view: string, table: string, evidence: Readonly<Record<string, unknown>>) =>
     void (await decisions.apply(switching(view, table), evidence, { kind: 'system', name: 'headrace' }))

@@ -19,9 +19,9 @@ const [, online, core, folder, tables] = process.argv
 const { createMemoryOnlineStore } = await import(online)
 const { createPlatform } = await import(core)
 const [windows, numbers] = JSON.parse(tables)
-const stateOf = (count) => ({ count, newestEventMs: Date.now(), serialize: () => Buffer.alloc(20_000 + count % 7, String(count) + ' ') })
+const stateOf = (count) => ({ count, newestEventMs: Date.now(), sizeBytes: 20_000, serialize: () => Buffer.alloc(20_000 + count % 7, String(count) + ' ') })
 const engineOf = () => ({ parse: (bytes) => stateOf(parseInt(Buffer.from(bytes).toString('latin1', 0, 20))) })
-const store = await createMemoryOnlineStore({ platform: createPlatform(), folder, engineOf })
+const store = await createMemoryOnlineStore({ platform: createPlatform(), folder, engineOf, checkpointMs: 3 })
 for (let n = Number((await store.position(windows, 's'))?.at ?? 0) + 1; ; n++) {
   const states = await store.readStates(windows, ['a', 'b', 'c'])
   const next = states.map((state, i) => ({ key: 'abc'[i], state: stateOf((state?.count ?? 0) + 1) }))

@@ -1,6 +1,16 @@
-import { appendFileSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import path from 'node:path'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { all, onlineStoreContract, row, stateOf } from '../../../test/contract/online-store.js'
 import { event, eventEngine, rowTable, windowTable } from '../../../test/support/online.js'
 import { tempFolder } from '../../../test/support/temp-folder.js'
@@ -119,17 +129,123 @@ describe('the online store in memory, kept in a folder', () => {
     expect(await valuesOf(again, names, 'k')).toEqual(['newer', 1])
   })
 
-  it('keeps states as they were committed, whatever their writer has added since', async () => {
+  it('keeps states as they were written, whatever their writer has added since', async () => {
     const folder = tempFolder()
     const platform = testPlatform()
     const nowMs = platform.clock.nowMs()
     const store = await open(folder, platform)
     await store.writeStates(windows, [{ key: 'a', state: stateOf(nowMs - 1) }], { stream: 's', at: { '0': '1' } })
+    await store.flush()
     const [state] = await store.readStates(windows, ['a'])
     state!.add(event(nowMs - 2, 1))
     await store.close()
     const again = await open(folder)
     expect(await valuesOf(again, windows, 'a', nowMs)).toEqual([1, 1])
+  })
+
+  it('keeps states as they were with their position, while their writer goes on in the middle of a checkpoint', async () => {
+    const folder = tempFolder()
+    const nowMs = Date.now()
+    const store = await createMemoryOnlineStore({
+      platform: createPlatform(),
+      folder,
+      engineOf: eventEngine,
+      checkpointMs: 3_600_000,
+    })
+    onTestFinished(() => store.close())
+    const keys = Array.from({ length: 3000 }, (_, i) => `k${i}`)
+    const first = keys.map((key) => {
+      const state = stateOf(nowMs - 1)
+      const serialize = state.serialize.bind(state)
+      state.serialize = () => {
+        for (const until = performance.now() + 0.01; performance.now() < until; );
+        return serialize()
+      }
+      return { key, state }
+    })
+    await store.writeStates(windows, [...first, { key: 'gone', state: stateOf(nowMs - 1) }], {
+      stream: 's',
+      at: { '0': '1' },
+    })
+    let isKept = false
+    const kept = store.flush().then(() => {
+      isKept = true
+    })
+    // The checkpoint is of the turn after this one.
+    await new Promise((resolve) => setTimeout(resolve, 1))
+    let written = 0
+    for (; !isKept && written < 2999; written++) {
+      // From the end: the checkpoint comes to these last.
+      const key = keys.at(-1 - written)!
+      const [state] = await store.readStates(windows, [key])
+      state!.add(event(nowMs - 1, 1))
+      const writes = [
+        { key, state: state! },
+        { key: 'gone', state: undefined },
+        { key: 'new', state: stateOf(nowMs - 1) },
+      ]
+      await store.writeStates(windows, writes, { stream: 's', at: { '0': '2' } })
+      if (written % 10 === 0) await new Promise((resolve) => setImmediate(resolve))
+    }
+    await kept
+    expect(written).toBeGreaterThan(10)
+    const killed = tempFolder()
+    cpSync(folder, killed, { recursive: true })
+    const again = await open(killed)
+    expect(await again.position(windows, 's')).toEqual({ '0': '1' })
+    const entries = (await again.read([{ table: windows, keys: [...keys, 'gone', 'new'] }], nowMs))[0]!
+    expect(new Set(entries.slice(0, -1).map((entry) => entry?.values[0]))).toEqual(new Set([1]))
+    expect(entries.at(-1)).toBeUndefined()
+
+    await store.flush()
+    const later = tempFolder()
+    cpSync(folder, later, { recursive: true })
+    const third = await open(later)
+    expect(await third.position(windows, 's')).toEqual({ '0': '2' })
+    expect(await valuesOf(third, windows, keys.at(-1)!, nowMs)).toEqual([2, 2])
+    expect(await valuesOf(third, windows, 'gone', nowMs)).toBeUndefined()
+    expect(await valuesOf(third, windows, 'new', nowMs)).toEqual([1, 1])
+  })
+
+  it('writes states and their position by itself, after a while', async () => {
+    const folder = tempFolder()
+    const clock = new ManualClock()
+    const store = await open(folder, testPlatform({ clock }))
+    await store.writeStates(windows, [{ key: 'a', state: stateOf(clock.nowMs()) }], { stream: 's', at: { '0': '1' } })
+    const journal = path.join(folder, windows.name, 'journal-0')
+    clock.advance(1999)
+    await turn()
+    expect(existsSync(journal)).toBe(false)
+    clock.advance(1)
+    await turn()
+    clock.advance(20)
+    await vi.waitFor(() => expect(statSync(journal).size).toBeGreaterThan(50))
+  })
+
+  it('keeps no position while a state of it cannot be serialised, and all of it once it can', async () => {
+    const folder = tempFolder()
+    const nowMs = testPlatform().clock.nowMs()
+    const store = await open(folder)
+    const broken = stateOf(nowMs - 1)
+    const serialize = broken.serialize.bind(broken)
+    broken.serialize = () => {
+      throw new Error('cannot be written')
+    }
+    const states = [
+      { key: 'a', state: stateOf(nowMs - 1) },
+      { key: 'b', state: broken },
+    ]
+    await store.writeStates(windows, states, { stream: 's', at: { '0': '1' } })
+    await expect(store.flush()).rejects.toThrow('cannot be written')
+    const killed = tempFolder()
+    cpSync(folder, killed, { recursive: true })
+    expect(await (await open(killed)).position(windows, 's')).toBeUndefined()
+    broken.serialize = serialize
+    await store.flush()
+    await store.close()
+    const again = await open(folder)
+    expect(await again.position(windows, 's')).toEqual({ '0': '1' })
+    expect(await all(again.scan(windows))).toEqual(['a', 'b'])
   })
 
   it.each(['cut', 'zeros', 'noise'] as const)(

@@ -6,6 +6,7 @@ import { makeFolder } from '../../store/index.js'
 import type { KeyState, WindowEngine } from '../aggregate/types.js'
 import type { CompiledView, CompiledWindowView } from '../compiled.js'
 import type { Value } from '../value.js'
+import { CHECKPOINT_MS, Checkpoints } from './checkpoints.js'
 import { FrameWriter } from './journal-format.js'
 import { keptUntilMs } from './keeping.js'
 import { MemoryTable } from './memory-table.js'
@@ -28,6 +29,8 @@ export interface MemoryOnlineStoreOptions {
   /** Where it is kept across restarts; without it a restart begins with nothing. */
   readonly folder?: string
   readonly engineOf: (view: CompiledWindowView) => WindowEngine
+  /** Window states and positions that changed are written this often; default 2 s. Rows are written at once. */
+  readonly checkpointMs?: number
 }
 
 const SCAN_KEYS = 1000
@@ -38,13 +41,14 @@ const SWEEP_MS = 60_000
 interface Kept {
   readonly table: MemoryTable
   readonly files: TableFiles | undefined
+  readonly checkpoints: Checkpoints
   /** undefined until somebody asks for it: files do not say it. */
   view: CompiledView | undefined
 }
 
 /**
- * Window states are live: `readStates` hands out the very states that requests read, so what their writer adds is seen at once. What files
- * keep is what `writeStates` was given, as it was then: a writer changes a state again only after `writeStates` has resolved.
+ * Window states are live: `readStates` hands out the very states that requests read, so what their writer adds is seen at once. A writer
+ * changes what it was handed and gives it to `writeStates` in the turn that it got it in: checkpoints are taken between turns.
  */
 export async function createMemoryOnlineStore(options: MemoryOnlineStoreOptions): Promise<OnlineStore> {
   const { folder, platform } = options
@@ -58,10 +62,19 @@ export async function createMemoryOnlineStore(options: MemoryOnlineStoreOptions)
       }
       const table = new MemoryTable(nameOfFolder(name))
       const files = await TableFiles.load(path.join(folder, name), table, platform)
-      tables.set(table.name, { table, files, view: undefined })
+      tables.set(table.name, keptOf(table, files, undefined, options))
     }
   }
   return new MemoryOnlineStore(tables, options)
+}
+
+function keptOf(
+  table: MemoryTable,
+  files: TableFiles | undefined,
+  view: CompiledView | undefined,
+  { platform, checkpointMs = CHECKPOINT_MS }: MemoryOnlineStoreOptions,
+): Kept {
+  return { table, files, checkpoints: new Checkpoints(table, files, platform, checkpointMs), view }
 }
 
 class MemoryOnlineStore implements OnlineStore {
@@ -157,11 +170,17 @@ class MemoryOnlineStore implements OnlineStore {
     const engine = this.#engineOf(table)
     const kept = this.#open(table)
     const turns = new Turns(this.options.platform.clock)
-    const states: (KeyState | undefined)[] = []
     for (const key of keys) {
-      states.push(kept.table.stateOf(key, engine))
+      kept.checkpoints.keep(key)
+      kept.table.stateOf(key, engine)
       const pause = turns.next(8)
       if (pause) await pause
+    }
+    // All of them in one turn: a checkpoint may have begun in a pause.
+    const states = new Array<KeyState | undefined>(keys.length)
+    for (let i = 0; i < keys.length; i++) {
+      kept.checkpoints.keep(keys[i]!)
+      states[i] = kept.table.stateOf(keys[i]!, engine)
     }
     return states
   }
@@ -172,28 +191,20 @@ class MemoryOnlineStore implements OnlineStore {
     position?: { readonly stream: string; readonly at: StreamPosition },
   ): Promise<void> {
     const kept = this.#open(table)
-    const frames = new FrameWriter()
-    const turns = new Turns(this.options.platform.clock)
-    const written: (Uint8Array | undefined)[] = []
-    for (const { key, state } of states) {
-      const newestEventMs = state?.newestEventMs
-      const bytes = newestEventMs === undefined ? undefined : state?.serialize()
-      written.push(bytes)
-      if (bytes) frames.state(key, newestEventMs!, bytes)
-      else frames.removed(key)
-      const pause = turns.next(8)
-      if (pause) await pause
-    }
-    if (position) frames.position(position.stream, position.at)
-    // From here on in one step: nobody sees, and no file holds, a part of it.
+    const { checkpoints } = kept
     for (let i = 0; i < states.length; i++) {
       const { key, state } = states[i]!
-      const bytes = written[i]
-      if (bytes && state) kept.table.putState(key, bytes, state.newestEventMs!, state)
-      else kept.table.removeState(key)
+      const newestEventMs = state?.newestEventMs
+      checkpoints.keep(key)
+      if (newestEventMs === undefined) kept.table.removeState(key)
+      else kept.table.putState(key, state!, newestEventMs)
+      checkpoints.changed(key)
     }
-    if (position) kept.table.positions.set(position.stream, position.at)
-    await kept.files?.append(frames.transaction())
+    if (position) {
+      kept.table.positions.set(position.stream, position.at)
+      checkpoints.moved(position.stream)
+    }
+    await checkpoints.soon()
   }
 
   async position(table: OnlineTable, stream: string): Promise<StreamPosition | undefined> {
@@ -206,6 +217,8 @@ class MemoryOnlineStore implements OnlineStore {
 
   async writeMark(table: OnlineTable, mark: TableMark): Promise<void> {
     const kept = this.#open(table)
+    // A mark speaks of what is there: it is not kept before that.
+    await kept.checkpoints.take()
     kept.table.mark = mark
     const frames = new FrameWriter()
     frames.mark(mark)
@@ -232,6 +245,7 @@ class MemoryOnlineStore implements OnlineStore {
   async drop(tableName: string): Promise<void> {
     const kept = this.kept.get(tableName)
     this.kept.delete(tableName)
+    kept?.checkpoints.close()
     if (kept?.files === undefined) return
     const removed = kept.files.remove()
     // Whoever makes the table anew waits for it; whether it went well is told to whoever dropped it.
@@ -245,12 +259,26 @@ class MemoryOnlineStore implements OnlineStore {
   }
 
   async flush(): Promise<void> {
-    await Promise.all([...this.kept.values()].map(({ files }) => files?.flush()))
+    await Promise.all(
+      [...this.kept.values()].map(async ({ files, checkpoints }) => {
+        await checkpoints.take()
+        await files?.flush()
+      }),
+    )
   }
 
   async close(): Promise<void> {
     this.#sweep.cancel()
-    await Promise.all([...this.kept.values()].map(({ files }) => files?.close()))
+    await Promise.all(
+      [...this.kept.values()].map(async ({ files, checkpoints }) => {
+        try {
+          await checkpoints.take()
+        } finally {
+          checkpoints.close()
+          await files?.close()
+        }
+      }),
+    )
   }
 
   readonly #sweepNow = (): void => {
@@ -264,13 +292,12 @@ class MemoryOnlineStore implements OnlineStore {
     const { clock } = this.options.platform
     const nowMs = clock.nowMs()
     const turns = new Turns(clock)
-    for (const { table, files, view } of this.kept.values()) {
+    for (const { table, files, checkpoints, view } of this.kept.values()) {
       if (view === undefined || (view.kind === 'rows' && view.ttlMs === undefined)) continue
       const frames = new FrameWriter()
-      const evict = async (key: string, eventMs: number): Promise<void> => {
+      for (const [key, { eventMs }] of table.rows) {
         if (keptUntilMs(view, eventMs) <= nowMs) {
           table.removeRow(key)
-          table.removeState(key)
           frames.removed(key)
         }
         const pause = turns.next()
@@ -279,9 +306,17 @@ class MemoryOnlineStore implements OnlineStore {
           await pause
         }
       }
-      for (const [key, { eventMs }] of table.rows) await evict(key, eventMs)
-      for (const [key, { newestEventMs }] of table.states) await evict(key, newestEventMs)
       await files?.append(frames.transaction())
+      for (const [key, { newestEventMs }] of table.states) {
+        if (keptUntilMs(view, newestEventMs) <= nowMs) {
+          checkpoints.keep(key)
+          table.removeState(key)
+          checkpoints.changed(key)
+        }
+        const pause = turns.next()
+        if (pause) await pause
+      }
+      await checkpoints.soon()
     }
   }
 
@@ -294,7 +329,7 @@ class MemoryOnlineStore implements OnlineStore {
         folder === undefined
           ? undefined
           : TableFiles.create(path.join(folder, folderOf(name)), table, platform, this.#dropping.get(name))
-      kept = { table, files, view }
+      kept = keptOf(table, files, view, this.options)
       this.kept.set(name, kept)
     }
     kept.view ??= view

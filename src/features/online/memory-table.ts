@@ -16,24 +16,27 @@ export class KeptRow implements OnlineEntry {
 }
 
 /**
- * A window state. `bytes` are those of its last commit: what files hold, also while its one writer is adding to `state`. It is parsed when
+ * A window state. `bytes` are those of its last checkpoint: what files hold, also while its one writer is adding to `state`. It is parsed when
  * it is first needed, so that a start does not wait for the states of keys that nobody asks for.
  */
 export class KeptState {
-  state: KeyState | undefined
+  /** Of both, about: looked at when it is new and at each checkpoint. */
+  sizeBytes = 0
   constructor(
-    public bytes: Uint8Array,
+    public bytes: Uint8Array | undefined,
     public newestEventMs: number,
-    state: KeyState | undefined,
-  ) {
-    this.state = state
-  }
+    public state: KeyState | undefined,
+  ) {}
 }
 
 export class MemoryTable {
   readonly rows = new Map<string, KeptRow>()
   readonly states = new Map<string, KeptState>()
   readonly positions = new Map<string, StreamPosition>()
+  /** Those that the states' `bytes` are of, once the running checkpoint is over. */
+  readonly keptPositions = new Map<string, StreamPosition>()
+  /** Resolves when the running checkpoint is over. */
+  checkpointing: Promise<void> | undefined = undefined
   mark: TableMark | undefined = undefined
   /** Of values and keys, about. */
   sizeBytes = 0
@@ -73,30 +76,56 @@ export class MemoryTable {
     this.rows.delete(key)
   }
 
-  putState(key: string, bytes: Uint8Array, newestEventMs: number, state: KeyState | undefined): void {
+  putState(key: string, state: KeyState, newestEventMs: number): void {
     const there = this.states.get(key)
-    if (there === undefined) {
-      this.states.set(key, new KeptState(bytes, newestEventMs, state))
-      this.sizeBytes += stateBytes(key, bytes)
+    if (there !== undefined) {
+      there.newestEventMs = newestEventMs
+      there.state = state
       return
     }
-    this.sizeBytes += bytes.length - there.bytes.length
-    there.bytes = bytes
-    there.newestEventMs = newestEventMs
-    there.state = state
+    const kept = new KeptState(undefined, newestEventMs, state)
+    this.states.set(key, kept)
+    this.#measure(key, kept)
+  }
+
+  /** As files have it. */
+  putBytes(key: string, bytes: Uint8Array, newestEventMs: number): void {
+    this.removeState(key)
+    const kept = new KeptState(bytes, newestEventMs, undefined)
+    this.states.set(key, kept)
+    this.#measure(key, kept)
+  }
+
+  /** Looks at the state as it is now: its bytes, if they are wanted, and its size. */
+  keepState(key: string, areBytesWanted: boolean): KeptState | undefined {
+    const kept = this.states.get(key)
+    if (kept?.state === undefined) return kept
+    if (areBytesWanted) kept.bytes = kept.state.serialize()
+    this.#measure(key, kept)
+    return kept
   }
 
   removeState(key: string): void {
     const there = this.states.get(key)
     if (there === undefined) return
-    this.sizeBytes -= stateBytes(key, there.bytes)
+    this.sizeBytes -= there.sizeBytes
     this.states.delete(key)
+  }
+
+  #measure(key: string, kept: KeptState): void {
+    const { bytes, state } = kept
+    this.sizeBytes -= kept.sizeBytes
+    // A parsed state is about as large again.
+    const own = (bytes?.length ?? 0) + (state?.sizeBytes ?? bytes?.length ?? 0)
+    kept.sizeBytes = STATE_BYTES + key.length + own
+    this.sizeBytes += kept.sizeBytes
   }
 
   clear(): void {
     this.rows.clear()
     this.states.clear()
     this.positions.clear()
+    this.keptPositions.clear()
     this.mark = undefined
     this.sizeBytes = 0
   }
@@ -105,7 +134,7 @@ export class MemoryTable {
   stateOf(key: string, engine: WindowEngine): KeyState | undefined {
     const kept = this.states.get(key)
     if (kept === undefined) return undefined
-    kept.state ??= engine.parse(kept.bytes)
+    kept.state ??= engine.parse(kept.bytes!)
     return kept.state
   }
 }
@@ -114,12 +143,15 @@ export class MemoryTable {
 export function sinkOf(table: MemoryTable): EntrySink {
   return {
     row: (key, row) => void table.putRow({ key, ...row }),
-    state: (key, newestEventMs, bytes) => table.putState(key, bytes, newestEventMs, undefined),
+    state: (key, newestEventMs, bytes) => table.putBytes(key, bytes, newestEventMs),
     removed(key) {
       table.removeRow(key)
       table.removeState(key)
     },
-    position: (stream, at) => void table.positions.set(stream, at),
+    position(stream, at) {
+      table.positions.set(stream, at)
+      table.keptPositions.set(stream, at)
+    },
     mark(mark) {
       table.mark = mark
     },
@@ -134,11 +166,6 @@ function rowBytes(key: string, values: readonly Value[]): number {
   let bytes = ROW_BYTES + key.length
   for (let i = 0; i < values.length; i++) bytes += valueBytes(values[i]!)
   return bytes
-}
-
-function stateBytes(key: string, bytes: Uint8Array): number {
-  // The parsed state is about as large again.
-  return STATE_BYTES + key.length + 2 * bytes.length
 }
 
 function valueBytes(value: Value): number {

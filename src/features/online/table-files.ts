@@ -253,6 +253,7 @@ export class TableFiles {
       const losses = this.#losses
       const sizeBytes = await writeSnapshot(`${file}.new`, this.table)
       // The snapshot may hold what the journal does not yet: states without the position that they are of.
+      await this.table.checkpointing
       await this.#drain()
       if (this.#losses > losses) throw this.#failure
       await rename(`${file}.new`, file)
@@ -325,12 +326,13 @@ async function writeSnapshot(file: string, table: MemoryTable): Promise<number> 
   try {
     await handle.write(MAGIC)
     if (table.mark) frames.mark(table.mark)
-    for (const [stream, at] of table.positions) frames.position(stream, at)
+    for (const [stream, at] of table.keptPositions) frames.position(stream, at)
     for (const [key, { eventMs, knownMs, values }] of table.rows) {
       frames.row(key, eventMs, knownMs, values)
       if (++entries % PIECE_ENTRIES === 0) sizeBytes += await writeAll(handle, frames.transaction())
     }
     for (const [key, { newestEventMs, bytes }] of table.states) {
+      if (bytes === undefined) continue
       frames.state(key, newestEventMs, bytes)
       if (++entries % PIECE_ENTRIES === 0) sizeBytes += await writeAll(handle, frames.transaction())
     }
@@ -342,9 +344,19 @@ async function writeSnapshot(file: string, table: MemoryTable): Promise<number> 
   }
 }
 
+/** Copied together in pieces of this size, so that a large checkpoint holds nobody up. */
+const PIECE_BYTES = 1 << 20
+
 async function writeAll(file: FileHandle, frames: readonly Buffer[]): Promise<number> {
-  if (frames.length === 0) return 0
-  const bytes = frames.length === 1 ? frames[0]! : Buffer.concat(frames)
-  for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at, bytes.length - at)).bytesWritten
-  return bytes.length
+  let sizeBytes = 0
+  for (let from = 0; from < frames.length; ) {
+    let pieceBytes = 0
+    let until = from
+    while (until < frames.length && pieceBytes < PIECE_BYTES) pieceBytes += frames[until++]!.length
+    const bytes = until - from === 1 ? frames[from]! : Buffer.concat(frames.slice(from, until))
+    for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at, bytes.length - at)).bytesWritten
+    sizeBytes += bytes.length
+    from = until
+  }
+  return sizeBytes
 }

@@ -10,7 +10,8 @@ import { definitions, USERS } from '../../../test/support/feature-flow-child.js'
 import { tempFolder } from '../../../test/support/temp-folder.js'
 import { createPlatform, seededRandom } from '../../core/index.js'
 
-const ROUNDS = 5
+/** Of each round: killed in the middle of checkpoints, soon after one, and before there is any. */
+const CHECKPOINTS_MS = [1, 60_000, 1, 25, 2_000, 1]
 const child = path.resolve(fileURLToPath(import.meta.url), '../../../../test/support/feature-flow-child.ts')
 
 describe('a killed process that takes events in', () => {
@@ -19,9 +20,9 @@ describe('a killed process that takes events in', () => {
     const random = seededRandom(7)
     let acknowledged = -1
     let next = 0
-    for (let round = 0; round < ROUNDS; round++) {
+    for (const checkpointMs of CHECKPOINTS_MS) {
       const killAfter = 1 + (random.uint32() % 12)
-      const running = spawn(process.execPath, ['--import', 'tsx', child, folder, String(next)])
+      const running = spawn(process.execPath, ['--import', 'tsx', child, folder, String(next), String(checkpointMs)])
       let errors = ''
       running.stderr.on('data', (text) => {
         errors += text
