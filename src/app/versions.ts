@@ -42,6 +42,11 @@ export function createVersions(pool: Pool, aliases: Aliases): Versions {
       const number = numberOf(leaf, aliases)
       return number === undefined ? undefined : pool.wake({ model: leaf.model, version: number }, limitMs)
     },
+    there(leaf) {
+      const number = numberOf(leaf, aliases)
+      if (number === undefined) return undefined
+      return number === 'latest' ? pool.latest(leaf.model) : pool.get({ model: leaf.model, version: number })
+    },
     resolve({ model, version }) {
       if (typeof version !== 'object') return pool.resolve(model, version)
       const number = aliases.get(model, version.alias)

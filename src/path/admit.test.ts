@@ -17,7 +17,12 @@ function admit(inFlight: number, maxInFlight: number, priority: { own?: Priority
   } as unknown as Prediction
   const stage = admitStage({
     clock: new ManualClock(),
-    versions: { resolve: () => ({ signature }) as never, lastSeen: () => undefined, wake: () => undefined },
+    versions: {
+      resolve: () => ({ signature }) as never,
+      there: () => ({ signature }) as never,
+      lastSeen: () => undefined,
+      wake: () => undefined,
+    },
     isDraining: () => false,
     inFlight: () => inFlight,
     maxInFlight,

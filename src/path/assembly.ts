@@ -15,6 +15,9 @@ import {
 import { PathErrors } from './errors.js'
 import type { Given } from './given.js'
 
+/** So many take one or two milliseconds; more are put in turns. */
+const VALUES_A_TURN = 20_000
+
 export class Assembly {
   readonly schema: RowSchema
   /** Name of the version's service; undefined: it has none, or the project does not know it. */
@@ -43,8 +46,13 @@ export class Assembly {
     return true
   }
 
-  /** The tensors of `rows` rows from `first` on. Throws TENSOR_…, FEATURE_… for what is lacking, and PATH_VERSION_UNFIT for what was served but does not fit. */
-  tensors(given: Given, features: ServedFeatures | undefined, first: number, rows: number): TensorMap {
+  /** The tensors of `rows` rows from `first` on. Throws, or rejects with, TENSOR_…, FEATURE_… for what is lacking, and PATH_VERSION_UNFIT for what was served but does not fit. */
+  tensors(
+    given: Given,
+    features: ServedFeatures | undefined,
+    first: number,
+    rows: number,
+  ): TensorMap | Promise<TensorMap> {
     if (this.isComplete(given)) return this.#pick(given.tensors)
     const { manifest, ref } = this.served
     if (this.service === undefined && manifest.featureService !== undefined) {
@@ -53,10 +61,33 @@ export class Assembly {
     }
     const lack = this.service === undefined ? undefined : features?.lacking.get(this.service)
     if (lack !== undefined) throw lack
-    const { features: specs, layout, signature } = this.schema
     const builder = new RowBuilder(this.schema, rows)
+    const rowsATurn = Math.ceil(VALUES_A_TURN / Math.max(1, this.schema.features.length))
+    if (rows > rowsATurn) return this.#inTurns(builder, given, features, first, rows, rowsATurn)
+    this.#putRows(builder, given, features, first, first + rows)
+    return builder.finish()
+  }
+
+  async #inTurns(
+    builder: RowBuilder,
+    given: Given,
+    features: ServedFeatures | undefined,
+    first: number,
+    rows: number,
+    rowsATurn: number,
+  ): Promise<TensorMap> {
+    const end = first + rows
+    for (let row = first; row < end; row += rowsATurn) {
+      this.#putRows(builder, given, features, row, Math.min(row + rowsATurn, end))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    return builder.finish()
+  }
+
+  #putRows(builder: RowBuilder, given: Given, features: ServedFeatures | undefined, from: number, to: number): void {
+    const { features: specs, layout, signature } = this.schema
     const whole = layout === 'matrix' ? given.column(signature.inputs[0]!.name) : undefined
-    for (let row = first; row < first + rows; row++) {
+    for (let row = from; row < to; row++) {
       const wholeRow = whole?.[row]
       if (wholeRow !== undefined) builder.put(signature.inputs[0]!.name, wholeRow)
       else
@@ -71,7 +102,6 @@ export class Assembly {
         }
       builder.endRow()
     }
-    return builder.finish()
   }
 
   #putServed(builder: RowBuilder, spec: FeatureSpec, value: Value): void {

@@ -111,6 +111,7 @@ function setUp(
       if (found) return found
       throw new HeadraceError('SERVING_MODEL_NOT_FOUND', 'not found', 404, false, 'info', {})
     },
+    there: ({ model }) => loaded.get(model),
     lastSeen: ({ model }) => options.seen?.get(model),
     wake: () => undefined,
   }

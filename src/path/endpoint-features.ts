@@ -172,11 +172,7 @@ export class FeatureRoutes {
 
   #at({ route }: Endpoint, leaf: number): ServedVersion | undefined {
     const at = route.leaves[leaf]!
-    try {
-      return this.versions.resolve(at)
-    } catch {
-      // A version that rests or failed may be back when it is called.
-      return this.versions.lastSeen(at)
-    }
+    // A version that rests or failed may be back when it is called.
+    return this.versions.there(at) ?? this.versions.lastSeen(at)
   }
 }

@@ -1,12 +1,14 @@
 // Features: one reading for all versions that an endpoint may call, then tensors for each of them as it is called. It fails for the
 // caller's mistakes only; a version that lacks what others have is that version's misfit.
 import { type Clock, type HeadraceError, toHeadraceError } from '../core/index.js'
-import type { FeatureReader, ServedFeatures } from '../features/index.js'
+import type { FeatureReader, ReadPlan, ServedFeatures } from '../features/index.js'
 import type { ServedVersion } from '../serving/index.js'
 import type { TensorMap } from '../tensor/index.js'
 import { Assembly } from './assembly.js'
 import type { FeatureRoutes } from './endpoint-features.js'
 import { FEATURES_DEFAULT, FEATURES_STALE } from './flags.js'
+import type { Reading } from './given.js'
+import { joinFeatures } from './joined-features.js'
 import type { Prediction } from './prediction.js'
 import type { Stage } from './stage.js'
 
@@ -16,104 +18,117 @@ export interface FeatureStage extends Stage {
 }
 
 export function featureStage(clock: Clock, reader: FeatureReader, routes: FeatureRoutes): FeatureStage {
-  function read(prediction: Prediction): ServedFeatures | Promise<ServedFeatures> | undefined {
-    const given = prediction.given!
-    if (given.reading !== undefined) return given.reading
-    const features = prediction.features!
-    const { plan } = features
-    if (plan.services.length === 0 || features.needsNothing(given)) return undefined
-    const policy = prediction.endpoint.features
-    given.reading = reader.read(plan, {
-      rows: given.rows,
-      keys: given.keys,
-      given: given.forPlan(plan),
-      // When the request came: how long it waited must not decide what a window holds.
-      atMs: Math.round(clock.nowMs() - (clock.monotonicMs() - prediction.arrivedMs)),
-      budgetMs: Math.min(policy?.budgetMs ?? DEFAULT_BUDGET_MS, prediction.deadline!.remainingMs()),
-      lastKnownMs: policy?.lastKnownMs,
-      mayLack: true,
+  function read(prediction: Prediction, plan: ReadPlan): Reading {
+    return prediction.given!.read(plan, (given) => {
+      const policy = prediction.endpoint.features
+      return reader.read(plan, {
+        rows: given.rows,
+        keys: given.keys,
+        given: given.forPlan(plan),
+        // When the request came: how long it waited must not decide what a window holds.
+        atMs: Math.round(clock.nowMs() - (clock.monotonicMs() - prediction.arrivedMs)),
+        budgetMs: Math.min(policy?.budgetMs ?? DEFAULT_BUDGET_MS, prediction.deadline!.remainingMs()),
+        lastKnownMs: policy?.lastKnownMs,
+        mayLack: true,
+      })
     })
-    return given.reading
-  }
-
-  /** The first version of the route that the request suffices for; when it does for none, it is the caller's mistake. */
-  function check(prediction: Prediction): void {
-    const { assemblies } = prediction.features!
-    let mistake: HeadraceError | undefined
-    for (let i = 0; i < assemblies.length; i++) {
-      const assembly = assemblies[i]!
-      try {
-        prediction.tensors = assembled(prediction, assembly)
-        return
-      } catch (error) {
-        mistake ??= toHeadraceError(error)
-      }
-    }
-    if (mistake !== undefined) throw mistake
-  }
-
-  function took(prediction: Prediction, served: ServedFeatures): void {
-    prediction.servedFeatures = served
-    check(prediction)
   }
 
   return {
     name: 'features',
     run(prediction) {
-      const reading = read(prediction)
-      if (reading === undefined) return check(prediction)
-      if (!(reading instanceof Promise)) {
-        prediction.given!.reading = reading
-        return took(prediction, reading)
-      }
-      return reading.then((served) => took(prediction, served))
+      const features = prediction.features!
+      const { plan } = features
+      if (plan.services.length === 0 || features.needsNothing(prediction.given!)) return check(prediction)
+      const reading = read(prediction, plan)
+      if (reading instanceof Promise)
+        return reading.then((served) => {
+          prediction.servedFeatures = served
+          return check(prediction)
+        })
+      prediction.servedFeatures = reading
+      return check(prediction)
     },
     tensorsFor(prediction, served) {
       const features = prediction.features!
       const assembly = features.assemblyOf(served) ?? features.addLate(served)
-      if (assembly !== undefined) {
-        try {
-          return assembled(prediction, assembly)
-        } catch (error) {
-          const failure = toHeadraceError(error)
-          throw failure.code === 'PATH_VERSION_UNFIT' ? failure : assembly.unfit(failure)
-        }
+      if (assembly === undefined) return late(prediction, served)
+      try {
+        const tensors = assembled(prediction, assembly)
+        if (!(tensors instanceof Promise)) return tensors
+        return tensors.catch((error: unknown) => {
+          throw misfit(assembly, error)
+        })
+      } catch (error) {
+        throw misfit(assembly, error)
       }
-      return late(prediction, served)
     },
   }
 
   /** A version that was never there before, whose service nobody knew when the features were read. */
   async function late(prediction: Prediction, served: ServedVersion): Promise<TensorMap> {
-    const { endpoint, given, firstRow, rows } = prediction
-    const own = routes.of(endpoint, served)!
-    const { plan } = own
-    const assembly = new Assembly(served, plan)
+    const { plan } = routes.of(prediction.endpoint, served)!
+    let assembly = prediction.late?.get(served)
+    if (assembly === undefined) {
+      assembly = new Assembly(served, plan)
+      prediction.late ??= new Map()
+      prediction.late.set(served, assembly)
+    }
     try {
-      const values = await reader.read(plan, {
-        rows: given!.rows,
-        keys: given!.keys,
-        given: given!.forPlan(plan),
-        atMs: Math.round(clock.nowMs()),
-        budgetMs: endpoint.features?.budgetMs ?? DEFAULT_BUDGET_MS,
-        lastKnownMs: endpoint.features?.lastKnownMs,
-        mayLack: true,
-      })
-      return assembly.tensors(given!, values, firstRow, rows)
+      let own: ServedFeatures | undefined
+      if (plan.services.length > 0) {
+        own = await read(prediction, plan)
+        const others = prediction.servedFeatures
+        const isJoined = others?.plan.services.some(({ name }) => name === plan.services[0]!.name)
+        if (isJoined !== true) prediction.servedFeatures = others === undefined ? own : joinFeatures(others, own)
+      }
+      return await assembled(prediction, assembly, own)
     } catch (error) {
-      throw assembly.unfit(toHeadraceError(error))
+      throw misfit(assembly, error)
     }
   }
+}
+
+/** The first version of the route that the request suffices for; when it does for none, it is the caller's mistake. */
+function check(prediction: Prediction, from = 0, mistake?: HeadraceError): void | Promise<void> {
+  const { assemblies } = prediction.features!
+  let first = mistake
+  for (let i = from; i < assemblies.length; i++) {
+    try {
+      const tensors = assembled(prediction, assemblies[i]!)
+      if (tensors instanceof Promise)
+        return tensors.then(
+          (ready) => {
+            prediction.tensors = ready
+          },
+          (error: unknown) => check(prediction, i + 1, first ?? toHeadraceError(error)),
+        )
+      prediction.tensors = tensors
+      return
+    } catch (error) {
+      first ??= toHeadraceError(error)
+    }
+  }
+  if (first !== undefined) throw first
+}
+
+function misfit(assembly: Assembly, error: unknown): HeadraceError {
+  const failure = toHeadraceError(error)
+  return failure.code === 'PATH_VERSION_UNFIT' ? failure : assembly.unfit(failure)
 }
 
 const DEFAULT_BUDGET_MS = 20
 
 /** Once per version and prediction. */
-function assembled(prediction: Prediction, assembly: Assembly): TensorMap {
+function assembled(
+  prediction: Prediction,
+  assembly: Assembly,
+  features = prediction.servedFeatures,
+): TensorMap | Promise<TensorMap> {
   const known = prediction.assembled?.get(assembly)
   if (known !== undefined) return known
-  const { given, firstRow, rows, servedFeatures } = prediction
-  const tensors = assembly.tensors(given!, servedFeatures, firstRow, rows)
+  const { given, firstRow, rows } = prediction
+  const tensors = assembly.tensors(given!, features, firstRow, rows)
   prediction.assembled ??= new Map()
   prediction.assembled.set(assembly, tensors)
   return tensors
@@ -121,9 +136,9 @@ function assembled(prediction: Prediction, assembly: Assembly): TensorMap {
 
 /** What a reply says of the features that its version was given; of all of them where several versions made it. */
 export function featureFlags(prediction: Prediction, served: ServedVersion | undefined): number {
-  const { servedFeatures, features, firstRow, rows } = prediction
+  const { servedFeatures, features, late, firstRow, rows } = prediction
   if (servedFeatures === undefined || !servedFeatures.isDegraded) return 0
-  const service = served && features!.assemblyOf(served)?.service
+  const service = served && (features!.assemblyOf(served) ?? late?.get(served))?.service
   // It was given none.
   if (served !== undefined && service === undefined) return 0
   const { plan, sources } = servedFeatures

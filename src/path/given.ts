@@ -6,10 +6,11 @@ import { type FeatureValue, type TensorMap, tensorColumn } from '../tensor/index
 /** Per row; undefined: the row brings none. */
 export type GivenColumn = readonly (FeatureValue | undefined)[]
 
+export type Reading = ServedFeatures | Promise<ServedFeatures>
+
 export class Given {
-  /** Set by the first prediction that needs it. */
-  reading: ServedFeatures | Promise<ServedFeatures> | undefined = undefined
   readonly #columns: Map<string, GivenColumn>
+  readonly #readings = new Map<ReadPlan, Reading>()
 
   constructor(
     readonly rows: number,
@@ -31,11 +32,6 @@ export class Given {
     return column
   }
 
-  /** Names of what was brought, for messages. */
-  names(): string[] {
-    return [...new Set([...this.#columns.keys(), ...this.tensors.keys()])]
-  }
-
   /** Rows as text: the same for the same keys and values. */
   text(first: number, rows: number): string {
     for (const name of this.tensors.keys()) this.column(name)
@@ -46,6 +42,25 @@ export class Given {
     return JSON.stringify([part(this.keys), part(this.#columns)], (_, value: unknown) =>
       typeof value === 'bigint' ? `${value}n` : value === undefined ? '' : Number.isNaN(value) ? 'NaN' : value,
     )
+  }
+
+  /** What a plan gives for it: read once, however many rows ask, and failed once for all of them. */
+  read(plan: ReadPlan, read: (given: Given, plan: ReadPlan) => Reading): Reading {
+    let reading = this.#readings.get(plan)
+    if (reading === undefined) {
+      try {
+        reading = read(this, plan)
+      } catch (error) {
+        reading = Promise.reject(error)
+      }
+      this.#readings.set(plan, reading)
+      if (reading instanceof Promise)
+        reading.then(
+          (served) => this.#readings.set(plan, served),
+          () => {},
+        )
+    }
+    return reading
   }
 
   /** What a plan can make use of. */

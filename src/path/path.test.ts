@@ -58,6 +58,7 @@ function setUp(versions: readonly ServedVersion[], route: RouteNode = version(ve
     log,
     versions: {
       resolve: (leaf) => versions.find(({ ref }) => ref.model === leaf.model && ref.version === leaf.version)!,
+      there: (leaf) => versions.find(({ ref }) => ref.model === leaf.model && ref.version === leaf.version),
       lastSeen: () => undefined,
       wake: () => undefined,
     },

@@ -83,7 +83,9 @@ export class Prediction implements LeafInput {
 
   /** Set by features; undefined when nothing had to be read. */
   servedFeatures: ServedFeatures | undefined = undefined
-  assembled: Map<Assembly, TensorMap> | undefined = undefined
+  assembled: Map<Assembly, TensorMap | Promise<TensorMap>> | undefined = undefined
+  /** Of versions that were not there when the features were read. */
+  late: Map<ServedVersion, Assembly> | undefined = undefined
   /** Set by admit. */
   rows = 1
   deadline: Deadline | undefined = undefined

@@ -20,6 +20,8 @@ const STATES = { closed: 0, 'half-open': 1, open: 2 } as const
 export class GuardedStore {
   readonly #options: GuardedStoreOptions
   readonly #breaker: Breaker
+  /** As it did last: nobody waits for it then. */
+  #answersAtOnce = true
 
   constructor(options: GuardedStoreOptions) {
     this.#options = options
@@ -46,10 +48,12 @@ export class GuardedStore {
     budgetMs: number,
   ): OnlineAnswer | NoAnswer | Promise<OnlineAnswer | NoAnswer> {
     const { store } = this.#options
+    if (budgetMs <= 0 && !this.#answersAtOnce) return 'timeout'
     if (!this.#breaker.admits()) return 'store-down'
     const startedMs = this.#options.platform.clock.monotonicMs()
     try {
       const answer = store.read(reads, atMs)
+      this.#answersAtOnce = !(answer instanceof Promise)
       if (answer instanceof Promise) return this.#within(reads, atMs, budgetMs, startedMs, answer)
       // A store that answers at once has no health to count, but may have had.
       if (this.#breaker.state !== 'closed') this.#breaker.succeeded(0)

@@ -195,6 +195,49 @@ describe('a reading', () => {
     expect(gaps[0]).toEqual(['none', 'no-key'])
   })
 
+  it.each(['at once', 'later'])(
+    'of thousands of rows lets others in between, and is what one of them all would be (%s)',
+    async (when) => {
+      const rowsOf = (reads: readonly OnlineRead[]) =>
+        reads.map(({ keys }) => keys.map((key) => (key.endsWith('7') ? undefined : entry([Number(key)], Number(key)))))
+      const { read, asked } = setUp((reads) => (when === 'at once' ? rowsOf(reads) : Promise.resolve(rowsOf(reads))))
+      const rows = 2600
+      const ids = Array.from({ length: rows }, (_, i) => (i % 11 === 0 ? undefined : String(i % 1000)))
+      const request = { rows, keys: new Map([['user_id', ids]]), given: new Map([['amount', ids.map(() => 1)]]) }
+      const whole = await read(['a'], request)
+      expect(asked.length).toBe(11)
+      expect(Math.max(...asked.flat().map(({ keys }) => keys.length))).toBeLessThanOrEqual(250)
+      const part = (from: number) => ({
+        rows: 1000,
+        keys: new Map([['user_id', ids.slice(from, from + 1000)]]),
+        given: new Map([['amount', ids.slice(from, from + 1000).map(() => 1)]]),
+      })
+      for (const from of [0, 700, 1600]) {
+        const some = await read(['a'], part(from))
+        for (const list of ['values', 'sources', 'gaps', 'agesMs'] as const)
+          expect(whole[list].map((column) => column.slice(from, from + 1000))).toEqual(some[list])
+      }
+      expect([whole.rows, whole.isDegraded, whole.keys]).toEqual([rows, true, request.keys])
+      // Columns of one view share what is said of their rows.
+      expect(new Set(whole.sources).size).toBe(2)
+      const wrong = ids.map((_, row) => (row === 1700 ? 'much' : 1))
+      await expect(read(['a'], { ...request, given: new Map([['spend', wrong]]) })).rejects.toThrow('of row 1700')
+    },
+  )
+
+  it('of thousands of rows waits for the store no longer than its budget in all', async () => {
+    const { read, asked, clock } = setUp(() => new Promise(() => {}))
+    const keys = new Map([['user_id', Array.from({ length: 3000 }, (_, i) => String(i))]])
+    const reading = read(['a'], { rows: 3000, keys })
+    for (let i = 0; i < 5; i++) {
+      await Promise.resolve()
+      clock.advance(20)
+    }
+    const { gaps } = await reading
+    expect(asked).toHaveLength(1)
+    expect(new Set(gaps[0])).toEqual(new Set(['timeout']))
+  })
+
   it('computes on-demand features from what the request overrides', async () => {
     const { read } = setUp(all(entry([5])))
     expect((await read(['d'])).values).toEqual([[10]])

@@ -41,7 +41,10 @@ export interface FeatureRequest {
   readonly given: ReadonlyMap<string, readonly unknown[]>
   /** Wall-clock moment that windows end at and ages are counted to. */
   readonly atMs: number
+  /** Longest that the store is waited for; one that answers at once is not. */
   readonly budgetMs: number
+  /** Number of its first row in messages, when these are some rows of more. Default 0. */
+  readonly firstRow?: number
   /** How old a reading may be that answers while the store does not; 0 for none. Default one hour. */
   readonly lastKnownMs?: number | undefined
   /** A service that lacks a key or an input is left to `ServedFeatures.lacking`, even when every one of them does. Default false. */

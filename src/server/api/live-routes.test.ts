@@ -52,6 +52,7 @@ function served(labels: readonly string[] | undefined): ServedVersion {
 const ENDPOINT = { name: 'e', route: compileRoute(version('m')), deadlineMs: 1, ack: 'none' } as unknown as Endpoint
 const resolving = (version: ServedVersion): Versions => ({
   resolve: () => version,
+  there: () => version,
   lastSeen: () => version,
   wake: () => undefined,
 })
@@ -135,6 +136,7 @@ describe('the key of what is live', () => {
       resolve() {
         throw new Error('not loaded')
       },
+      there: () => undefined,
       lastSeen: () => first,
       wake: () => undefined,
     }
