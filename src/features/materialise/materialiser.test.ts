@@ -1,8 +1,9 @@
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type ArrayHistory, arrayOffline, type FlowOptions, openFlow } from '../../../test/support/feature-flow.js'
 import { tempFolder } from '../../../test/support/temp-folder.js'
 import { ManualClock, testPlatform } from '../../core/index.js'
 import { column, count, defineEntity, defineFeatureView, fileSource, pushSource, sum } from '../index.js'
+import { createMaterialiser } from './materialiser.js'
 
 const HOUR = 3_600_000
 const user = defineEntity('user', { keys: { user_id: 'string' } })
@@ -66,6 +67,36 @@ const order = (key: string, id: string, amount: number, eventMs: number, knownMs
 })
 
 describe('a materialiser', () => {
+  it('fills a view again while the rows of the last time are still being judged, and closes when they are', async () => {
+    const history = { profile: { rows: rows(3), events: [] } }
+    const opened = await flow(history)
+    let judged = () => {}
+    const judging = new Promise<void>((resolve) => {
+      judged = resolve
+    })
+    const materialiser = createMaterialiser({
+      ...opened,
+      platform: testPlatform({ clock: opened.clock }),
+      offline: arrayOffline(history),
+      quarantine: { put: async () => {} },
+      checks: { before: async () => {}, after: () => judging },
+    })
+    const first = materialiser.materialise({ view: 'profile' })
+    await vi.waitFor(() => expect(opened.tables.live(opened.view('profile'))?.name).toBe('profile@1.1'))
+    await vi.waitFor(async () => expect((await materialiser.status())[0]?.running).toBeNull())
+    const second = materialiser.materialise({ view: 'profile', full: true })
+    await vi.waitFor(() => expect(opened.tables.live(opened.view('profile'))?.name).toBe('profile@1.2'))
+    let isClosed = false
+    const closed = materialiser.close().then(() => {
+      isClosed = true
+    })
+    await vi.waitFor(async () => expect((await materialiser.status())[0]?.running).toBeNull())
+    expect(isClosed).toBe(false)
+    judged()
+    await closed
+    expect([(await first).mode, (await second).mode]).toEqual(['full', 'full'])
+  })
+
   it('fills a new generation, switches to it by a decision, and undoes that', async () => {
     const { materialiser, read, tables, view, decisions, store } = await flow({ profile: { rows: rows(10) } })
     expect(await read('profile', 'u001')).toBeUndefined()

@@ -111,6 +111,7 @@ export function createMaterialiser(options: MaterialiserOptions): Materialiser {
 class ViewMaterialiser implements Materialiser {
   readonly #runs: Runs
   readonly #running = new Map<string, Running>()
+  readonly #judging = new Set<Promise<void>>()
   readonly #timers = new Map<string, Timer>()
   readonly #finished
   readonly #written
@@ -152,12 +153,20 @@ class ViewMaterialiser implements Materialiser {
     const work = this.#run(view, request, abort.signal)
     const running: Running = { abort, ended: work.catch(() => undefined), progress: { step: 'batch', keys: 0 } }
     this.#running.set(view.name, running)
-    try {
-      return await work
-    } finally {
+    const report = await work.finally(() => {
       this.#running.delete(view.name)
       request.signal?.removeEventListener('abort', stop)
-    }
+    })
+    // Judging the rows takes a while, and nobody who wants to fill the view again is to wait for it.
+    await this.#judge(view)
+    return report
+  }
+
+  async #judge(view: CompiledView): Promise<void> {
+    if (this.options.checks === undefined || this.#isClosed) return
+    const judging = this.options.checks.after(view)
+    this.#judging.add(judging)
+    await judging.finally(() => this.#judging.delete(judging))
   }
 
   cancel(view: string): boolean {
@@ -218,7 +227,6 @@ class ViewMaterialiser implements Materialiser {
       elapsedMs,
     }
     platform.logger.info({ ...report }, 'a feature view is materialised')
-    await this.options.checks?.after(view)
     return report
   }
 
@@ -412,7 +420,7 @@ class ViewMaterialiser implements Materialiser {
           .generations(view)
           .filter(({ row }) => row.state === 'filling' || row.state === 'joining')
           .map(({ table }) => table.name),
-        newestEventMs: metrics.newestEventMs(view.name) ?? null,
+        newestEventMs: metrics.newestEventMs(view.name) ?? runs.get(view.name)?.newest_event_ms ?? null,
         running: this.#running.get(view.name)?.progress ?? null,
         last: runs.get(view.name) ?? null,
       }))
@@ -423,6 +431,7 @@ class ViewMaterialiser implements Materialiser {
     for (const timer of this.#timers.values()) timer.cancel()
     for (const { abort } of this.#running.values()) abort.abort()
     await Promise.all([...this.#running.values()].map(({ ended }) => ended))
+    await Promise.all(this.#judging)
   }
 
   /** One after the other: reading sources is heavy. */

@@ -21,8 +21,6 @@ export interface ViewChecks {
     view: CompiledView,
     options?: { readonly sinceMs?: number; readonly signal?: AbortSignal },
   ): Promise<QualityReport>
-  /** The last of each view. */
-  last(): readonly QualityReport[]
 }
 
 export interface ViewChecksOptions {
@@ -64,6 +62,7 @@ export async function createViewChecks(options: ViewChecksOptions): Promise<View
     together: 'max',
   })
   const db = sql.db<Tables>()
+  /** Of each view that the gauge tells of. */
   const reports = new Map<string, QualityReport>()
 
   /** What was there when this version of a view was last filled from this source. */
@@ -149,7 +148,7 @@ export async function createViewChecks(options: ViewChecksOptions): Promise<View
     else alerts.raise({ ...alert, message: failed.map(({ explanation }) => explanation).join(' ') })
   }
 
-  return { before, after, check, last: () => [...reports.values()] }
+  return { before, after, check }
 }
 
 const rulesOf = (view: CompiledView): readonly Expectation[] => [
