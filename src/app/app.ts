@@ -214,7 +214,14 @@ export async function createApp(project: LoadedProject, given: Platform, options
     const source =
       project.models.kind === 'file'
         ? createFileSource({ file: project.models.file, platform })
-        : createFolderSource({ ...config.models, folder: project.models.folder, platform, memory: memory.files })
+        : createFolderSource({
+            ...config.models,
+            folder: project.models.folder,
+            platform,
+            memory: memory.files,
+            // A project of features alone serves those.
+            mayBeMissing: project.features !== undefined,
+          })
     const found = new Map<string, VersionRef>()
     const repository = new Repository({
       project,

@@ -453,6 +453,17 @@ describe('createFolderSource', () => {
       expect(folder.events).toEqual(['added fraud/1', 'removed fraud/1', 'added fraud/1'])
     })
 
+    it('finds versions in a folder that may be missing once it is there, and misses it then', async () => {
+      const root = join(tempFolder(), 'models')
+      const source = createFolderSource({ folder: root, platform: testPlatform(), mayBeMissing: true, settleMs: 0 })
+      expect(await source.list()).toEqual([])
+      mkdirSync(join(root, 'fraud/1'), { recursive: true })
+      writeFileSync(join(root, 'fraud/1/model.onnx'), model)
+      expect(await source.list()).toEqual([ref('fraud/1')])
+      rmSync(root, { recursive: true })
+      await expect(source.list()).rejects.toMatchObject({ code: 'REGISTRY_FOLDER_UNREADABLE' })
+    })
+
     it('keeps every version while the whole folder is away, as when a disk is unmounted', async () => {
       const folder = new Folder()
       folder.write('fraud/1/model.onnx')

@@ -16,6 +16,8 @@ import type { FolderSource, PendingVersion, SourceEvent } from './types.js'
 export interface FolderSourceOptions {
   readonly folder: string
   readonly platform: Platform
+  /** Whether there may be no folder yet, which is then as good as an empty one; default false. */
+  readonly mayBeMissing?: boolean
   /** How long a version must not change before it counts as complete; default 500. */
   readonly settleMs?: number
   /** What is known of files that have not changed; default: they are read at every start. */
@@ -62,6 +64,8 @@ class ModelsFolder implements FolderSource {
   readonly #settleMs: number
   readonly #pollMs: number
   readonly #known: KnownFiles
+  /** No longer once it was there: then its absence is an unmounted disk. */
+  #mayBeMissing: boolean
   readonly #tracked = new Map<string, Tracked>()
   readonly #watchers = new Set<(event: SourceEvent) => void>()
   readonly #warned = new Set<string>()
@@ -74,6 +78,7 @@ class ModelsFolder implements FolderSource {
 
   constructor(options: FolderSourceOptions) {
     this.#folder = options.folder
+    this.#mayBeMissing = options.mayBeMissing ?? false
     this.#platform = options.platform
     this.#settleMs = options.settleMs ?? 500
     this.#pollMs = options.pollMs ?? 2000
@@ -176,9 +181,12 @@ class ModelsFolder implements FolderSource {
     const events: SourceEvent[] = []
     let isSettling = false
     try {
-      const look = await lookAtFolder(this.#folder).catch((error: Error) => {
+      const look = await lookAtFolder(this.#folder).catch((error: NodeJS.ErrnoException) => {
+        if (this.#mayBeMissing && error.code === 'ENOENT') return undefined
         throw RegistryErrors.FOLDER_UNREADABLE({ folder: this.#folder, reason: error.message }, error)
       })
+      if (look === undefined) return
+      this.#mayBeMissing = false
       this.#warned.delete(this.#folder)
       // Files may have appeared in a folder before it was watched.
       if (this.#watch?.follow(look.folders)) this.#lookIn(GATHER_MS)
