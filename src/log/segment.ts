@@ -124,6 +124,25 @@ export function lineSeq(buffer: Buffer, start: number): LogPosition {
 
 /** Whether a sealed segment ends with a commit of records before `next`: not after a failed write that could not be cut off. */
 export async function endsBefore(files: LogFiles, segment: Segment, next: LogPosition): Promise<boolean> {
+  const { sizeBytes, commit } = await endOf(files, segment)
+  return sizeBytes === 0 || (commit !== undefined && commit.lastSeq < next)
+}
+
+/** The first of some segments that something was written to at `sinceMs` or later; the last one when all are older. */
+export async function firstWrittenSince(
+  files: LogFiles,
+  segments: readonly Segment[],
+  sinceMs: number,
+): Promise<Segment | undefined> {
+  for (const segment of segments.slice(0, -1)) {
+    const { commit } = await endOf(files, segment)
+    if (commit === undefined || commit.timeMs >= sinceMs) return segment
+  }
+  return segments.at(-1)
+}
+
+/** The commit line that a segment ends with, unchecked; undefined when it ends otherwise. */
+async function endOf(files: LogFiles, segment: Segment): Promise<{ sizeBytes: number; commit: Commit | undefined }> {
   const bytes = Buffer.alloc(COMMIT_LINE_BYTES)
   const file = await files.open(segment.path, 'r')
   try {
@@ -132,7 +151,8 @@ export async function endsBefore(files: LogFiles, segment: Segment, next: LogPos
     const tail = bytes.toString('latin1', 0, read)
     const line = tail.slice(tail.lastIndexOf('\n', tail.length - 2) + 1, -1)
     const match = COMMIT_LINE.exec(line)
-    return sizeBytes === 0 || (match !== null && Number(match[2]) < next)
+    const commit = match && { lastSeq: Number(match[2]), bytes: Number(match[3]), timeMs: Number(match[4]) }
+    return { sizeBytes, commit: commit ?? undefined }
   } finally {
     await file.close()
   }

@@ -5,6 +5,7 @@ import {
   readRecords,
   type StoredColumn,
   type StoredPrediction,
+  type StoredRecord,
   type StoredServed,
   type StoredTensor,
 } from '../../log/index.js'
@@ -18,7 +19,7 @@ export interface ServedRange {
 
 /** In the order of the log. */
 export async function* servedFromLog(folder: string, range: ServedRange): AsyncIterable<ServedVector> {
-  for await (const record of readRecords(folder)) {
+  for await (const record of recordsOf(folder, range)) {
     if (record.kind !== 'prediction' || !isOf(record, range)) continue
     for (let row = 0; row < record.rows; row++) yield vectorOf(record, record.payload!.served!, range.service, row)
   }
@@ -29,7 +30,7 @@ export async function* rowsFromLog(
   folder: string,
   range: ServedRange & { readonly outcome?: string | undefined },
 ): AsyncIterable<LoggedRow> {
-  for await (const record of readRecords(folder)) {
+  for await (const record of recordsOf(folder, range)) {
     if (record.kind === 'outcome') {
       if (record.knownMs >= range.toMs || (range.outcome !== undefined && record.name !== range.outcome)) continue
       const { prediction, name, value, knownMs } = record
@@ -46,6 +47,19 @@ export async function* rowsFromLog(
           weight: record.payload!.weight,
         }
     }
+  }
+}
+
+/** A record is written within the longest deadline of what it tells. */
+const MAX_LATENCY_MS = 3_600_000
+/** Clocks are set. */
+const CLOCK_SLACK_MS = 60_000
+
+/** Every record that may be of the range, and few others: a log of months is not read for the sake of a day. */
+async function* recordsOf(folder: string, { fromMs, toMs }: ServedRange): AsyncIterable<StoredRecord> {
+  for await (const record of readRecords(folder, { writtenSinceMs: fromMs - CLOCK_SLACK_MS })) {
+    if (record.kind === 'prediction' && record.timeMs >= toMs + MAX_LATENCY_MS + CLOCK_SLACK_MS) return
+    yield record
   }
 }
 

@@ -9,6 +9,7 @@ import {
   defineFeatureService,
   defineFeatureView,
   defineOnDemandView,
+  type Entity,
   pushSource,
   selectAs,
 } from '../index.js'
@@ -91,7 +92,7 @@ const all =
     reads.map(({ keys }) => keys.map(() => found))
 
 describe('a reading of what an earlier definition made', () => {
-  const versionOf = (features: Parameters<typeof defineFeatureView>[1]['features'], entity = user) => {
+  const versionOf = (features: Parameters<typeof defineFeatureView>[1]['features'], entity: Entity = user) => {
     const view = defineFeatureView('profile', { entities: [entity], stream: source, features })
     const both = defineOnDemandView('both', {
       views: [view],
