@@ -5,6 +5,7 @@
 export { catalogueOf, plainValue } from './catalogue.js'
 export { checkValue } from './check-value.js'
 export { isDefinition } from './compile/collect.js'
+export { projectFingerprint } from './compile/fingerprint.js'
 export { compileFeatures } from './compile.js'
 export type {
   CompiledFeature,

@@ -1,5 +1,5 @@
 // Features with `--processes`: the workers read the memory store of the primary, and get by without it.
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { Agent } from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -69,5 +69,18 @@ describe.skipIf(needsProc)('features with --processes', LONG, () => {
     expect(features[0]!.values.every((value) => [-1, 7, 2.5].includes(value as number))).toBe(true)
     child.kill('SIGCONT')
     await until(async () => (await read(agent)).features[0]!.statuses[0] === 'present')
+  })
+  it('a worker that is started again after an edit of the definitions says so', async () => {
+    const { folder, remove } = makeFolder(['fraud'])
+    onTestFinished(remove)
+    writeFileSync(join(folder, 'headrace.config.mjs'), CONFIG)
+    writeFileSync(join(folder, 'rows.csv'), 'item_id,at,price,label\n1,2026-01-01T00:00:00Z,2.5,one\n')
+    const { child, printed } = await startServe(folder, '--processes', '2', '--log-level', 'error')
+    onTestFinished(() => void child.kill('SIGKILL'))
+    writeFileSync(join(folder, 'headrace.config.mjs'), CONFIG.replace('default: -1', 'default: -2'))
+    const [worker] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ')
+    process.kill(Number(worker), 'SIGKILL')
+    await until(async () => printed.stderr.includes('definitions of features were edited'))
+    expect(printed.stderr.match(/definitions of features were edited/g)).toHaveLength(1)
   })
 })

@@ -9,7 +9,7 @@ import {
   type Timer,
 } from '../../core/index.js'
 import type { Decision } from '../../decisions/index.js'
-import { FeatureErrors } from '../../features/index.js'
+import { FeatureErrors, projectFingerprint } from '../../features/index.js'
 import { type CacheHub, createCacheHub } from '../../serving/index.js'
 import { createFaults } from '../chaos/chaos.js'
 import { answerOperation } from '../features/remote-features.js'
@@ -81,7 +81,7 @@ export async function startPrimary(options: PrimaryOptions): Promise<RunningPrim
     options.platform,
     createFaults(project.config, options.platform),
   )
-  const primary = new PrimaryProcess({ ...options, project }, engines)
+  const primary = new PrimaryProcess({ ...options, project }, engines, features && projectFingerprint(features))
   try {
     await Promise.all([primary.start(), engines.features?.start()])
   } catch (error) {
@@ -111,6 +111,7 @@ class PrimaryProcess implements RunningPrimary {
   constructor(
     private readonly options: PrimaryOptions,
     private readonly engines: OpenedEngines,
+    private readonly featuresFingerprint: string | undefined,
   ) {
     const { platform, project, script, args } = options
     const { clock, random, logger, metrics } = platform
@@ -200,7 +201,8 @@ class PrimaryProcess implements RunningPrimary {
         const member = memberOf()
         member.hasGreeted = true
         const { number, isReplacement } = member.process
-        return { project: this.options.project, number, isReplacement, pid: process.pid }
+        const { featuresFingerprint } = this
+        return { project: this.options.project, featuresFingerprint, number, isReplacement, pid: process.pid }
       },
       join: () => {
         const member = memberOf()

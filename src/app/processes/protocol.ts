@@ -20,6 +20,8 @@ import type { ModelStatistics } from '../repository/types.js'
 /** What a worker starts with. */
 export interface Welcome {
   readonly project: LoadedProject
+  /** Of the primary's definitions of features; undefined without any. */
+  readonly featuresFingerprint: string | undefined
   /** Counted from 1; a replacement has the number of the worker it replaces. */
   readonly number: number
   /** Others serve already: it accepts connections only when its models are warm. */

@@ -2,6 +2,7 @@
 import path from 'node:path'
 import type { Digest, Platform } from '../../core/index.js'
 import type { Decision } from '../../decisions/index.js'
+import { projectFingerprint } from '../../features/index.js'
 import { createLogRelay } from '../../log/index.js'
 import type { SharedTier } from '../../serving/index.js'
 import { createFaults, followFaults } from '../chaos/chaos.js'
@@ -57,6 +58,12 @@ export async function openWorkerEngines(
   }
 
   const { features: definitions } = welcome.project
+  // A worker that is started again reads the files as they are now. To refuse it would take the server down, worker by worker.
+  if ((definitions && projectFingerprint(definitions)) !== welcome.featuresFingerprint)
+    platform.logger.error(
+      { views: [...(definitions?.views.keys() ?? [])] },
+      'the definitions of features were edited since the server was started: this worker answers by the new ones, others by the old. Restart the server',
+    )
   const features =
     definitions &&
     (await openRemoteFeatures(welcome.project, definitions, platform, {

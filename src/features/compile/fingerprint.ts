@@ -1,6 +1,7 @@
 // What gives a definition its meaning, as a digest: what is stored under another one was computed otherwise.
 // Functions count by their source text; what they close over is not seen, which is why they may look at nothing but their input.
 import { createHash } from 'node:crypto'
+import type { FeatureProject } from '../compiled.js'
 
 /** SHA-256, hex, of a plain value; keys of objects in the order of their names, undefined ones left out. */
 export function fingerprint(meaning: unknown): string {
@@ -19,4 +20,20 @@ export function canonical(value: unknown): string {
     .filter(([, entry]) => entry !== undefined)
     .sort(([a], [b]) => (a < b ? -1 : 1))
   return `{${entries.map(([name, entry]) => `${JSON.stringify(name)}:${canonical(entry)}`).join(',')}}`
+}
+
+/** Of all that requests are answered by, defaults and services included: processes of one server are to agree on it. */
+export function projectFingerprint({ views, onDemand, services }: FeatureProject): string {
+  const computed = [...views.values(), ...onDemand.values()].map(({ name, fingerprint: meaning }) => [name, meaning])
+  const given = [...services.values()].map(({ name, features }) => [
+    name,
+    features.map((feature) => [
+      feature.name,
+      feature.type,
+      feature.fallback,
+      feature.from.view.name,
+      feature.from.index,
+    ]),
+  ])
+  return fingerprint([computed, given])
 }
