@@ -12,9 +12,16 @@ import { print, printJson, shortNumber, shortText, table } from './output.js'
 interface TrainingSet {
   readonly rows: number
   readonly out: string
-  readonly elapsedMs?: number
+  readonly elapsedMs: number
   readonly features: readonly { readonly name: string; readonly nulls: number }[]
   readonly proof?: { readonly rows: number; readonly values: number }
+}
+
+interface LoggedTrainingSet {
+  readonly rows: number
+  readonly out: string
+  /** Rows that have each. */
+  readonly outcomes: Readonly<Record<string, number>>
 }
 
 interface Verification {
@@ -110,20 +117,22 @@ export function addFeatureWork(features: Command, faces: Faces): void {
     )
     .action(async (own: TrainingSetOptions, command: Command) => {
       const options = globalOptions(command)
-      const done = await run<TrainingSet>(
-        options,
-        own.fromLog ? 'training-sets/from-log' : 'training-sets',
-        trainingSetOrder(own, options),
-      )
+      const order = trainingSetOrder(own, options)
+      if (own.fromLog) {
+        const done = await run<LoggedTrainingSet>(options, 'training-sets/from-log', order)
+        if (options.json) return printJson(done)
+        const rows = Object.entries(done.outcomes)
+        if (rows.length > 0) print(`${table(['outcome', 'rows'], rows)}\n`)
+        return print(`${done.rows} rows in ${done.out}.`)
+      }
+      const done = await run<TrainingSet>(options, 'training-sets', order)
       if (options.json) return printJson(done)
       const rows = done.features.map(({ name, nulls }) => [
         name,
         done.rows === 0 ? '' : `${shortNumber((100 * nulls) / done.rows)} %`,
       ])
       print(table(['feature', 'without a value'], rows))
-      print(
-        `\n${done.rows} rows in ${done.out}${done.elapsedMs === undefined ? '' : `, in ${seconds(done.elapsedMs)} s`}.`,
-      )
+      print(`\n${done.rows} rows in ${done.out}, in ${seconds(done.elapsedMs)} s.`)
       if (done.proof)
         print(
           `Proof: ${done.proof.values} values of ${done.proof.rows} rows derived again by brute force, all the same.`,
