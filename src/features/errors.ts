@@ -297,4 +297,11 @@ export const FeatureErrors = defineErrors('FEATURE', {
     level: 'error',
     message: () => 'features.online is "redis", but there is no address of one. Set store.redisUrl or REDIS_URL.',
   },
+  POSITION_MOVED: {
+    status: 503,
+    retry: true,
+    level: 'warn',
+    message: (p: { table: string; stream: string }) =>
+      `Events of "${p.stream}" were not taken into "${p.table}": another process has taken the stream on, or the store was emptied. They are taken in again from where the store is now.`,
+  },
 })

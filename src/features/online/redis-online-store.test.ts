@@ -5,7 +5,7 @@ import { eventEngine, rowTable, windowTable } from '../../../test/support/online
 import { redisMissing, startRedis, type TestRedis } from '../../../test/support/redis.js'
 import { createPlatform } from '../../core/index.js'
 import { createRedisOnlineStore, type RedisOnlineStoreOptions } from './redis-online-store.js'
-import type { OnlineStore } from './types.js'
+import type { OnlineStore, StateWrite } from './types.js'
 
 const missing = redisMissing()
 
@@ -140,6 +140,32 @@ describe.skipIf(missing !== undefined)('the online store in Redis', () => {
     await server.start()
     await until(async () => !(await fails(store.position(windows, 's'))))
     expect(await store.position(windows, 's')).toBeUndefined()
+  })
+
+  it('refuses the states of a process that was overtaken, or whose store was emptied meanwhile', async () => {
+    await admin.flushall()
+    const [mine, theirs] = [await open(), await open()]
+    const nowMs = platform.clock.nowMs()
+    const [one, two] = [stateOf(nowMs - 1), stateOf(nowMs - 1, nowMs - 2)]
+    const write = (store: OnlineStore, states: readonly StateWrite[], next: string, after: string | null) =>
+      store.writeStates(windows, states, {
+        stream: 's/0',
+        at: { '0': next },
+        after: after === null ? null : { '0': after },
+      })
+    const count = async () => (await mine.read([{ table: windows, keys: ['a'] }], nowMs))[0]![0]?.values[0]
+    await write(mine, [{ key: 'a', state: one }], '1', null)
+    // Both have read position 1; the other one is first.
+    await write(theirs, [{ key: 'a', state: two }], '2', '1')
+    const moved = { code: 'FEATURE_POSITION_MOVED', status: 503 }
+    await expect(write(mine, [{ key: 'a', state: one }], '2', '1')).rejects.toMatchObject(moved)
+    await expect(write(mine, [{ key: 'a', state: undefined }], '1', null)).rejects.toMatchObject(moved)
+    expect([await count(), await mine.position(windows, 's/0')]).toEqual([2, { '0': '2' }])
+    await write(mine, [{ key: 'a', state: undefined }], '3', '2')
+    expect(await count()).toBeUndefined()
+    await admin.flushall()
+    await expect(write(mine, [{ key: 'a', state: one }], '4', '3')).rejects.toMatchObject(moved)
+    expect(await admin.keys('*')).toEqual([])
   })
 
   it('rejects what waits for a Redis that does not answer, without piling up, and recovers by itself', async () => {

@@ -5,6 +5,7 @@ import type { Counter, Platform } from '../../core/index.js'
 import type { KeyState, WindowEngine } from '../aggregate/types.js'
 import { compareTuples } from '../compare-values.js'
 import type { CompiledWindowView } from '../compiled.js'
+import { FeatureErrors } from '../errors.js'
 import type { Value } from '../value.js'
 import { ByteWriter, bytesText, isWellFormed, textBytes } from './bytes.js'
 import { keptUntilMs } from './keeping.js'
@@ -18,6 +19,7 @@ import type {
   OnlineRow,
   OnlineStore,
   OnlineTable,
+  PositionWrite,
   StateWrite,
   StreamPosition,
   TableMark,
@@ -72,10 +74,28 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[3] == '0' then redis.call('SET', KEYS[1], ARGV[2]) else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 return 1`
 
+/** Keys: positions, tables, then states. Nothing is written, and 0 returned, when the position is not the one that is given. */
+const WRITE_STATES_AFTER = `
+if (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
+redis.call('SADD', KEYS[2], ARGV[4])
+for i = 3, #KEYS do
+  local state = ARGV[2 * i - 1]
+  if state == '' then redis.call('DEL', KEYS[i]) else redis.call('SET', KEYS[i], state, 'PX', ARGV[2 * i]) end
+end
+return 1`
+
 interface EncodedRow {
   readonly key: RedisKey
   readonly values: readonly Value[]
   readonly bytes: Buffer
+  readonly ttlMs: number
+}
+
+/** `bytes` undefined: it goes. */
+interface EncodedState {
+  readonly key: RedisKey
+  readonly bytes: Buffer | undefined
   readonly ttlMs: number
 }
 
@@ -221,14 +241,10 @@ class RedisOnlineStore implements OnlineStore {
     return states
   }
 
-  async writeStates(
-    table: OnlineTable,
-    states: readonly StateWrite[],
-    position?: { readonly stream: string; readonly at: StreamPosition },
-  ): Promise<void> {
+  async writeStates(table: OnlineTable, states: readonly StateWrite[], position?: PositionWrite): Promise<void> {
     const turns = new Turns(this.options.platform.clock)
     const prefix = this.#rowPrefix(table.name)
-    const writes: { readonly key: RedisKey; readonly bytes: Buffer | undefined; readonly ttlMs: number }[] = []
+    const writes: EncodedState[] = []
     for (const { key, state } of states) {
       const ttlMs = state?.newestEventMs === undefined ? -1 : this.#ttlMs(keptUntilMs(table.view, state.newestEventMs))
       const bytes = state === undefined || ttlMs < 0 ? undefined : bufferOf(state.serialize())
@@ -236,6 +252,7 @@ class RedisOnlineStore implements OnlineStore {
       const pause = turns.next(8)
       if (pause) await pause
     }
+    if (position?.after !== undefined) return this.#writeAfter(table.name, writes, position, position.after)
     await this.#transaction((transaction) => {
       for (const { key, bytes, ttlMs } of writes) {
         if (bytes) transaction.set(key, bytes, 'PX', ttlMs)
@@ -246,6 +263,27 @@ class RedisOnlineStore implements OnlineStore {
       }
       transaction.sadd(`${this.#prefix}tables`, table.name)
     })
+  }
+
+  async #writeAfter(
+    tableName: string,
+    writes: readonly EncodedState[],
+    { stream, at }: PositionWrite,
+    after: StreamPosition | null,
+  ): Promise<void> {
+    const keys = [`${this.#prefix}p:${escaped(tableName)}`, `${this.#prefix}tables`, ...writes.map(({ key }) => key)]
+    const was = after === null ? '' : JSON.stringify(after)
+    const parameters = [
+      stream,
+      was,
+      JSON.stringify(at),
+      tableName,
+      ...writes.flatMap(({ bytes, ttlMs }) => [bytes ?? '', String(ttlMs)]),
+    ]
+    const written = await this.writes.run((redis) =>
+      redis.eval(WRITE_STATES_AFTER, keys.length, ...keys, ...parameters),
+    )
+    if (written !== 1) throw FeatureErrors.POSITION_MOVED({ table: tableName, stream })
   }
 
   async position(table: OnlineTable, stream: string): Promise<StreamPosition | undefined> {

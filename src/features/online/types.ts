@@ -45,6 +45,16 @@ export interface StateWrite {
 /** How far a stream has been taken in, by partition: the next offset. Committed with the states that it led to, in one step. */
 export type StreamPosition = Readonly<Record<string, string>>
 
+export interface PositionWrite {
+  readonly stream: string
+  readonly at: StreamPosition
+  /**
+   * What the position was when the states were read; null: there was none. In a store that several processes write, nothing is written
+   * when it is another one by now: somebody else has taken the stream on, or the store was emptied.
+   */
+  readonly after?: StreamPosition | null
+}
+
 export interface OnlineStore {
   readonly kind: 'memory' | 'redis'
   /**
@@ -56,12 +66,8 @@ export interface OnlineStore {
   writeRows(table: OnlineTable, rows: readonly OnlineRow[]): Promise<number>
   /** Window states as they are now, for the one writer that a key has. */
   readStates(table: OnlineTable, keys: readonly string[]): Promise<(KeyState | undefined)[]>
-  /** Replaces window states and, with them, the position of `stream` that they are of: both or neither. */
-  writeStates(
-    table: OnlineTable,
-    states: readonly StateWrite[],
-    position?: { readonly stream: string; readonly at: StreamPosition },
-  ): Promise<void>
+  /** Replaces window states and, with them, the position of `stream` that they are of: both or neither. Throws FEATURE_POSITION_MOVED. */
+  writeStates(table: OnlineTable, states: readonly StateWrite[], position?: PositionWrite): Promise<void>
   /** undefined: nothing was ever committed. */
   position(table: OnlineTable, stream: string): Promise<StreamPosition | undefined>
   /** Facts about a table, written with what they are about; gone when the store was emptied, which is how that is noticed. */

@@ -4,7 +4,7 @@ import type { KeyState, WindowEngine, WindowEvent } from '../aggregate/types.js'
 import { checkValue } from '../check-value.js'
 import type { CompiledView, CompiledWindowView } from '../compiled.js'
 import { encodeKey } from '../entity-key.js'
-import type { OnlineRow, OnlineStore, OnlineTable, StateWrite, StreamPosition } from '../online/types.js'
+import type { OnlineRow, OnlineStore, OnlineTable, PositionWrite, StateWrite } from '../online/types.js'
 import type { LoggedEvent, StreamEvent } from './types.js'
 
 /** Undefined when the event names no entity of the view: it is then not about any. */
@@ -36,7 +36,7 @@ export async function feedTable(
   engineOf: (view: CompiledWindowView) => WindowEngine,
   table: OnlineTable,
   events: readonly LoggedEvent[],
-  position: { readonly stream: string; readonly at: StreamPosition },
+  position: PositionWrite,
   nowMs: number,
 ): Promise<Fed> {
   const { view } = table

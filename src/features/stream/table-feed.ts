@@ -152,6 +152,7 @@ export class TableFeed {
   ): Promise<readonly LoggedEvent[]> {
     const { store, engineOf, source, check, table, seamMs, platform, metrics } = this.options
     const duplicates: LoggedEvent[] = []
+    let before = stored
     for (let i = 0; i < Math.max(events.length, 1); i += SLICE) {
       const slice = events.slice(i, i + SLICE)
       const isLast = i + SLICE >= events.length
@@ -160,8 +161,14 @@ export class TableFeed {
       const counting = slice.filter(
         (event) => event.offset >= stored && !check.isLate(event) && (seamMs === null || event.eventMs >= seamMs),
       )
-      const position = { stream: streamOf(source, partition), at: { [partition]: String(next) } }
+      const position = {
+        stream: streamOf(source, partition),
+        at: { [partition]: String(next) },
+        // Whoever had the partition before may still be writing, or have gone on meanwhile.
+        after: before === 0 ? null : { [partition]: String(before) },
+      }
       const fed = await feedTable(store, engineOf, table, counting, position, platform.clock.nowMs())
+      before = next
       duplicates.push(...fed.duplicates)
       for (const { eventMs } of counting) metrics.saw(table.view.name, eventMs)
       if (!isLast) await nextTurn()
