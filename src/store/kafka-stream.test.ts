@@ -29,12 +29,8 @@ describe('Kafka', () => {
       return streams
     },
     async newTopic() {
-      const { Kafka, logLevel } = await import('kafkajs')
-      const admin = new Kafka({ brokers: [...kafka.brokers], logLevel: logLevel.NOTHING }).admin()
       const topic = `topic-${topics++}`
-      await admin.connect()
-      await admin.createTopics({ topics: [{ topic, numPartitions: 4 }], waitForLeaders: true })
-      await admin.disconnect()
+      await kafka.createTopic(topic)
       return topic
     },
   })

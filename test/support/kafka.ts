@@ -7,6 +7,8 @@ import path from 'node:path'
 
 export interface TestKafka {
   readonly brokers: readonly string[]
+  /** Of 4 partitions. A topic that the first send makes may get some of its records twice: kafkajs sends them again until all have leaders. */
+  createTopic(topic: string): Promise<void>
   kill(): Promise<void>
   start(): Promise<void>
   close(): Promise<void>
@@ -93,6 +95,13 @@ export async function startKafka(): Promise<TestKafka> {
   await start()
   return {
     brokers: [`127.0.0.1:${port}`],
+    async createTopic(topic) {
+      const { Kafka, logLevel } = await import('kafkajs')
+      const admin = new Kafka({ brokers: [`127.0.0.1:${port}`], logLevel: logLevel.NOTHING }).admin()
+      await admin.connect()
+      await admin.createTopics({ topics: [{ topic, numPartitions: 4 }], waitForLeaders: true })
+      await admin.disconnect()
+    },
     kill,
     start,
     async close() {

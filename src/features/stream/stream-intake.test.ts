@@ -115,6 +115,7 @@ describe('the intake of a topic', () => {
     async () => {
       const kafka = await startKafka()
       onTestFinished(() => kafka.close())
+      await kafka.createTopic('clicks')
       const platform = createPlatform()
       const streams = [0, 1].map(() => createKafkaStream({ platform, brokers: kafka.brokers }))
       onTestFinished(async () => {
