@@ -7,21 +7,21 @@ import type { ServedPayload } from './types.js'
 const NUMBER_BYTES = 24
 const COLUMN_BYTES = 120
 
-/** An estimate on the high side of what encoding would give, without encoding. */
-export function estimateServedBytes({ columns, first, rows }: ServedPayload): number {
+/** Whether encoding may give more than `limit` bytes: an estimate on the high side, which looks no further than that. */
+export function mayExceed({ columns, first, rows }: ServedPayload, limit: number): boolean {
   const { values, keys, request } = columns
-  let bytes = 0
-  for (let i = 0; i < values.length; i++) bytes += columnBytes(values[i]!, first, rows)
-  for (const column of keys.values()) bytes += columnBytes(column, first, rows)
-  for (const column of request.values()) bytes += columnBytes(column, first, rows)
-  return bytes
+  let left = limit
+  for (let i = 0; i < values.length && left >= 0; i++) left = leftAfter(values[i]!, first, rows, left)
+  for (const column of keys.values()) left = leftAfter(column, first, rows, left)
+  for (const column of request.values()) left = leftAfter(column, first, rows, left)
+  return left < 0
 }
 
-function columnBytes(values: readonly unknown[], first: number, rows: number): number {
+function leftAfter(values: readonly unknown[], first: number, rows: number, limit: number): number {
   const count = isUniform(values, first, rows) ? 1 : rows
-  let bytes = COLUMN_BYTES
-  for (let row = first; row < first + count; row++) bytes += sizeOf(values[row])
-  return bytes
+  let left = limit - COLUMN_BYTES
+  for (let row = first; row < first + count && left >= 0; row++) left -= sizeOf(values[row])
+  return left
 }
 
 function sizeOf(value: unknown): number {

@@ -2,7 +2,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { Random } from '../core/index.js'
 import { encodeHeader } from './encode-header.js'
-import { encodeServed, estimateServedBytes } from './encode-served.js'
+import { encodeServed, mayExceed } from './encode-served.js'
 import { encodeTensors, estimateBytes } from './encode-tensors.js'
 import { QuotedNames } from './json-text.js'
 import { oneLine, type Slab } from './slab.js'
@@ -92,7 +92,7 @@ export class RecordEncoder {
     }
     text += outputs.length === 0 ? ',"outputs":[]' : ']'
     if (payload.served !== undefined) {
-      if (estimateServedBytes(payload.served) > MAX_ENCODED_BYTES) return LOST_TO_SIZE
+      if (mayExceed(payload.served, MAX_ENCODED_BYTES)) return LOST_TO_SIZE
       text += `,"served":${encodeServed(payload.served, redact)}`
     }
     text += '}'

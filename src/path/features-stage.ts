@@ -89,7 +89,10 @@ export function featureStage(clock: Clock, reader: FeatureReader, routes: Featur
   }
 }
 
-/** The first version of the route that the request suffices for; when it does for none, it is the caller's mistake. */
+/**
+ * The first version of the route that the request suffices for; when it does for none, it is the caller's mistake. Where a version is unfit
+ * for what it was served, it is not: the route may have an answer all the same.
+ */
 function check(prediction: Prediction, from = 0, mistake?: HeadraceError): void | Promise<void> {
   const { assemblies } = prediction.features!
   let first = mistake
@@ -101,15 +104,21 @@ function check(prediction: Prediction, from = 0, mistake?: HeadraceError): void 
           (ready) => {
             prediction.tensors = ready
           },
-          (error: unknown) => check(prediction, i + 1, first ?? toHeadraceError(error)),
+          (error: unknown) => check(prediction, i + 1, worse(first, error)),
         )
       prediction.tensors = tensors
       return
     } catch (error) {
-      first ??= toHeadraceError(error)
+      first = worse(first, error)
     }
   }
-  if (first !== undefined) throw first
+  if (first !== undefined && first.code !== 'PATH_VERSION_UNFIT') throw first
+}
+
+/** Of two that failed: what is not the caller's mistake, else the first. */
+function worse(known: HeadraceError | undefined, error: unknown): HeadraceError {
+  const failure = toHeadraceError(error)
+  return known === undefined || failure.code === 'PATH_VERSION_UNFIT' ? failure : known
 }
 
 function misfit(assembly: Assembly, error: unknown): HeadraceError {

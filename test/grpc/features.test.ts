@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Client } from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createWindowEngine } from '../../src/features/aggregate/engine.js'
 import { column, defineEntity, defineFeatureService, defineFeatureView, pushSource } from '../../src/features/index.js'
+import { createMemoryOnlineStore } from '../../src/features/online/memory-online-store.js'
 import { openGrpcClient } from '../../src/oip/index.js'
 import { type FeatureServer, startFeatureServer } from '../support/feature-server.js'
 import { Code, infer, input } from './support.js'
@@ -19,12 +21,19 @@ const view = defineFeatureView('item_price', {
 const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
 let server: FeatureServer
 let client: Client
+let isFrozen = false
 
 beforeAll(async () => {
   server = await startFeatureServer({
     folder,
     definitions: [defineFeatureService('items', [view])],
     versions: { 'rank/1': { inputs: { price: 'FP32' }, manifest: { featureService: 'items' } } },
+    async store(platform) {
+      const store = await createMemoryOnlineStore({ platform, engineOf: createWindowEngine })
+      const { read } = store
+      store.read = (reads, atMs) => (isFrozen ? new Promise(() => {}) : read.call(store, reads, atMs))
+      return store
+    },
   })
   await server.put('item_price', { item_id: 7 }, [3.5])
   client = await openGrpcClient(server.grpcAddress)
@@ -48,6 +57,18 @@ describe('an infer call to an endpoint with features', () => {
     const { code, reply } = await infer(client, { modelName: 'rank', inputs })
     expect(code).toBe(Code.OK)
     expect(seen(reply)).toEqual([3.5, -1])
+    expect(JSON.stringify([...reply!.parameters])).toContain('features-default')
+  })
+
+  it('gets defaults once its budget is over while the store is frozen', async () => {
+    isFrozen = true
+    const inputs = [
+      input({ name: 'item_id', datatype: 'INT64', shape: [1], contents: { int64Contents: [7n] as never } }),
+    ]
+    const { code, reply } = await infer(client, { modelName: 'rank', inputs })
+    isFrozen = false
+    expect(code).toBe(Code.OK)
+    expect(seen(reply)).toEqual([-1])
     expect(JSON.stringify([...reply!.parameters])).toContain('features-default')
   })
 

@@ -11,7 +11,7 @@ import {
   pushSource,
 } from '../../src/features/index.js'
 import type { StoredPrediction } from '../../src/log/index.js'
-import { cascade, shadow, split, version } from '../../src/route/index.js'
+import { cascade, fallback, lastKnown, shadow, split, version } from '../../src/route/index.js'
 import { type FeatureServer, startFeatureServer } from '../support/feature-server.js'
 import { call, type Reply } from '../support/http.js'
 
@@ -74,6 +74,7 @@ beforeAll(async () => {
         manifest: { featureService: 'users', features: ['spend', 'orders'] },
       },
       'unsure/1': { inputs: USER, manifest: { featureService: 'users' }, sure: 0.55 },
+      'small/1': { inputs: { orders: 'INT32' }, manifest: { featureService: 'users' } },
       'lost/1': { inputs: { spend: 'FP32' }, manifest: { featureService: 'nowhere' } },
       'greedy/1': { inputs: { spend: 'FP32', age: 'FP32' }, manifest: { featureService: 'users' } },
     },
@@ -96,13 +97,14 @@ beforeAll(async () => {
             ],
           }),
         },
+        remembered: { route: fallback({ name: 'safe', arms: [version('small', 1), lastKnown()] }), cache: {} },
         byTensors: { route: version('user', 1), cache: { key: 'tensors' } },
         byRequest: { route: version('user', 1), cache: { key: 'request' } },
       },
     },
   })
   await server.put('user_spend', { user_id: 'u1' }, [42.5, 'DE', 7], 5000)
-  await server.put('user_spend', { user_id: 'old' }, [1, 'FR', 1], 2 * 3_600_000)
+  await server.put('user_spend', { user_id: 'old' }, [1, 'FR', 1], 1.5 * 3_600_000)
   await server.put('user_spend', { user_id: 'holes' }, [null, null, null])
   for (let id = 0; id < 500; id++) await server.put('item_price', { item_id: id }, [id / 2])
 }, 60_000)
@@ -153,7 +155,11 @@ describe('a prediction by its entity alone', () => {
     const { json } = await predict('user', { entities: { user_id: 'old' } })
     expect(seen(json).spend).toBe(-1)
     expect(json.flags).toEqual(['features-default'])
-    expect(feature(await loggedOf(json.id), 'spend')).toMatchObject({ gap: expect.stringMatching(/expired|missing/) })
+    expect(feature(await loggedOf(json.id), 'spend')).toMatchObject({
+      source: 'default',
+      gap: 'expired',
+      ageMs: expect.closeTo(1.5 * 3_600_000, -5),
+    })
   })
 
   it('gives a model that knows no null NaN, 0 and empty text for a row without values', async () => {
@@ -232,6 +238,27 @@ describe("a caller's mistake", () => {
     expect(status).toBeLessThan(500)
   })
 
+  it.each([
+    ['native', '/api/v1/predict/user', '{"entities":{"__proto__":"u1"}}', 'FEATURE_KEY_UNKNOWN'],
+    ['OIP', '/v2/models/user/infer', '{"inputs":[],"parameters":{"entity.__proto__":"u1"}}', 'FEATURE_KEY_UNKNOWN'],
+    // JSON's reader has rounded it: it would be somebody else's.
+    [
+      'OIP',
+      '/v2/models/rank/infer',
+      '{"inputs":[],"parameters":{"entity.user_id":"u1","entity.item_id":9007199254740993}}',
+      'FEATURE_KEY_TYPE',
+    ],
+  ])('in a key over %s is found (%s %s)', async (_, path, body, code) => {
+    const reply = await fetch(server.url + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    })
+    const { code: found } = (await reply.json()) as { code: string }
+    expect([reply.status, found]).toEqual([code === 'FEATURE_KEY_TYPE' ? 422 : reply.status, code])
+    expect(Math.floor(reply.status / 100)).toBe(4)
+  })
+
   it('is none when model.json names a service that nobody defined', async () => {
     const { status, json } = await predict('lost', { entities: { user_id: 'u1' } })
     expect([status, json.code]).toEqual([500, 'PATH_VERSION_UNFIT'])
@@ -302,6 +329,21 @@ describe('many rows', () => {
     expect(status).toBe(200)
     expect(JSON.parse(json.outputs[0].data[0]).x).toEqual([1, 2])
     expect(server.reads.length).toBe(before)
+  })
+})
+
+describe('the last known answer of an endpoint with features', () => {
+  it('is kept by the keys that were sent, whatever the features were', async () => {
+    await server.put('user_spend', { user_id: 'grows' }, [1, 'DE', 7], 5000)
+    const well = await predict('remembered', { entities: { user_id: 'grows' } })
+    expect([seen(well.json), well.json.flags]).toEqual([{ orders: 7 }, []])
+    // No INT32 holds it.
+    await server.put('user_spend', { user_id: 'grows' }, [1, 'DE', 2 ** 40])
+    await server.put('user_spend', { user_id: 'other' }, [1, 'DE', 2 ** 40])
+    const after = await predict('remembered', { entities: { user_id: 'grows' } })
+    expect([after.status, seen(after.json), after.json.flags]).toEqual([200, { orders: 7 }, ['stale', 'fallback']])
+    const other = await predict('remembered', { entities: { user_id: 'other' } })
+    expect(other.status).toBeGreaterThanOrEqual(500)
   })
 })
 

@@ -52,6 +52,7 @@ export class Transforms {
         const given: Record<string, unknown> = { request: requestOf(view, input, row), atMs }
         for (let i = 0; i < views.length; i++) given[view.views[i]!.name] = rowOf(views[i]!, input, row)
         const result = view.transform(given)
+        if (isPromise(result)) throw new TypeError('It returned a promise: an on-demand view answers at once.')
         for (let f = 0; f < features.length; f++) {
           const { name, type } = features[f]!
           computed.values[f]![row] = checkValue(type, result[name], `"${name}" of ${view.name}`)
@@ -80,6 +81,13 @@ export class Transforms {
       'an on-demand view failed: its features get their defaults. Further failures of it within a minute are only counted',
     )
   }
+}
+
+/** Nobody will wait for it: how it ends must not end the process. */
+function isPromise(result: unknown): boolean {
+  if (!(result instanceof Promise)) return false
+  result.catch(() => {})
+  return true
 }
 
 function requestOf({ request }: PlannedOnDemand['view'], input: TransformInput, row: number): Record<string, Value> {

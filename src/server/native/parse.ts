@@ -177,7 +177,7 @@ function readUnitOrNull(reader: JsonReader): string | undefined {
 }
 
 function readEntities(reader: JsonReader): Entities {
-  const entities: Record<string, string | number | bigint | null> = {}
+  const entities: Record<string, string | number | bigint | null> = Object.create(null)
   let count = 0
   if (reader.readObject('"entities"'))
     do {

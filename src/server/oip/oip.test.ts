@@ -237,6 +237,14 @@ describe('identityOf', () => {
     })
     expect(identityOf({})).toEqual({ unit: undefined, entities: {} })
   })
+
+  it('leaves a whole number that may have been rounded for the key to refuse, and takes any name', () => {
+    const { entities } = identityOf({ 'entity.user': 2 ** 53, 'entity.__proto__': 'x' })
+    expect(Object.entries(entities)).toEqual([
+      ['user', 2 ** 53],
+      ['__proto__', 'x'],
+    ])
+  })
 })
 
 describe('encodeInferResponse', () => {

@@ -83,21 +83,24 @@ export function parseInferRequest(body: Uint8Array): InferRequest {
   }
 }
 
-/** `parameters.unit` and every `parameters["entity.<key>"]`, as text. */
+/** `parameters.unit` and every `parameters["entity.<key>"]`, as text; whole numbers that JSON may have rounded stay numbers, which no key takes. */
 export function identityOf(parameters: Parameters): Identity {
   let unit: string | undefined
-  let entities: Record<string, string> | undefined
+  let entities: Record<string, string | number> | undefined
   for (const key in parameters) {
     if (key === 'unit') unit = String(parameters[key])
     else if (key.startsWith('entity.')) {
-      entities ??= {}
-      entities[key.slice('entity.'.length)] = String(parameters[key])
+      // Without a prototype: any name may be sent.
+      entities ??= Object.create(null) as Record<string, string | number>
+      const value = parameters[key]!
+      const isRounded = Number.isInteger(value) && !Number.isSafeInteger(value)
+      entities[key.slice('entity.'.length)] = isRounded ? (value as number) : String(value)
     }
   }
   return { unit, entities: entities ?? NO_ENTITIES }
 }
 
-const NO_ENTITIES: Readonly<Record<string, string>> = {}
+const NO_ENTITIES: Identity['entities'] = {}
 
 function duplicate(member: string, offset: number): Error {
   return TensorErrors.MEMBER_DUPLICATE({ member, offset })

@@ -30,7 +30,7 @@ export interface BinaryInput {
 /** Who a prediction is about, from `parameters.unit` and `parameters.entity.<key>`. */
 export interface Identity {
   readonly unit: string | undefined
-  readonly entities: Readonly<Record<string, string>>
+  readonly entities: Readonly<Record<string, string | number>>
 }
 
 export interface InferResponse {

@@ -58,7 +58,7 @@ export function givenColumns(features: EndpointFeatures, rows: number, columns: 
 export function givenTensors(
   features: EndpointFeatures,
   tensors: TensorMap,
-  entities: Readonly<Record<string, string>>,
+  entities: Readonly<Record<string, EntityValue>>,
 ): Given {
   const rows = rowsOf(features, tensors)
   const keys: Keys = new Map()
