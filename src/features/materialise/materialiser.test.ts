@@ -254,6 +254,43 @@ describe('a materialiser', () => {
     expect(await without.read('live', 'ann', T0 + 3)).toEqual([2])
   })
 
+  it('knows an id again when events are taken in from the log long after they arrived', async () => {
+    const { materialiser, push, read, clock } = await flow({})
+    await materialiser.materialise({ view: 'live' })
+    // More than are taken in at once lie between the two.
+    await push('ann', 'twice', 1)
+    for (let i = 0; i < 600; i++) await push('ann', `o${i}`, 1)
+    clock.advance(10_000)
+    await push('ann', 'twice', 1, T0)
+    clock.advance(24 * HOUR)
+    expect(await read('live', 'ann')).toEqual([601])
+    await materialiser.materialise({ view: 'live', full: true })
+    expect(await read('live', 'ann')).toEqual([601])
+  })
+
+  it('writes rows by the names of their features into a generation of an earlier definition', async () => {
+    const folder = tempFolder()
+    const define = (features: Parameters<typeof defineFeatureView>[1]['features']) =>
+      defineFeatureView('state', { entities: [user], stream: orders, features })
+    const before = await flow(
+      {},
+      { folder, definitions: [define({ amount: column('float64'), order_id: column('string') })] },
+    )
+    await before.materialiser.materialise({ view: 'state' })
+    await before.close()
+    const platform = testPlatform({ clock: new ManualClock(), seed: 2 })
+    const changed = define({
+      order_id: column('string'),
+      other: column('string', { from: 'user_id' }),
+      amount: column('float64'),
+    })
+    const after = await flow({}, { folder, definitions: [changed], platform })
+    const state = after.view('state')
+    const written = { key: 'ann', eventMs: T0, knownMs: T0, values: ['o1', 'x', 5] }
+    expect(await after.ingestor.writeRows(state, [written])).toBe(1)
+    expect(await after.read('state', 'ann')).toEqual([5, 'o1'])
+  })
+
   it('fills a stream view from the event log, and again when the store comes back empty', async () => {
     const { materialiser, push, read, store, tables, view, clock, ingestor } = await flow({})
     await push('ann', 'o1', 1)

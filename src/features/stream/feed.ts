@@ -64,13 +64,15 @@ export async function feedTable(
   const keys = [...byKey.keys()]
   const states = keys.length === 0 ? [] : await store.readStates(table, keys)
   const engine = engineOf(view)
+  // Of events that waited in the log, later ones were known long before now: their ids must still be recognised.
+  const settledMs = events.reduce((earliest, { knownMs }) => Math.min(earliest, knownMs), nowMs) - READ_SLACK_MS
   const duplicates: LoggedEvent[] = []
   const writes: StateWrite[] = keys.map((key, i) => {
     const state: KeyState = states[i] ?? engine.create()
     for (const event of byKey.get(key)!) {
       if (state.add(windowEvent(view, event)) === 'duplicate') duplicates.push(event)
     }
-    return { key, state: state.evict(nowMs - READ_SLACK_MS) ? undefined : state }
+    return { key, state: state.evict(settledMs) ? undefined : state }
   })
   await store.writeStates(table, writes, position)
   return { duplicates }

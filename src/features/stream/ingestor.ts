@@ -46,7 +46,10 @@ export function createIngestor(options: IngestorOptions): Ingestor {
     position: (source, partition) => intakeOf(source).position(partition),
     async writeRows(view, rows) {
       let written = 0
-      for (const table of tables.writing(view)) written = Math.max(written, await store.writeRows(table, rows))
+      for (const table of tables.writing(view)) {
+        const own = rowsFor(table.view, view, rows)
+        if (own) written = Math.max(written, await store.writeRows(table, own))
+      }
       return written
     },
     async catchUp(tableName) {
@@ -60,4 +63,17 @@ export function createIngestor(options: IngestorOptions): Ingestor {
       for (const intake of intakes.values()) await intake.close()
     },
   }
+}
+
+/** Rows of a view as a generation has them that an earlier definition made; undefined where that was about other entities. */
+function rowsFor(made: CompiledView, now: CompiledView, rows: readonly OnlineRow[]): readonly OnlineRow[] | undefined {
+  if (made === now) return rows
+  const haveSameKeys =
+    made.keys.length === now.keys.length &&
+    made.keys.every(({ name, type }, i) => name === now.keys[i]!.name && type === now.keys[i]!.type)
+  if (!haveSameKeys) return undefined
+  const places = made.features.map(({ name, type }) =>
+    now.features.findIndex((feature) => feature.name === name && feature.type === type),
+  )
+  return rows.map((row) => ({ ...row, values: places.map((place) => row.values[place] ?? null) }))
 }

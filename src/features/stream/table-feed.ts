@@ -82,11 +82,18 @@ export class TableFeed {
   /** Resolves when the table has everything that was in the log when it was asked. Rejects when the store fails. */
   async catchUp(): Promise<void> {
     if (this.#standing === 'lost' || this.#standing === 'closed') return
-    this.#standing = 'behind'
-    this.#catchingUp ??= this.#catchUpAll().finally(() => {
-      this.#catchingUp = undefined
-    })
-    await this.#catchingUp
+    do {
+      this.#standing = 'behind'
+      this.#catchingUp ??= this.#catchUpAll().finally(() => {
+        this.#catchingUp = undefined
+      })
+      await this.#catchingUp
+      // One that was about to end when it was joined may have ended for what came before.
+    } while (this.#is('behind'))
+  }
+
+  #is(standing: Standing): boolean {
+    return this.#standing === standing
   }
 
   close(): void {
