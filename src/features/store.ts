@@ -103,6 +103,7 @@ export async function openFeatureStore(options: FeatureStoreOptions): Promise<Fe
         ...(config.threads === undefined ? {} : { threads: config.threads }),
         tempFolder: path.join(folder, 'work'),
         eventFiles: (source) => events.files(source),
+        eventsSinceMs: (source) => events.sinceMs(source),
       }),
     )
     const alerts = createAlerts(platform)

@@ -162,24 +162,3 @@ async function quarantineOf(
     })),
   )
 }
-
-/**
- * Where the batch source ends and the stream begins, in event time. An event that counts is known at most the lateness after it happened, so
- * everything from before `newest known - lateness` is in the batch source; the stream's log has everything that happened since it began.
- * `gapMs`: how much lies between the two, in neither.
- */
-export async function findSeam(
-  offline: Pick<OfflineStore, 'newestKnownMs'>,
-  view: CompiledWindowView,
-  stream: { readonly sinceMs: number; readonly latenessMs: number },
-  nowMs: number,
-): Promise<{ readonly seamMs: number; readonly gapMs: number }> {
-  const horizonMs = await offline.newestKnownMs(view, nowMs)
-  // An empty source: the stream has all there is.
-  if (horizonMs === undefined) return { seamMs: nowMs - view.maxWindowMs - view.hopMs, gapMs: 0 }
-  const settledMs = Math.floor((horizonMs - stream.latenessMs) / view.hopMs) * view.hopMs
-  if (stream.sinceMs <= settledMs) return { seamMs: settledMs, gapMs: 0 }
-  // The log begins later: the batch source is used for as long as it goes.
-  const seamMs = Math.min(stream.sinceMs, horizonMs + 1)
-  return { seamMs, gapMs: stream.sinceMs - seamMs }
-}

@@ -5,16 +5,16 @@ import { type Platform, type Timer, toHeadraceError } from '../../core/index.js'
 import type { Sql } from '../../store/index.js'
 import type { WindowEngine } from '../aggregate/types.js'
 import type { CompiledView, CompiledWindowView, FeatureProject } from '../compiled.js'
-import { durationMs } from '../duration.js'
 import { FeatureErrors } from '../errors.js'
 import type { OfflineStore } from '../offline/types.js'
 import type { OnlineStore, TableMark } from '../online/types.js'
 import type { ViewChecks } from '../quality/view-checks.js'
+import { latenessMsOf, seamOf } from '../seam.js'
 import type { PositionedEventLog } from '../stream/event-log.js'
 import type { Ingestor } from '../stream/ingestor.js'
 import type { StreamMetrics } from '../stream/stream-metrics.js'
 import type { Quarantine } from '../stream/types.js'
-import { fill, findSeam } from './fill.js'
+import { fill } from './fill.js'
 import { createRuns, type Runs } from './runs.js'
 import type { RunRow } from './table-rows.js'
 import type { Generation, Tables } from './tables.js'
@@ -288,12 +288,12 @@ class ViewMaterialiser implements Materialiser {
     if (there) return there
     let seamMs: number | null = null
     if (view.kind === 'windows' && view.source !== undefined && view.stream !== undefined) {
-      const latenessMs = durationMs(view.stream.lateness ?? '1h', `source ${view.stream.name} › lateness`)
+      const latenessMs = latenessMsOf(view.stream)
       const stream = { sinceMs: await log.sinceMs(view.stream.name), latenessMs }
-      const seam = await findSeam(offline, view, stream, nowMs)
-      seamMs = seam.seamMs
+      const seam = seamOf(await offline.newestKnownMs(view, nowMs), stream, view.hopMs)
+      seamMs = seam?.seamMs ?? nowMs - view.maxWindowMs - view.hopMs
       // A shorter one says little: nothing may have happened in it, and events may be as late.
-      if (seam.gapMs > latenessMs) {
+      if (seam !== undefined && seam.gapMs > latenessMs) {
         platform.logger.warn(
           { view: view.name, seamMs, gapMs: seam.gapMs },
           'the batch source ends before the kept events of the stream begin: what happened between is in neither',

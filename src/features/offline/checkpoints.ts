@@ -4,7 +4,8 @@ import { mkdir, readdir, rename, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Platform } from '../../core/index.js'
 import type { CompiledView } from '../compiled.js'
-import { filesOf, type SourceAccess, sourceOf } from './relation.js'
+import type { Source } from '../definitions/source.js'
+import { filesOf, type SourceAccess } from './relation.js'
 
 // Raise it when a step means something else: what older releases left is then not taken.
 const FORM = 1
@@ -78,8 +79,12 @@ export async function filesIdentity(files: readonly string[]): Promise<unknown> 
 }
 
 /** What a view's rows are read from, as it is now. A database says nothing about that: what came from one is not used again. */
-export async function sourceIdentity(access: SourceAccess, platform: Platform, view: CompiledView): Promise<unknown> {
-  const source = sourceOf(view)
+export function sourcesIdentity(access: SourceAccess, platform: Platform, view: CompiledView): Promise<unknown> {
+  const sources = [view.source, view.stream].filter((source) => source !== undefined)
+  return Promise.all(sources.map((source) => sourceIdentity(access, platform, source)))
+}
+
+async function sourceIdentity(access: SourceAccess, platform: Platform, source: Source): Promise<unknown> {
   switch (source.kind) {
     case 'file':
       return filesIdentity(await filesOf(access.duck, access.root, source.path))

@@ -26,6 +26,8 @@ export interface OfflineStoreOptions {
   readonly tempFolder: string
   /** Files of a stream source's event log. */
   eventFiles(source: string): Promise<readonly string[]>
+  /** Every event of a stream source that was known since then is in its log. Default: not told, so a batch source beside it is read to its end. */
+  eventsSinceMs?(source: string): Promise<number>
 }
 
 const DEFAULT_MEMORY_BYTES = 2 * 1024 ** 3
@@ -51,7 +53,14 @@ export function createOfflineStore(options: OfflineStoreOptions): OfflineStore {
       root,
       signal: signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal]),
     })
-    return { duck, root, eventFiles: (source) => options.eventFiles(source), postgres }
+    return {
+      duck,
+      root,
+      eventFiles: (source) => options.eventFiles(source),
+      eventsSinceMs: async (source) => (await options.eventsSinceMs?.(source)) ?? Number.MAX_SAFE_INTEGER,
+      nowMs: platform.clock.nowMs(),
+      postgres,
+    }
   }
 
   async function using<T>(work: (access: SourceAccess) => Promise<T>, signal?: AbortSignal): Promise<T> {

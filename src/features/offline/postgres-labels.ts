@@ -43,8 +43,11 @@ export async function openPostgresJoin(
     throw invalid(`The labels "${labels}" cannot be read: ${sentence(error)}`, error)
   }
   return {
-    has: ({ kind, source }) =>
-      kind === 'rows' && source?.kind === 'postgres' && (source.urlFrom ?? DEFAULT_URL) === urlFrom,
+    has: ({ kind, source, stream }) =>
+      kind === 'rows' &&
+      stream === undefined &&
+      source?.kind === 'postgres' &&
+      (source.urlFrom ?? DEFAULT_URL) === urlFrom,
     spoolLabels: (duck, wanted, file) => spool(reader, duck, wanted, file),
     async part(duck, view, { keys }) {
       const source = view.source as PostgresSource

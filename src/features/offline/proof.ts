@@ -8,8 +8,9 @@ import type { Value } from '../value.js'
 import { integer, readerOf } from './duck-values.js'
 import { featureSql, type Joined, joinedSql } from './joined.js'
 import { computeRow, inputColumns } from './on-demand.js'
-import { type Relation, relationOf, type SourceAccess } from './relation.js'
+import type { Relation, SourceAccess } from './relation.js'
 import { literal } from './sql-text.js'
+import { wholeRelation } from './whole-relation.js'
 
 interface SourceRow {
   readonly eventMs: number
@@ -99,7 +100,7 @@ async function rowsOfChosen(
   view: CompiledView,
   joined: Joined,
 ): Promise<Map<string, SourceRow[]>> {
-  const relation = await relationOf(access, view)
+  const relation = await wholeRelation(access, view)
   const keys = view.keys.map(({ name }) => `key${joined.labels.keys.findIndex((key) => key.name === name)}`)
   const wanted = keys.length === 1 ? keys[0]! : `(${keys.join(', ')})`
   const own = relation.keys.length === 1 ? relation.keys[0]! : `(${relation.keys.join(', ')})`

@@ -5,8 +5,8 @@ import { isAbsolute, join } from 'node:path'
 import { didYouMean, HeadraceError } from '../../core/index.js'
 import type { CompiledView, WindowFeature } from '../compiled.js'
 import type { FileSource, Source, StreamSource } from '../definitions/source.js'
-import { durationMs } from '../duration.js'
 import { FeatureErrors } from '../errors.js'
+import { latenessMsOf } from '../seam.js'
 import type { ValueType } from '../value.js'
 import type { Duck } from './duck.js'
 import { ident, literal, literals, subquery } from './sql-text.js'
@@ -27,6 +27,9 @@ export interface SourceAccess {
   readonly duck: Duck
   readonly root: string
   readonly eventFiles: (source: string) => Promise<readonly string[]>
+  /** Everything that was known since then is in them. */
+  readonly eventsSinceMs: (source: string) => Promise<number>
+  readonly nowMs: number
   readonly postgres: PostgresAccess
 }
 
@@ -178,9 +181,9 @@ export function idColumn(view: CompiledView): string | undefined {
   return view.kind === 'windows' ? view.stream?.eventId : undefined
 }
 
-/** Of a column that a view reads, by the source's declaration or by what its features need. */
+/** Of a column that a view reads, by the declaration of the stream beside the source (both are one history), of the source, or by what its features need. */
 export function declaredType(view: CompiledView, column: string): ValueType | undefined {
-  const declared = sourceOf(view).columns?.[column]
+  const declared = view.stream?.columns[column] ?? sourceOf(view).columns?.[column]
   if (declared !== undefined) return declared
   if (view.kind === 'rows') return view.features.find((feature) => feature.column === column)?.type
   for (const feature of view.features) {
@@ -331,7 +334,7 @@ function eventRelation(files: readonly string[], view: CompiledView, source: Str
       return `${type === 'timestamp' ? value : valueSql(value, jsonType(type), type, undefined)} AS v${i}`
     }),
   ]
-  const latenessMs = durationMs(source.lateness ?? '1h', `source ${source.name} › lateness`)
+  const latenessMs = latenessMsOf(source)
   const onTime = ` AND known_ms - event_ms <= ${latenessMs}`
   return finish(view, `SELECT ${select.join(', ')} FROM ${from}`, types, false, onTime, true)
 }

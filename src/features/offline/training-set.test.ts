@@ -2,9 +2,10 @@ import { existsSync, mkdtempSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { openFlow } from '../../../test/support/feature-flow.js'
 import { queryFile, type TestCell, writeTable } from '../../../test/support/parquet.js'
 import { tempFolder } from '../../../test/support/temp-folder.js'
-import { testPlatform } from '../../core/index.js'
+import { ManualClock, testPlatform } from '../../core/index.js'
 import { compileFeatures } from '../compile.js'
 import {
   column,
@@ -18,7 +19,7 @@ import {
   pushSource,
   sum,
 } from '../index.js'
-import { createEventLog } from '../stream/event-log.js'
+import { createEventLog, type PositionedEventLog } from '../stream/event-log.js'
 import { createOfflineStore } from './offline-store.js'
 import type { OfflineStore, TrainingSetReport, TrainingSetRequest } from './types.js'
 
@@ -27,7 +28,7 @@ function offlineIn(
   eventFiles: (source: string) => Promise<readonly string[]> = async () => [],
 ): OfflineStore {
   return createOfflineStore({
-    platform: testPlatform(),
+    platform: testPlatform({ clock: new ManualClock(T0 + 86_400_000) }),
     root,
     environment: {},
     memoryLimitBytes: 256 * 1024 ** 2,
@@ -386,7 +387,111 @@ describe('a batch source beside a stream', () => {
     const compiled = compileFeatures([view]).views.get('kept')!
     expect(await offlineIn(root).valuesAt(compiled, [{ key: 'a', atMs: T0 + 1 }])).toEqual([[2]])
   })
+
+  it('is one history in training sets, their proof, checks and the online store: the one before the seam, the other from it on', async () => {
+    const root = tempFolder()
+    const HOUR = 3_600_000
+    const MINUTE = 60_000
+    // Hops of five minutes begin at full hours.
+    const dayMs = Math.floor(T0 / (24 * HOUR)) * 24 * HOUR
+    const clock = new ManualClock(dayMs + 10 * HOUR)
+    const platform = testPlatform({ clock })
+    // Numbers in the file look like numbers; to the stream they are text.
+    await writeTable(join(root, 'kept.csv'), { user_id: 'VARCHAR', at: 'BIGINT', item: 'VARCHAR', amount: 'DOUBLE' }, [
+      ['a', dayMs + 10 * HOUR + 10 * MINUTE, '7', 1],
+      ['a', dayMs + 11 * HOUR + 40 * MINUTE, '8', 10],
+      // Beyond the seam: the stream's are taken.
+      ['a', dayMs + 12 * HOUR, '9', 100],
+      ['b', dayMs + 11 * HOUR, '7', 5],
+    ])
+    const stream = pushSource('orders', {
+      columns: { user_id: 'string', item: 'string', amount: 'float64' },
+      lateness: '10m',
+    })
+    const source = fileSource('kept', { path: 'kept.csv', eventTime: 'at' })
+    const spend = defineFeatureView('spend', {
+      entities: [user],
+      source,
+      stream,
+      features: {
+        total: sum('amount', { over: '3h' }),
+        n: count({ over: '30m' }),
+        items: lastK('item', 'string', 5, { over: '3h' }),
+      },
+    })
+    const latest = defineFeatureView('latest', {
+      entities: [user],
+      source,
+      stream,
+      features: { amount: column('float64'), item: column('string') },
+    })
+    const definitions = [defineFeatureService('s', [spend, latest])]
+    const logs: PositionedEventLog[] = []
+    const offline = createOfflineStore({
+      platform,
+      root,
+      environment: {},
+      threads: 1,
+      tempFolder: join(root, 'temp'),
+      eventFiles: async (source) => logs[0]!.files(source),
+      eventsSinceMs: async (source) => logs[0]!.sinceMs(source),
+    })
+    const flow = await openFlow({ folder: root, definitions, platform, offline, fillAtStart: false })
+    logs.push(flow.log)
+    try {
+      const at = (hour: number, minute: number) => dayMs + hour * HOUR + minute * MINUTE
+      const push = async (knownMs: number, eventMs: number, item: string, amount: number) => {
+        clock.advance(knownMs - clock.nowMs())
+        const row = { user_id: 'a', item, amount, event_timestamp: eventMs }
+        await flow.ingestor.push('orders', [{ knownMs, row }])
+      }
+      await push(at(10, 10), at(10, 10), '7', 1)
+      await push(at(11, 45), at(11, 40), '8', 10)
+      await push(at(12, 1), at(12, 0), '9', 200)
+      await push(at(12, 20), at(12, 15), '10', 1000)
+      // Too late to count.
+      await push(at(12, 30), at(12, 10), '11', 5000)
+      for (const view of ['spend', 'latest']) await flow.materialiser.materialise({ view })
+      const nowMs = at(12, 40)
+      clock.advance(nowMs - clock.nowMs())
+      const moments = [
+        { key: 'a', atMs: at(12, 1) },
+        { key: 'a', atMs: at(12, 16) },
+        { key: 'a', atMs: nowMs },
+        { key: 'b', atMs: nowMs },
+      ]
+      await writeTable(
+        join(root, 'labels.parquet'),
+        LABEL_COLUMNS,
+        moments.map(({ key, atMs }) => [key, atMs, 0]),
+      )
+      const report = await made(offline, definitions, 's', { proofRows: 10 })
+      expect(report.proof).toEqual({ rows: 4, values: 20 })
+      const rows = await queryFile(`SELECT total, n, items, amount, item FROM '${join(root, 'train.parquet')}'`)
+      expect(rows).toEqual([
+        [211, '2', ['7', '8', '9'], 200, '9'].map(reverseItems),
+        [211, '1', ['7', '8', '9'], 200, '9'].map(reverseItems),
+        [1211, '1', ['7', '8', '9', '10'], 1000, '10'].map(reverseItems),
+        [5, '0', ['7'], 5, '7'],
+      ])
+      const spends = await offline.valuesAt(flow.view('spend'), moments)
+      const latests = await offline.valuesAt(flow.view('latest'), moments)
+      const asText = ([total, n, items]: readonly unknown[]) => [total, String(n), items]
+      expect(moments.map((_, i) => [...asText(spends[i]!), ...latests[i]!])).toEqual(rows)
+      for (const key of ['a', 'b']) {
+        const i = moments.findIndex((moment) => moment.key === key && moment.atMs === nowMs)
+        expect(await flow.read('spend', key)).toEqual(spends[i])
+        expect(await flow.read('latest', key)).toEqual(latests[i])
+      }
+    } finally {
+      await flow.close()
+      await offline.close()
+    }
+  })
 })
+
+/** Lists come newest first. */
+const reverseItems = (value: unknown) => (Array.isArray(value) ? [...value].reverse() : value)
 
 type Row = [string | null, number | null, number | null, number | null, string | null]
 

@@ -7,7 +7,7 @@ import type { CompiledService, CompiledView, ServiceFeature } from '../compiled.
 import { FeatureErrors } from '../errors.js'
 import type { ValueType } from '../value.js'
 import { planSql } from './as-of-sql.js'
-import { type Checkpoints, digestOf, filesIdentity, openCheckpoints, sourceIdentity } from './checkpoints.js'
+import { type Checkpoints, digestOf, filesIdentity, openCheckpoints, sourcesIdentity } from './checkpoints.js'
 import type { Duck } from './duck.js'
 import { featureSql, type Joined, joinedSql, type Part } from './joined.js'
 import { invalid, type Labels, labelsOf, spoolLabels } from './labels.js'
@@ -15,10 +15,11 @@ import { computeOnDemand } from './on-demand.js'
 import { isPostgresLabels, openPostgresJoin, type PostgresJoin } from './postgres-labels.js'
 import type { Environment } from './postgres-source.js'
 import { prove } from './proof.js'
-import { type FileFormat, filesOf, formatOf, relationOf, type SourceAccess, sentence, sourceOf } from './relation.js'
+import { type FileFormat, filesOf, formatOf, type SourceAccess, sentence } from './relation.js'
 import { replayWindows } from './replay.js'
 import { ident, literal } from './sql-text.js'
 import type { TrainingSetReport, TrainingSetRequest } from './types.js'
+import { wholeRelation } from './whole-relation.js'
 
 const PARQUET = '(FORMAT parquet, COMPRESSION lz4_raw)'
 
@@ -94,9 +95,10 @@ async function makeFrom(
         const digest = digestOf(
           labelsDigest,
           view.fingerprint,
-          sourceOf(view),
+          view.source,
+          view.stream,
           featuresOf(view),
-          await sourceIdentity(access, platform, view),
+          await sourcesIdentity(access, platform, view),
         )
         const file = await checkpoints.keep(view.name, digest, (to) => makePart(access, there, view, labels, to))
         return { view, alias: `p${parts.length}`, file }
@@ -163,9 +165,9 @@ async function makePart(
   if (there?.has(view)) {
     select = await there.part(duck, view, labels)
   } else if (view.kind === 'rows') {
-    select = planSql('duckdb', { labels: of, relation: await relationOf(access, view), ttlMs: view.ttlMs })
+    select = planSql('duckdb', { labels: of, relation: await wholeRelation(access, view), ttlMs: view.ttlMs })
   } else {
-    await replayWindows(duck, view, { labels: of, relation: await relationOf(access, view), into: 'replayed' })
+    await replayWindows(duck, view, { labels: of, relation: await wholeRelation(access, view), into: 'replayed' })
     const values = view.features.map((_, i) => `, r.v${i}`).join('')
     select = `SELECT l.rid, r.e${values} FROM ${of} AS l LEFT JOIN replayed AS r ON l.rid = r.rid`
   }

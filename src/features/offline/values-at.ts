@@ -5,9 +5,10 @@ import { decodeKey } from '../entity-key.js'
 import type { Value, ValueType } from '../value.js'
 import { planSql } from './as-of-sql.js'
 import { readerOf, writersOf } from './duck-values.js'
-import { type Relation, relationOf, type SourceAccess, sourceOf, unreadable } from './relation.js'
+import { type SourceAccess, sourceOf, unreadable } from './relation.js'
 import { replayWindows } from './replay.js'
 import { duckType } from './value-sql.js'
+import { wholeRelation } from './whole-relation.js'
 
 export async function valuesAtMoments(
   access: SourceAccess,
@@ -52,21 +53,4 @@ export async function valuesAtMoments(
   } catch (error) {
     throw unreadable(sourceOf(view), error)
   }
-}
-
-/**
- * Of a view with a batch source and a stream: where the one ends, the other goes on, as in the online store. Of rows, all of both: the newest
- * wins, and it was known as soon as either had it.
- */
-async function wholeRelation(access: SourceAccess, view: CompiledView): Promise<Relation> {
-  const batch = await relationOf(access, view)
-  if (view.source === undefined || view.stream === undefined) return batch
-  const stream = await relationOf(access, { ...view, source: undefined })
-  let seam = ''
-  if (view.kind === 'windows') {
-    const [newest] = await access.duck.rows(`SELECT max(event_ms) FROM (${batch.sql})`)
-    if (newest?.[0] !== null && newest?.[0] !== undefined) seam = ` WHERE event_ms > ${Number(newest[0])}`
-  }
-  const sql = `SELECT * FROM (${batch.sql}) UNION ALL SELECT * FROM (${stream.sql})${seam}`
-  return { ...batch, sql, isKnownAtOnce: false }
 }

@@ -1,6 +1,6 @@
 // How long the events of a source stay in the event log: as long as is said, but never shorter than what it takes to rebuild the windows.
 import type { FeatureProject } from '../compiled.js'
-import { durationMs } from '../duration.js'
+import { latenessMsOf } from '../seam.js'
 
 /** undefined: for ever. */
 export function eventRetention(
@@ -14,7 +14,7 @@ export function eventRetention(
     let neededMs = keptMs
     for (const view of project.views.values()) {
       if (view.kind !== 'windows' || view.stream?.name !== name) continue
-      const latenessMs = durationMs(source.lateness ?? '1h', `source ${name} › lateness`)
+      const latenessMs = latenessMsOf(source)
       neededMs = Math.max(neededMs, view.maxWindowMs + view.hopMs + latenessMs)
     }
     return neededMs
