@@ -9,6 +9,7 @@ import { FeatureErrors } from '../errors.js'
 import type { Value } from '../value.js'
 import { ByteWriter, bytesText, isWellFormed, textBytes } from './bytes.js'
 import { keptUntilMs } from './keeping.js'
+import { ParsedStates } from './parsed-states.js'
 import { openRedisLink, type RedisLink } from './redis-link.js'
 import { decodeRow, encodeRow, ROW_FORMAT } from './row-bytes.js'
 import { Turns } from './turns.js'
@@ -40,6 +41,8 @@ type RedisKey = string | Buffer
 const SCRIPT_ROWS = 200
 const SCRIPTS_AT_ONCE = 8
 const SCAN_KEYS = 1000
+/** Of parsed window states that are kept for the next read. */
+const PARSED_BYTES = 64 * 1024 * 1024
 /** Readers have budgets of tens of milliseconds. */
 const READS_STALLED_MS = 500
 /** A large commit takes Redis a while. */
@@ -113,6 +116,7 @@ class RedisOnlineStore implements OnlineStore {
   readonly kind = 'redis'
   readonly #prefix: string
   readonly #corrupt: Counter
+  readonly #parsed = new ParsedStates(PARSED_BYTES)
 
   constructor(
     private readonly reads: RedisLink,
@@ -140,8 +144,8 @@ class RedisOnlineStore implements OnlineStore {
       const entries = new Array<OnlineEntry | undefined>(keys.length)
       for (let i = 0; i < keys.length; i++) {
         const bytes = found[at++]
-        entries[i] = bytes ? this.#entry(table, bytes, atMs) : undefined
-        const pause = turns.next(table.view.kind === 'windows' ? 8 : 1)
+        entries[i] = bytes ? this.#entry(table, keys[i]!, bytes, atMs) : undefined
+        const pause = turns.next(table.view.kind === 'windows' ? stateWeight(bytes) : 1)
         if (pause) await pause
       }
       answer.push(entries)
@@ -150,10 +154,11 @@ class RedisOnlineStore implements OnlineStore {
   }
 
   /** What cannot be read is as if it were not there: one damaged row must not take the others' values away. */
-  #entry({ view, name }: OnlineTable, bytes: Buffer, atMs: number): OnlineEntry | undefined {
+  #entry({ view, name }: OnlineTable, key: string, bytes: Buffer, atMs: number): OnlineEntry | undefined {
     try {
       if (view.kind === 'rows') return decodeRow(bytes)
-      const state = this.options.engineOf(view).parse(bytes)
+      const engine = this.options.engineOf(view)
+      const state = this.#parsed.get(name, key, bytes, (stored) => engine.parse(stored))
       const values = new Array<Value>(view.features.length)
       return state.read(atMs, values, 0) ? { eventMs: state.newestEventMs!, values } : undefined
     } catch (error) {
@@ -235,7 +240,7 @@ class RedisOnlineStore implements OnlineStore {
     const states: (KeyState | undefined)[] = []
     for (const bytes of found) {
       states.push(bytes ? engine.parse(bytes) : undefined)
-      const pause = turns.next(8)
+      const pause = turns.next(stateWeight(bytes))
       if (pause) await pause
     }
     return states
@@ -249,7 +254,7 @@ class RedisOnlineStore implements OnlineStore {
       const ttlMs = state?.newestEventMs === undefined ? -1 : this.#ttlMs(keptUntilMs(table.view, state.newestEventMs))
       const bytes = state === undefined || ttlMs < 0 ? undefined : bufferOf(state.serialize())
       writes.push({ key: redisKey(prefix, key), bytes, ttlMs })
-      const pause = turns.next(8)
+      const pause = turns.next(stateWeight(bytes))
       if (pause) await pause
     }
     if (position?.after !== undefined) return this.#writeAfter(table.name, writes, position, position.after)
@@ -378,6 +383,11 @@ class RedisOnlineStore implements OnlineStore {
     if (view.kind !== 'windows') throw new TypeError(`${name} has rows, not window states`)
     return this.options.engineOf(view)
   }
+}
+
+/** In steps of a turn: after a large state it is always time to look at the clock. */
+function stateWeight(bytes: Buffer | null | undefined): number {
+  return bytes ? 8 + bytes.length / 1024 : 1
 }
 
 /** Names may not run into keys. */
