@@ -89,6 +89,11 @@ export class ByteWriter {
 
   bytes(value: Uint8Array): void {
     this.count(value.length)
+    this.put(value)
+  }
+
+  /** Without a length before it. */
+  put(value: Uint8Array): void {
     this.room(value.length)
     this.buffer.set(value, this.at)
     this.at += value.length
@@ -114,6 +119,10 @@ export class ByteWriter {
       this.count(value.length)
       for (const item of value) this.value(item)
     }
+  }
+
+  get length(): number {
+    return this.at
   }
 
   /** All of it, as a view that the next write may change. */

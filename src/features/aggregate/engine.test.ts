@@ -230,6 +230,30 @@ describe('laws, on random views and streams', () => {
     )
   })
 
+  it('is stored the same, however often it was stored on the way', () => {
+    fc.assert(
+      fc.property(cases, fc.nat(), ({ view, events }, seed) => {
+        const random = seededRandom(seed)
+        const engine = createWindowEngine(view)
+        const often = engine.create()
+        const once = engine.create()
+        // Longer than the windows, so that tiles are dropped.
+        const longest = 2 * view.maxWindowMs
+        for (let round = 0; round < 3; round++) {
+          for (const one of events) {
+            const later = { ...one, eventMs: one.eventMs + round * longest, knownMs: one.knownMs + round * longest }
+            for (const state of [often, once]) state.add({ ...later, id: one.id && `${one.id}-${round}` })
+            if (random.next() < 0.3) often.serialize()
+            if (random.next() < 0.3) for (const state of [often, once]) state.evict(later.knownMs)
+          }
+        }
+        expect(Buffer.from(often.serialize()).equals(once.serialize())).toBe(true)
+        expect(Buffer.from(often.serialize()).equals(once.serialize())).toBe(true)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
   it('answers nothing else after an eviction', () => {
     fc.assert(
       fc.property(cases, fc.nat(), ({ view, events }, laterMs) => {

@@ -4,7 +4,7 @@ import type { Value } from '../value.js'
 import { Blocks, tileIndex } from './blocks.js'
 import { countedEvent, type Layout } from './layout.js'
 import type { Part } from './parts/part.js'
-import { readState, type StoredState, writeState } from './stored-state.js'
+import { readState, type StoredState, type Written, writeState } from './stored-state.js'
 import { noParts, Tile } from './tile.js'
 import type { KeyState, WindowEvent } from './types.js'
 
@@ -15,6 +15,8 @@ export class KeyWindows implements KeyState, StoredState {
   ids = new Map<string, number>()
   evictedMs = Number.NEGATIVE_INFINITY
   private readonly blocks: Blocks
+  /** By the last `serialize`. */
+  private written: Written | undefined
   private idsSweptMs = Number.NEGATIVE_INFINITY
 
   constructor(readonly layout: Layout) {
@@ -78,7 +80,8 @@ export class KeyWindows implements KeyState, StoredState {
   }
 
   serialize(): Uint8Array {
-    return writeState(this.layout, this)
+    this.written = writeState(this.layout, this, this.written)
+    return this.written.bytes
   }
 
   /** Throws FEATURE_STATE_CORRUPT. */
@@ -111,11 +114,21 @@ export class KeyWindows implements KeyState, StoredState {
     return this.layout.isExact ? startMs : Math.floor(startMs / this.layout.hopMs) * this.layout.hopMs
   }
 
+  /** Tiles from `index` on are no longer as they were written. */
+  private changesFrom(index: number): void {
+    if (this.written !== undefined && this.written.same > index) this.written.same = index
+  }
+
+  /** To be changed. */
   private tileOf(eventMs: number): Tile {
     const startMs = Math.floor(eventMs / this.layout.hopMs) * this.layout.hopMs
     const newest = this.tiles.at(-1)
-    if (newest !== undefined && newest.startMs === startMs) return newest
+    if (newest !== undefined && newest.startMs === startMs) {
+      this.changesFrom(this.tiles.length - 1)
+      return newest
+    }
     const index = newest === undefined || newest.startMs < startMs ? this.tiles.length : tileIndex(this.tiles, startMs)
+    this.changesFrom(index)
     const known = this.tiles[index]
     if (known?.startMs === startMs) return known
     const tile = new Tile(this.layout, startMs)
@@ -156,9 +169,16 @@ export class KeyWindows implements KeyState, StoredState {
   private dropBefore(fromMs: number): void {
     const { hopMs, isExact } = this.layout
     const first = tileIndex(this.tiles, Math.floor(fromMs / hopMs) * hopMs)
-    if (first > 0) this.tiles.splice(0, first)
+    if (first > 0) {
+      this.tiles.splice(0, first)
+      if (this.written !== undefined) {
+        this.written.dropped += first
+        this.written.same = Math.max(0, this.written.same - first)
+      }
+    }
     const oldest = this.tiles[0]
     if (isExact && oldest !== undefined && oldest.startMs < fromMs) {
+      this.changesFrom(0)
       oldest.dropBefore(fromMs)
       if (oldest.raw.length === 0) this.tiles.shift()
     }
@@ -169,7 +189,7 @@ export class KeyWindows implements KeyState, StoredState {
     for (let index = this.tiles.length - 1; index >= 0; index--) {
       const tile = this.tiles[index]!
       if (tile.startMs + this.layout.hopMs <= settledMs) return
-      if (tile.startMs < untilMs) tile.settle(untilMs)
+      if (tile.startMs < untilMs && tile.settle(untilMs)) this.changesFrom(index)
     }
   }
 

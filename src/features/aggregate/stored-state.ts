@@ -13,6 +13,20 @@ export interface StoredState {
   tiles: Tile[]
 }
 
+/**
+ * What was written of a state, so that the next time the tiles that are still as they were are copied: to walk through the events of old
+ * tiles takes ten times as long as to write the new ones.
+ */
+export interface Written {
+  readonly bytes: Uint8Array
+  /** Where the tiles begin, and where each of them ends. */
+  readonly bounds: readonly number[]
+  /** Tiles that have been dropped from the beginning since. */
+  dropped: number
+  /** How many of the tiles after those are as they were. */
+  same: number
+}
+
 const VERSION = 1
 const HASH_BYTES = 4
 const hash = { high: 0, low: 0 }
@@ -21,7 +35,7 @@ const writer = new ByteWriter()
 const partsWriter = new ByteWriter()
 const NO_PARTS = new Uint8Array(0)
 
-export function writeState(layout: Layout, { evictedMs, ids, tiles }: StoredState): Uint8Array {
+export function writeState(layout: Layout, { evictedMs, ids, tiles }: StoredState, last?: Written): Written {
   const to = writer.clear()
   to.byte(VERSION)
   for (const byte of layout.fingerprint) to.byte(byte)
@@ -32,10 +46,13 @@ export function writeState(layout: Layout, { evictedMs, ids, tiles }: StoredStat
     to.number(eventMs)
   }
   to.count(tiles.length)
-  let before = 0
-  for (const tile of tiles) {
+  const bounds = [to.length]
+  const same = last === undefined ? 0 : copyTiles(layout, tiles, last, bounds)
+  // Times are small numbers relative to the tile, and tiles to the one before.
+  let before = same === 0 ? 0 : tiles[same - 1]!.startMs / layout.hopMs
+  for (let tileAt = same; tileAt < tiles.length; tileAt++) {
+    const tile = tiles[tileAt]!
     const { startMs, newestMs, raw } = tile
-    // Times are small numbers relative to the tile, and tiles to the one before.
     const index = startMs / layout.hopMs
     to.number(index - before)
     before = index
@@ -43,13 +60,28 @@ export function writeState(layout: Layout, { evictedMs, ids, tiles }: StoredStat
     to.count(raw.length)
     for (let i = 0; i < raw.length; i++) writeEvent(to, layout, raw[i]!, startMs)
     to.bytes(tile.encodedParts(partsWriter) ?? NO_PARTS)
+    bounds.push(to.length)
   }
   const body = to.written()
   const bytes = new Uint8Array(body.length + HASH_BYTES)
   bytes.set(body)
   murmur3(bytes, body.length, hash)
   new DataView(bytes.buffer).setUint32(body.length, hash.high)
-  return bytes
+  return { bytes, bounds, dropped: 0, same: tiles.length }
+}
+
+/** Writes the tiles that are as they were; says how many. The first was relative to one that may be gone. */
+function copyTiles(layout: Layout, tiles: readonly Tile[], last: Written, into: number[]): number {
+  const { bytes, bounds, dropped, same } = last
+  if (same === 0) return 0
+  let at = bounds[dropped]!
+  while (bytes[at]! >= 128) at++
+  at++
+  writer.number(tiles[0]!.startMs / layout.hopMs)
+  const shift = writer.length - at
+  writer.put(bytes.subarray(at, bounds[dropped + same]!))
+  for (let i = 1; i <= same; i++) into.push(bounds[dropped + i]! + shift)
+  return same
 }
 
 function writeEvent(

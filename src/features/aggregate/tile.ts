@@ -35,9 +35,9 @@ export class Tile {
     }
   }
 
-  /** Merges raw events before `settledMs` when they are many. */
-  settle(settledMs: number): void {
-    if (this.raw.length === 0 || (!this.hasParts && this.raw.length <= MOST_RAW)) return
+  /** Merges raw events before `settledMs` when they are many. False: there was nothing to do. */
+  settle(settledMs: number): boolean {
+    if (this.raw.length === 0 || (!this.hasParts && this.raw.length <= MOST_RAW)) return false
     const left: CountedEvent[] = []
     for (const event of this.raw) {
       if (event.eventMs >= settledMs) left.push(event)
@@ -45,6 +45,7 @@ export class Tile {
     }
     if (left.length <= MOST_RAW) this.whole = undefined
     this.raw = left
+    return true
   }
 
   /** Of an `exact` view, whose events stay raw. */
