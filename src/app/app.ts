@@ -50,6 +50,11 @@ import { Repository } from './repository/repository.js'
 import { Aliases, createVersions } from './versions.js'
 
 /** Everything that runs, built and wired. The views and operations beside this file are functions of it. */
+export interface StartOptions {
+  /** Whether views are filled and streams read from now on; default true. For one command they need not be. */
+  readonly runsFeatures?: boolean
+}
+
 export interface App {
   readonly project: LoadedProject
   readonly platform: Platform
@@ -79,7 +84,7 @@ export interface App {
   /** The metrics of the whole server in Prometheus' text format. */
   exposeMetrics(): Promise<string>
   /** Loads what the source has and follows it. Resolves when every version found was either warmed up or refused. */
-  start(): Promise<void>
+  start(options?: StartOptions): Promise<void>
   /** Finishes what is in flight (for at most `server.drainMs`), flushes the log and closes everything. */
   close(): Promise<void>
 }
@@ -350,11 +355,11 @@ export async function createApp(project: LoadedProject, given: Platform, options
       peers,
       isReady: () => isWarm() && (peers?.areReady() ?? true),
       exposeMetrics: () => (peers ? peers.exposeMetrics() : platform.metrics.expose()),
-      async start() {
+      async start({ runsFeatures = true }: StartOptions = {}) {
         await source.settle()
         for (const ref of await source.list()) found.set(versionKey(ref), ref)
         refresh()
-        await Promise.all([...[...found.values()].map(load), features?.start()])
+        await Promise.all([...[...found.values()].map(load), runsFeatures ? features?.start() : undefined])
         isStarted = true
         void kept.prune(digestsInUse())
         if (restful.size > 0)

@@ -71,7 +71,7 @@ export async function withApi<T>(
     throw error
   })
   try {
-    if (needs.loads) await app.start()
+    if (needs.loads) await app.start({ runsFeatures: false })
     return await work(createApi(server.url, true))
   } finally {
     await server.close()

@@ -87,7 +87,8 @@ export function addFeatureReading(features: Command, faces: Faces): void {
           total.duplicates += report.duplicates
           total.late += report.late
           total.refused += report.refused
-          total.problems.push(...report.problems.map((one) => ({ ...one, index: one.index + from })))
+          const problems = [...report.problems].sort((a, b) => a.index - b.index)
+          total.problems.push(...problems.map((one) => ({ ...one, index: one.index + from })))
         }
       })
       if (options.json) return printJson(total)
