@@ -156,8 +156,8 @@ describe('what was served', () => {
     expect(wrong.map(({ name, examples }) => [name, examples[0]])).toEqual([])
     expect(report.features.every(({ compared }) => compared === 400)).toBe(true)
 
-    // And a skew that somebody builds in does not stay hidden: cents for euros, in one of twenty.
-    const hit = vectors.filter(({ sources }, i) => i % 20 === 0 && sources['total'] === 'online').length
+    // And a skew that somebody builds in does not stay hidden: cents for euros, in one of twenty, or another default.
+    const hit = vectors.filter((_, i) => i % 20 === 0).length
     const skewed = vectors.map((vector, i) =>
       i % 20 === 0
         ? { ...vector, values: { ...vector.values, total: Number(vector.values['total'] ?? 0) * 100 + 1 } }

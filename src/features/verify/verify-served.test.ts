@@ -126,6 +126,17 @@ async function featureOf(name: string, vectors: readonly ServedVector[], options
 }
 
 describe('verifyServed', () => {
+  it('compares the default of a key without a value with the one that is defined', async () => {
+    const unknown = { keys: { user_id: 'u9' }, gaps: Object.fromEntries(Object.keys(RIGHT).map((n) => [n, 'missing'])) }
+    const sources = Object.fromEntries(Object.keys(RIGHT).map((n) => [n, 'default']))
+    const fallbacks = Object.fromEntries(service.features.map(({ name, fallback }) => [name, fallback]))
+    const vector = (values: Record<string, Value>) =>
+      served({ ...unknown, sources, values: { ...fallbacks, ...values } } as Parameters<typeof served>[0])
+    expect(await featureOf('total', [vector({})])).toMatchObject({ compared: 1, matched: 1 })
+    const wrong = await featureOf('total', [vector({ total: 12 })])
+    expect(wrong).toMatchObject({ compared: 1, matched: 0, examples: [{ served: 12, offline: fallbacks['total'] }] })
+  })
+
   it('finds what was served right to match, on-demand features recomputed included', async () => {
     const report = await verify([served(), served({ id: 'p2' }), { ...served(), service: 'other' }])
     expect(report).toMatchObject({

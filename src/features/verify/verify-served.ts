@@ -68,7 +68,12 @@ export async function verifyServed(options: VerifyOptions): Promise<VerifyReport
       else {
         const served = gap === 'none' ? (vector.values[feature.name] ?? null) : null
         const expected = offline.valueAt(v, feature)
-        const difference = differenceOf(feature.type, served, expected, tolerance)
+        const difference =
+          differenceOf(feature.type, served, expected, tolerance) ??
+          // Rightly without a value: then the default is the one that is defined.
+          (gap === 'no-value'
+            ? differenceOf(feature.type, vector.values[feature.name] ?? null, feature.fallback, tolerance)
+            : undefined)
         if (difference === undefined) tally.match(feature.type, served)
         else differing.push({ vector: v, feature: f, difference })
       }
