@@ -19,8 +19,9 @@ interface Online {
   }[]
 }
 
-/** Fits into what a server takes at once. */
+/** What a server takes at once: its limit is 1 MiB. */
 const EVENTS_AT_ONCE = 1000
+const BYTES_AT_ONCE = 900_000
 
 export function addFeatureReading(features: Command, faces: Faces): void {
   features
@@ -80,8 +81,8 @@ export function addFeatureReading(features: Command, faces: Faces): void {
         problems: [] as IngestReport['problems'][number][],
       }
       await withApi(faces, options, { loads: false }, async (api) => {
-        for (let from = 0; from < events.length; from += EVENTS_AT_ONCE) {
-          const part = events.slice(from, from + EVENTS_AT_ONCE)
+        for (let from = 0; from < events.length; ) {
+          const part = events.slice(from, endOfBatch(events, from))
           const report = await api.json<IngestReport>('POST', '/api/v1/features/push', { source, events: part })
           total.accepted += report.accepted
           total.duplicates += report.duplicates
@@ -89,6 +90,7 @@ export function addFeatureReading(features: Command, faces: Faces): void {
           total.refused += report.refused
           const problems = [...report.problems].sort((a, b) => a.index - b.index)
           total.problems.push(...problems.map((one) => ({ ...one, index: one.index + from })))
+          from += part.length
         }
       })
       if (options.json) return printJson(total)
@@ -97,6 +99,18 @@ export function addFeatureReading(features: Command, faces: Faces): void {
       )
       for (const { index, problem } of total.problems.slice(0, 10)) print(`  event ${index + 1}: ${problem}`)
     })
+}
+
+/** Index after the last event that goes with the one at `from`; that one always goes. */
+function endOfBatch(events: readonly unknown[], from: number): number {
+  let sizeBytes = 0
+  let to = from
+  while (to < events.length && to - from < EVENTS_AT_ONCE) {
+    sizeBytes += Buffer.byteLength(JSON.stringify(events[to])) + 1
+    if (sizeBytes > BYTES_AT_ONCE && to > from) break
+    to++
+  }
+  return to
 }
 
 /** As text, in which no digit of a whole number is lost. */

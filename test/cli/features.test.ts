@@ -121,9 +121,15 @@ describe('headrace features with a server', LONG, () => {
   it('takes events in, once each, and keeps out what breaks a rule', async () => {
     writeFileSync(
       join(folder, 'events.ndjson'),
-      ['{"order_id":"p1","user_id":"u1","amount":7}', '{"order_id":"p1","user_id":"u1","amount":7}'].join('\n'),
+      [
+        '{"order_id":"p1","user_id":"u1","amount":7}',
+        '{"order_id":"p1","user_id":"u1","amount":7}',
+        // More than a server takes at once.
+        `{"order_id":"p2","user_id":"u5","note":"${'x'.repeat(700_000)}"}`,
+        `{"order_id":"p3","user_id":"u5","note":"${'x'.repeat(700_000)}"}`,
+      ].join('\n'),
     )
-    expect(await json('push', 'orders', '--file', 'events.ndjson')).toMatchObject({ accepted: 1, duplicates: 1 })
+    expect(await json('push', 'orders', '--file', 'events.ndjson')).toMatchObject({ accepted: 3, duplicates: 1 })
     const refused = await features(
       'push',
       'orders',
