@@ -123,6 +123,8 @@ describe('what the log keeps of served features', () => {
       inputs: [{ name: 'amount', datatype: 'FP32', shape: [2], data: [2, 3] }],
     })
     expect(two.status).toBe(200)
+    // Refused, so that no model was given anything.
+    expect((await predict('pay', { entities: { user_id: 'u1' } })).status).toBe(422)
     const { log } = server.app
     const outcome = (prediction: string, value: boolean, knownMs: number) =>
       log.append({
@@ -159,6 +161,7 @@ describe('what the log keeps of served features', () => {
     ).getRowObjectsJson()
     connection.closeSync()
     expect(rows).toHaveLength(report.rows)
+    expect(rows.every((row) => row['model'] === 'pay')).toBe(true)
     expect(rows.find((row) => row['prediction_id'] === first.json.id)).toMatchObject({
       user_id: 'u1',
       model: 'pay',

@@ -25,7 +25,7 @@ export async function* servedFromLog(folder: string, range: ServedRange): AsyncI
   }
 }
 
-/** The same with what the model was given beside, and the outcomes that joined them: those known before `toMs`. */
+/** The same with what the model was given beside, and the outcomes that joined them: those known before `toMs`. Without predictions that failed. */
 export async function* rowsFromLog(
   folder: string,
   range: ServedRange & { readonly outcome?: string | undefined },
@@ -35,7 +35,7 @@ export async function* rowsFromLog(
       if (record.knownMs >= range.toMs || (range.outcome !== undefined && record.name !== range.outcome)) continue
       const { prediction, name, value, knownMs } = record
       yield { kind: 'outcome', predictionId: prediction, name, value, knownMs }
-    } else if (record.kind === 'prediction' && isOf(record, range)) {
+    } else if (record.kind === 'prediction' && record.error === null && isOf(record, range)) {
       const call = record.calls[record.answeredBy ?? record.calls.findLastIndex(({ status }) => status === 'ok')]
       for (let row = 0; row < record.rows; row++)
         yield {
