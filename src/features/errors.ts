@@ -103,8 +103,10 @@ export const FeatureErrors = defineErrors('FEATURE', {
     status: 404,
     retry: false,
     level: 'info',
-    message: (p: { view: string; known: string }) =>
-      `There is no feature view "${p.view}". Known: ${p.known === '' ? 'none' : p.known}.`,
+    message: (p: { view: string; known: string; isSource?: boolean }) =>
+      p.isSource
+        ? `"${p.view}" is a source, not a feature view. Name one that reads it: ${p.known}.`
+        : `There is no feature view "${p.view}". Known: ${p.known === '' ? 'none' : p.known}.`,
   },
   MATERIALISE_RUNNING: {
     status: 409,

@@ -293,8 +293,11 @@ export class StoreOperations implements FeatureOperations {
   #view(name: string): CompiledView {
     const { views } = this.parts.project
     const view = views.get(name)
-    if (view === undefined) throw FeatureErrors.VIEW_UNKNOWN({ view: name, known: [...views.keys()].join(', ') })
-    return view
+    if (view !== undefined) return view
+    // Who names a source means the rows that its views read.
+    const reading = [...views.values()].filter((one) => one.source?.name === name || one.stream?.name === name)
+    const known = (reading.length > 0 ? reading : [...views.values()]).map((one) => one.name).join(', ')
+    throw FeatureErrors.VIEW_UNKNOWN({ view: name, known, isSource: reading.length > 0 })
   }
 
   #service(name: string): CompiledService {
