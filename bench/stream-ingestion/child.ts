@@ -1,14 +1,17 @@
 // One subject in a process of its own: prints its figures as JSON.
-import { createPlatform, type Random, seededRandom } from '../../src/core/index.js'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { createPlatform, type Random, seededRandom, systemClock } from '../../src/core/index.js'
 import { createWindowEngine } from '../../src/features/aggregate/engine.js'
 import type { KeyState, WindowEvent } from '../../src/features/aggregate/types.js'
 import { bruteForce } from '../../src/features/aggregate/window-oracle.js'
-import { createMemoryOnlineStore } from '../../src/features/online/memory-online-store.js'
 import { createEventCheck } from '../../src/features/stream/check-event.js'
-import { feedTable, keyOf } from '../../src/features/stream/feed.js'
+import { keyOf } from '../../src/features/stream/feed.js'
 import type { StreamEvent } from '../../src/features/stream/types.js'
 import type { Value } from '../../src/features/value.js'
-import { type Line, paymentLines, payments, view } from './world.js'
+import { openFlow } from '../../test/support/feature-flow.js'
+import { definitions, type Line, paymentLines, payments, view } from './world.js'
 
 const [subject = '', events = '', keys = ''] = process.argv.slice(2)
 const SPAN_MS = 6 * 3_600_000
@@ -16,6 +19,8 @@ const SLICE = 500
 /** As ingestion does it: a request's moment may be a little before its read. */
 const READ_SLACK_MS = 60_000
 const READS = 100_000
+/** Pushes under way at once. */
+const CLIENTS = 4
 
 const lines = paymentLines(Number(events), Number(keys), SPAN_MS)
 const check = createEventCheck(payments)
@@ -51,7 +56,7 @@ async function run(some: readonly Line[]): Promise<Map<string, KeyState> | undef
     case 'windows':
       return windows(some)
     default:
-      await throughStore(some)
+      await ingested(some)
       return undefined
   }
 }
@@ -76,17 +81,32 @@ function windows(some: readonly Line[]): Map<string, KeyState> {
   return states
 }
 
-async function throughStore(some: readonly Line[]): Promise<void> {
-  const platform = createPlatform()
-  const store = await createMemoryOnlineStore({ platform, engineOf: () => engine })
-  const table = { view, name: 'card_velocity@1.1' }
-  for (let from = 0; from < some.length; from += SLICE) {
-    const slice = some.slice(from, from + SLICE)
-    const logged = slice.map((line, i) => ({ ...parsed(line), partition: '0', offset: from + i }))
-    const position = { stream: 'payments/0', at: { '0': String(from + slice.length) } }
-    await feedTable(store, () => engine, table, logged, position, slice[0]!.knownMs)
+/** Pushes of 500 to 1,000 events: into the event log and the memory store, on disk, until all of it is there. */
+async function ingested(some: readonly Line[]): Promise<void> {
+  const folder = mkdtempSync(path.join(tmpdir(), 'stream-ingestion-'))
+  const random = seededRandom(11)
+  let nowMs = some[0]!.knownMs
+  const platform = { ...createPlatform(), clock: { ...systemClock, nowMs: () => nowMs } }
+  const flow = await openFlow({ folder, definitions, platform })
+  await flow.openAll()
+  await flow.ingestor.start()
+  let from = 0
+  let duplicates = 0
+  const client = async () => {
+    while (from < some.length) {
+      const batch = some.slice(from, from + 500 + (random.uint32() % 501))
+      from += batch.length
+      nowMs = batch[0]!.knownMs
+      const events = batch.map(({ text, knownMs }) => ({ row: JSON.parse(text), knownMs }))
+      const report = await flow.ingestor.push('payments', events)
+      duplicates += report.duplicates
+    }
   }
-  await store.close()
+  await Promise.all(Array.from({ length: CLIENTS }, client))
+  await flow.close()
+  rmSync(folder, { recursive: true })
+  const sentTwice = some.length - new Set(some.map(({ text }) => text)).size
+  if (duplicates !== sentTwice) throw new Error(`${duplicates} of ${sentTwice} events that were sent twice were found`)
 }
 
 function windowFigures(states: ReadonlyMap<string, KeyState>): Record<string, number> {

@@ -10,7 +10,7 @@ const { values } = parseArgs({
     keys: { type: 'string', default: '10000' },
   },
 })
-const SUBJECTS = ['JSON.parse', 'checked', 'windows', 'memory store']
+const SUBJECTS = ['JSON.parse', 'checked', 'windows', 'ingestor']
 const child = fileURLToPath(new URL('child.ts', import.meta.url))
 
 function measure(subject: string): { rates: Figures; windows?: Figures } {

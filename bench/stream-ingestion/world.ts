@@ -49,7 +49,8 @@ const velocity = defineFeatureView('card_velocity', {
     faded: decayedSum('amount', { over: '30d', halfLife: '1d' }),
   },
 })
-export const view = compileFeatures([velocity]).views.get('card_velocity') as CompiledWindowView
+export const definitions = [velocity]
+export const view = compileFeatures(definitions).views.get('card_velocity') as CompiledWindowView
 
 const START_MS = Date.UTC(2026, 0, 15)
 

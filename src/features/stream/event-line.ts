@@ -3,11 +3,24 @@ import type { Value } from '../value.js'
 import type { LoggedEvent } from './types.js'
 
 export function encodeEvent(event: LoggedEvent, offset: number): string {
-  let row = ''
-  for (const column in event.row)
-    row += `${row === '' ? '' : ','}${JSON.stringify(column)}:${encodeValue(event.row[column]!)}`
+  const row = isJson(event.row) ? JSON.stringify(event.row) : encodeRow(event.row)
   const id = event.id === undefined ? 'null' : JSON.stringify(event.id)
-  return `{"partition":${JSON.stringify(event.partition)},"offset":${offset},"event_ms":${event.eventMs},"known_ms":${event.knownMs},"id":${id},"row":{${row}}}\n`
+  return `{"partition":${JSON.stringify(event.partition)},"offset":${offset},"event_ms":${event.eventMs},"known_ms":${event.knownMs},"id":${id},"row":${row}}\n`
+}
+
+/** Most rows are: no list, no number that JSON does not have. */
+function isJson(row: Readonly<Record<string, Value>>): boolean {
+  for (const column in row) {
+    const value = row[column]
+    if (typeof value === 'number' ? !Number.isFinite(value) : typeof value === 'bigint') return false
+    if (typeof value === 'object' && value !== null) return false
+  }
+  return true
+}
+
+function encodeRow(row: Readonly<Record<string, Value>>): string {
+  const entries = Object.entries(row).map(([column, value]) => `${JSON.stringify(column)}:${encodeValue(value)}`)
+  return `{${entries.join(',')}}`
 }
 
 function encodeValue(value: Value): string {

@@ -1,8 +1,9 @@
+import { cpSync } from 'node:fs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type FlowOptions, openFlow } from '../../../test/support/feature-flow.js'
 import { tempFolder } from '../../../test/support/temp-folder.js'
 import { ManualClock, testPlatform } from '../../core/index.js'
-import { column, count, defineEntity, defineFeatureView, lastK, pushSource, sum } from '../index.js'
+import { column, count, defineEntity, defineFeatureView, kafkaSource, lastK, pushSource, sum } from '../index.js'
 import type { OnlineStore } from '../online/types.js'
 
 const user = defineEntity('user', { keys: { user_id: 'string' } })
@@ -113,6 +114,28 @@ describe('an ingestor', () => {
     const [old, next] = await store.read(reads, clock.nowMs())
     expect(next!.map((entry) => entry!.values)).toEqual(old!.map((entry) => entry!.values))
     expect(next![0]!.values[0]).toBe(Math.ceil(1200 / 7) + 51)
+  })
+
+  it('takes from its own log, after a kill before the first checkpoint, the records of a topic that it had', async () => {
+    const clicks = kafkaSource('clicks', { topic: 'clicks', columns: { user_id: 'string' } })
+    const activity = defineFeatureView('activity', {
+      entities: [user],
+      stream: clicks,
+      features: { clicks: count({ over: '1h' }) },
+    })
+    const folder = tempFolder()
+    const before = await flow({ folder, definitions: [activity] })
+    const records = (...offsets: number[]) =>
+      offsets.map((offset) => ({ row: { user_id: 'ann' }, knownMs: before.clock.nowMs(), offset }))
+    await before.store.flush()
+    await before.ingestor.take('clicks', '3', records(70, 71, 72), 73)
+    const killed = tempFolder()
+    cpSync(folder, killed, { recursive: true })
+    const { ingestor, read, clock } = await flow({ folder: killed, definitions: [activity] })
+    expect(await ingestor.position('clicks', '3')).toBe(73)
+    await ingestor.take('clicks', '3', records(71, 72, 73), 74)
+    clock.advance(1)
+    expect(await read('activity', 'ann')).toEqual([4])
   })
 
   it('acknowledges while the store is down and catches up once it is back', async () => {

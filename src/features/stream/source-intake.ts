@@ -151,11 +151,12 @@ class Intake implements SourceIntake {
   }
 
   async start(): Promise<void> {
-    const { log, metrics, tables } = this.options
+    const { log, metrics, store, tables } = this.options
     const newest = await log.newestEventMs(this.source.name)
     for (const view of this.views) if (newest !== undefined && tables.live(view)) metrics.saw(view.name, newest)
-    // A topic's records come again from where the tables are, to whichever replica has the partition.
-    if (this.source.kind === 'kafka') return
+    // A topic's records come again from where the tables are, to whichever replica has the partition. Tables that no other replica has take
+    // from the own log what it has: the topic may have it no more, nor does a table know its position before its first checkpoint.
+    if (this.source.kind === 'kafka' && store.kind === 'redis') return
     // Those that fail are tried again by themselves.
     await Promise.allSettled([...this.#feeds.values()].map((feed) => feed.catchUp()))
   }
@@ -267,7 +268,8 @@ class Intake implements SourceIntake {
       const turns = new Turns(platform.clock)
       for (const { events } of batch) {
         for (const event of events) {
-          logged.push({ ...event, partition, offset: offset++ })
+          const { eventMs, knownMs, id, row } = event
+          logged.push({ eventMs, knownMs, id, row, partition, offset: offset++ })
           const pause = turns.next()
           if (pause) await pause
         }
