@@ -17,6 +17,7 @@ import {
   fileSource,
   postgresSource,
 } from '../index.js'
+import { schemaChanges } from '../quality/schema-change.js'
 import { createOfflineStore } from './offline-store.js'
 
 const reason = postgresMissing()
@@ -157,6 +158,19 @@ describe.skipIf(reason !== undefined)(
         { name: 'at', type: 'timestamp with time zone' },
       ])
       expect(await store.valuesAt(compiled, [{ key: 'a|1', atMs: Date.UTC(2026, 0, 10) }])).toEqual([[1440]])
+
+      const before = await store.schema(compiled)
+      const read = new Set(before.map(({ name }) => name))
+      const altered = async (change: string) => {
+        await client.query(`ALTER TABLE events ${change}`)
+        return schemaChanges(before, await store.schema(compiled), read).breaking
+      }
+      expect(await altered('ALTER who TYPE varchar(40), ALTER account TYPE numeric, ADD note text')).toEqual([])
+      expect(await altered('ALTER account TYPE integer')).toEqual(['column "account" was bigint and is integer'])
+      expect(await altered('RENAME who TO name')).toEqual([
+        'column "who" (text) is gone; was it renamed to "name" or "note"?',
+        'column "account" was bigint and is integer',
+      ])
     })
 
     it('fail with what is wrong: no URL, a server that is not there, a missing column', async () => {

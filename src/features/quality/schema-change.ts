@@ -72,6 +72,8 @@ export function widens(before: string, now: string): boolean {
   }
   const unsigned = UNSIGNED.indexOf(from)
   if (unsigned >= 0 && SIGNED.indexOf(to) > unsigned) return true
+  // Postgres' numeric has no bounds.
+  if (to === 'NUMERIC') return [...SIGNED, 'FLOAT', 'DOUBLE'].includes(from)
   // Doubles hold integers of 32 bits, floats those of 16.
   if (to === 'DOUBLE') return ['TINYINT', 'SMALLINT', 'INTEGER', 'UTINYINT', 'USMALLINT', 'UINTEGER'].includes(from)
   if (to === 'FLOAT') return ['TINYINT', 'SMALLINT', 'UTINYINT', 'USMALLINT'].includes(from)
