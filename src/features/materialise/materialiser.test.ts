@@ -2,6 +2,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type ArrayHistory, arrayOffline, type FlowOptions, openFlow } from '../../../test/support/feature-flow.js'
 import { tempFolder } from '../../../test/support/temp-folder.js'
 import { ManualClock, testPlatform } from '../../core/index.js'
+import { FeatureErrors } from '../errors.js'
 import { column, count, defineEntity, defineFeatureView, fileSource, pushSource, sum } from '../index.js'
 import { createMaterialiser } from './materialiser.js'
 
@@ -252,6 +253,25 @@ describe('a materialiser', () => {
     expect(await without.read('live', 'ann', T0 + 3)).toEqual([4, 1, 3])
     await without.materialiser.materialise({ view: 'live' })
     expect(await without.read('live', 'ann', T0 + 3)).toEqual([2])
+  })
+
+  it('reads the position again when somebody else moved it while it caught up', async () => {
+    let refused = 0
+    const wrapStore: NonNullable<FlowOptions['wrapStore']> = (store) =>
+      new Proxy(store, {
+        get(_, name: keyof typeof store) {
+          if (name === 'writeStates' && refused++ === 0)
+            return () => Promise.reject(FeatureErrors.POSITION_MOVED({ table: 'live@1.1', stream: 'orders' }))
+          const value = store[name]
+          return typeof value === 'function' ? value.bind(store) : value
+        },
+      })
+    const { materialiser, push, read, clock } = await flow({}, { wrapStore })
+    await push('ann', 'o1', 1)
+    clock.advance(1)
+    await materialiser.materialise({ view: 'live' })
+    expect(refused).toBeGreaterThan(1)
+    expect(await read('live', 'ann')).toEqual([1])
   })
 
   it('knows an id again when events are taken in from the log long after they arrived', async () => {

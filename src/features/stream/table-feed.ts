@@ -1,6 +1,6 @@
 // One table and one stream: how far the table has taken it in. The position in the online store, committed with what it led to, is the truth:
 // it is read before every batch, so that nothing is taken in twice or left out after a crash, a failed write or a store that came back empty.
-import type { Platform, Timer } from '../../core/index.js'
+import { HeadraceError, type Platform, type Timer } from '../../core/index.js'
 import type { WindowEngine } from '../aggregate/types.js'
 import type { CompiledWindowView } from '../compiled.js'
 import type { OnlineStore, OnlineTable } from '../online/types.js'
@@ -125,6 +125,18 @@ export class TableFeed {
   }
 
   async #catchUpOnce(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#catchUpFromHere()
+      } catch (error) {
+        // What a process that was killed had sent on its way came in meanwhile: the position is read again.
+        const isMoved = error instanceof HeadraceError && error.code === 'FEATURE_POSITION_MOVED'
+        if (!isMoved || attempt === ROUNDS) throw error
+      }
+    }
+  }
+
+  async #catchUpFromHere(): Promise<void> {
     const { log, source, check, metrics } = this.options
     const head = await log.head(source)
     const at: Record<string, number> = {}
