@@ -239,6 +239,20 @@ describe('a reading', () => {
     expect(new Set(gaps[0])).toEqual(new Set(['timeout']))
   })
 
+  it('gives the defaults of a transform that answers later, and outlives how it ends', async () => {
+    const late = defineOnDemandView('late', {
+      views: [spend],
+      request: {},
+      features: { twice: { type: 'float64', default: -3 } },
+      transform: (async () => {
+        throw new Error('nobody hears this')
+      }) as never,
+    })
+    const { read } = setUp(all(entry([5])), compileFeatures([defineFeatureService('late', [late])]))
+    const { values, gaps } = await read(['late'])
+    expect([values, gaps]).toEqual([[[-3]], [['failed']]])
+  })
+
   it('computes on-demand features from what the request overrides', async () => {
     const { read } = setUp(all(entry([5])))
     expect((await read(['d'])).values).toEqual([[10]])
