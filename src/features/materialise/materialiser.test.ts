@@ -181,7 +181,8 @@ describe('a materialiser', () => {
     expect(materialiser.cancel('profile')).toBe(true)
     await expect(first).rejects.toMatchObject({ code: 'FEATURE_MATERIALISE_CANCELLED' })
     expect(tables.live(view('profile'))).toBeUndefined()
-    expect((await materialiser.status()).find((one) => one.view === 'profile')?.last?.state).toBe('cancelled')
+    const { last } = (await materialiser.status()).find((one) => one.view === 'profile')!
+    expect(last).toMatchObject({ state: 'cancelled', problem: null })
     await expect(materialiser.materialise({ view: 'no' })).rejects.toMatchObject({ code: 'FEATURE_VIEW_UNKNOWN' })
   })
 

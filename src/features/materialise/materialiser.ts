@@ -356,7 +356,8 @@ class ViewMaterialiser implements Materialiser {
     // Closing is like being killed: the next start goes on.
     if (this.#isClosed) return
     const state = signal.aborted ? 'cancelled' : 'failed'
-    const problem = toHeadraceError(error).message
+    // What a cancelled run was torn out of says nothing to anybody.
+    const problem = signal.aborted ? null : toHeadraceError(error).message
     this.#finished.with(view.name, run.mode, state).inc()
     try {
       await this.#runs.change(view.name, { state, ended_ms: platform.clock.nowMs(), problem })
