@@ -85,7 +85,9 @@ describe('readManifest', () => {
   })
 
   it('lists the keys when nothing is near', () => {
-    expect(failure({ instance_group: [] }).message).toContain('The keys there are description, features, featureService, labels')
+    expect(failure({ instance_group: [] }).message).toContain(
+      'The keys there are description, features, featureService, labels',
+    )
   })
 
   it('reports every problem at once', () => {
