@@ -58,7 +58,9 @@ export function momentSql(column: string, from: string, timeZone: string | undef
   if (WHOLE.test(from) || FRACTIONAL.test(from)) return numberMs(`CAST(${column} AS DOUBLE)`)
   if (from === 'VARCHAR') {
     const text = `trim(${column})`
-    return `CASE WHEN regexp_full_match(${text}, '[+-]?\\d+(\\.\\d+)?') THEN ${numberMs(`CAST(${text} AS DOUBLE)`)}
+    // Nearly all text is of the first form, which costs a quarter of the others.
+    return `CASE WHEN regexp_full_match(${column}, '\\d{4}-\\d\\d-\\d\\d[T ]\\d\\d:\\d\\d:\\d\\d(\\.\\d{1,6})?Z') THEN epoch_ms(CAST(${column}[:-2] AS TIMESTAMP))
+      WHEN regexp_full_match(${text}, '[+-]?\\d+(\\.\\d+)?') THEN ${numberMs(`CAST(${text} AS DOUBLE)`)}
       WHEN regexp_full_match(${text}, '.*\\d[Tt ]\\d.*([Zz]|[+-]\\d\\d(:?\\d\\d)?)') THEN epoch_ms(CAST(${text} AS TIMESTAMPTZ))
       ELSE ${local(`CAST(${text} AS TIMESTAMP)`, timeZone)} END`
   }
