@@ -98,6 +98,35 @@ describe('a materialiser', () => {
     expect([(await first).mode, (await second).mode]).toEqual(['full', 'full'])
   })
 
+  it('tries a scheduled view whose source cannot be read every half minute, not again and again', async () => {
+    let tries = 0
+    const offline = {
+      ...arrayOffline({}),
+      newestKnownMs: async () => {
+        tries++
+        throw new Error('No file is there.')
+      },
+    }
+    const hourly = defineFeatureView('spend', {
+      entities: [user],
+      source: archive,
+      stream: orders,
+      every: '1h',
+      features: { orders_2d: count({ over: '2d' }) },
+    })
+    const { materialiser, clock } = await flow({}, { definitions: [hourly], offline, fillAtStart: true })
+    await materialiser.start()
+    await vi.waitFor(() => expect(tries).toBe(1))
+    // Each status asks the database, as a try does.
+    for (let turn = 0; turn < 20; turn++) {
+      clock.advance(50)
+      await materialiser.status()
+    }
+    expect(tries).toBe(1)
+    clock.advance(30_000)
+    await vi.waitFor(() => expect(tries).toBe(2))
+  })
+
   it('fills a new generation, switches to it by a decision, and undoes that', async () => {
     const { materialiser, read, tables, view, decisions, store } = await flow({ profile: { rows: rows(10) } })
     expect(await read('profile', 'u001')).toBeUndefined()

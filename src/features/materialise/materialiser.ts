@@ -395,7 +395,8 @@ class ViewMaterialiser implements Materialiser {
     for (const view of scheduled) if (!due.includes(view)) await this.#schedule(view)
     // The schedule of what is filled now begins when it is.
     void this.#fillAll(due).then(async () => {
-      for (const view of scheduled) if (due.includes(view) && !this.#isClosed) await this.#schedule(view)
+      const { clock } = this.options.platform
+      for (const view of scheduled) if (due.includes(view) && !this.#isClosed) await this.#schedule(view, clock.nowMs())
     })
   }
 
@@ -454,15 +455,18 @@ class ViewMaterialiser implements Materialiser {
     }
   }
 
-  async #schedule(view: CompiledView): Promise<void> {
+  /** `triedMs` is when this process tried last: a run that cannot begin, or goes on with an older one, is not due again at once. */
+  async #schedule(view: CompiledView, triedMs = Number.NEGATIVE_INFINITY): Promise<void> {
     const { everyMs } = view
     if (everyMs === undefined) return
+    const { clock } = this.options.platform
     const last = await this.#runs.get(view.name)
-    const dueMs = (last?.started_ms ?? Number.NEGATIVE_INFINITY) + everyMs
-    const waitMs = Math.max(0, Math.min(everyMs, dueMs - this.options.platform.clock.nowMs()))
-    const timer = this.options.platform.clock.after(waitMs, async () => {
+    const dueMs = Math.max(last?.started_ms ?? Number.NEGATIVE_INFINITY, triedMs) + everyMs
+    const waitMs = Math.max(0, Math.min(everyMs, dueMs - clock.nowMs()))
+    const timer = clock.after(waitMs, async () => {
+      const startedMs = clock.nowMs()
       if (!this.#running.has(view.name)) await this.#fillAll([view])
-      if (!this.#isClosed) await this.#schedule(view)
+      if (!this.#isClosed) await this.#schedule(view, startedMs)
     })
     this.#timers.set(`every ${view.name}`, timer)
   }
