@@ -1,11 +1,14 @@
 // Mutated requests at a live server: malformed JSON, tensors, HTTP. Every answer must be a 2xx or 4xx with an error code,
 // good requests in between must keep their right answer, and the process must neither end nor grow.
 import { readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { startHeadrace } from '../bench/support/servers.js'
 import { type Random, seededRandom } from '../dist/core/index.js'
 import type { Proof } from './proof.js'
+import { copyPlainModels } from './support/plain-models.js'
 
 const shop = new URL('../examples/shop/', import.meta.url).pathname
 const CONNECTIONS = 8
@@ -223,7 +226,9 @@ export const proof: Proof = {
   fullCount: 100_000,
   async run({ count, seed, progress }) {
     const all = await seeds()
-    const server = await startHeadrace(`${shop}models`)
+    const models = await mkdtemp(join(tmpdir(), 'headrace-fuzz-'))
+    await copyPlainModels(models)
+    const server = await startHeadrace(models)
     const port = Number(new URL(server.url).port)
     const failures: string[] = []
     const byStatus: Record<string, number> = {}
@@ -274,6 +279,7 @@ export const proof: Proof = {
       return { failures, figures: { requests: sent } }
     } finally {
       await server.stop()
+      await rm(models, { recursive: true, force: true })
     }
   },
 }

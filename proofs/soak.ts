@@ -1,7 +1,7 @@
 // A million requests from clients that pipeline, reconnect and hang up at the worst moments, good ones and bad: nothing piles up,
 // and every request is accounted for.
 import { type ChildProcess, fork } from 'node:child_process'
-import { cp, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,6 +12,7 @@ import { identityModel, slowModel } from '../test/support/onnx-models.js'
 import type { Proof } from './proof.js'
 import { requestBytes } from './support/load/answers.js'
 import { type Kind, type MixedLoadResult, mixedLoad } from './support/load/mixed-load.js'
+import { copyPlainModels } from './support/plain-models.js'
 import { grown, type Metrics, MiB, readMetrics, residentBytes, slope } from './support/process.js'
 
 const shop = fileURLToPath(new URL('../examples/shop/', import.meta.url))
@@ -52,7 +53,7 @@ export const proof: Proof = {
       wide: { model: identityModel('FP32', ['rows', 'columns']) },
       slow: { model: slowModel(3) },
     })
-    await cp(join(shop, 'models'), models, { recursive: true })
+    await copyPlainModels(models)
     const dataDir = await mkdtemp(join(tmpdir(), 'headrace-soak-'))
     const child = start(models, dataDir)
     try {

@@ -50,7 +50,15 @@ describe('a pattern', () => {
         (inner, isStart, isEnd, chars) => {
           const pattern = `${isStart ? '^' : ''}(?:${inner})${isEnd ? '$' : ''}`
           const text = chars.join('')
-          expect(compilePattern(pattern, 'x')(text)).toBe(new RegExp(pattern, 'u').test(text))
+          let matches: (text: string) => boolean
+          try {
+            matches = compilePattern(pattern, 'x')
+          } catch (error) {
+            // Nested repetitions multiply; what is too large is refused when it is defined.
+            expect(String(error)).toContain('too large')
+            return
+          }
+          expect(matches(text)).toBe(new RegExp(pattern, 'u').test(text))
         },
       ),
       { numRuns: 1000 },
