@@ -158,7 +158,7 @@ export function sinkOf(table: MemoryTable): EntrySink {
   }
 }
 
-/** What a row or a state takes beside its values and bytes: objects, and its place in the map. Measured, see bench/features-online. */
+/** What a row or a state takes beside its values and bytes: objects, and its place in the map. An estimate; docs/online-store.md says what rows were seen to take. */
 const ROW_BYTES = 140
 const STATE_BYTES = 260
 
