@@ -19,6 +19,9 @@ export interface KafkaStreamOptions {
 }
 
 const RECONNECT_MS = 5_000
+/** A batch that the reader could not take is given again after this, doubled at each failure in a row; each wait ends in a heartbeat. */
+const FIRST_RETRY_MS = 250
+const LONGEST_RETRY_MS = 3_000
 
 export function createKafkaStream(options: KafkaStreamOptions): Stream {
   let kafka: Promise<Kafka> | undefined
@@ -138,7 +141,14 @@ class GroupConsumer implements StreamConsumer {
         timestampMs: Number(timestamp),
       })
     }
-    if (records.length > 0) await this.reader.batch(partition, records)
+    // An error thrown from here would make kafkajs leave the group and join it anew: all its readers would stand still for seconds
+    // whenever one reader's store is away.
+    for (let waitMs = FIRST_RETRY_MS; records.length > 0; waitMs = Math.min(2 * waitMs, LONGEST_RETRY_MS)) {
+      if (await this.#isTaken(partition, records)) break
+      await new Promise<void>((resolve) => this.platform.clock.after(waitMs, resolve))
+      await heartbeat()
+      if (this.#isClosed || !isRunning() || isStale()) return
+    }
     const end = batch.lastOffset()
     if (this.#next.has(partition)) this.#next.set(partition, Number(end) + 1)
     resolveOffset(end)
@@ -146,6 +156,17 @@ class GroupConsumer implements StreamConsumer {
     const committed = { topic: this.topic, partition, offset: String(Number(end) + 1) }
     // The position is the reader's; a group that is being rearranged refuses this, which changes nothing.
     await this.#consumer.commitOffsets([committed]).catch(() => undefined)
+  }
+
+  async #isTaken(partition: number, records: readonly StreamRecord[]): Promise<boolean> {
+    try {
+      await this.reader.batch(partition, records)
+      return true
+    } catch (error) {
+      const place = { topic: this.topic, partition }
+      this.platform.logger.warn({ err: error, ...place }, 'a batch could not be taken; it is given again')
+      return false
+    }
   }
 
   async #oldest(partition: number): Promise<number> {

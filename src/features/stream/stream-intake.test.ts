@@ -73,7 +73,7 @@ async function sharesAndHandsOver(platform: Platform, streams: readonly [Stream,
     return Object.fromEntries(read) as Record<string, unknown>
   }
   const expected = () => Object.fromEntries([...sent].map(([key, n]) => [key, [n, 2 * n]]))
-  const slow = { timeout: 30_000, interval: 200 }
+  const slow = { timeout: 60_000, interval: 200 }
   await send(400)
   await a!.intake.start()
   await expect.poll(whole, slow).toEqual(expected())
@@ -90,7 +90,7 @@ async function sharesAndHandsOver(platform: Platform, streams: readonly [Stream,
 }
 
 describe('the intake of a topic', () => {
-  it('counts each record once while replicas share partitions and hand them over', { timeout: 60_000 }, async () => {
+  it('counts each record once while replicas share partitions and hand them over', { timeout: 180_000 }, async () => {
     const platform = createPlatform()
     const stream = createMemoryStream({ platform })
     await sharesAndHandsOver(platform, [stream, stream])
@@ -111,7 +111,7 @@ describe('the intake of a topic', () => {
   const missing = kafkaMissing()
   it.skipIf(missing !== undefined)(
     `does the same with a real broker${missing === undefined ? '' : ` (skipped: ${missing})`}`,
-    { timeout: 120_000 },
+    { timeout: 240_000 },
     async () => {
       const kafka = await startKafka()
       onTestFinished(() => kafka.close())
