@@ -31,6 +31,7 @@ import {
   poolBudgetBytes,
   type ServedVersion,
 } from '../serving/index.js'
+import type { Blobs } from '../store/index.js'
 import { describeRows, rowsToTensors, type VersionArtifact } from '../tensor/index.js'
 import { createAnswerCache, followSwitches } from './answer-cache.js'
 import { createBreakerJournal } from './breaker-journal.js'
@@ -47,6 +48,7 @@ import { type ModelMemory, openModelMemory } from './model-memory.js'
 import { openEngines } from './open-engines.js'
 import { processStatistics } from './repository/process-statistics.js'
 import { Repository } from './repository/repository.js'
+import type { Services } from './services.js'
 import { Aliases, createVersions } from './versions.js'
 
 /** Everything that runs, built and wired. The views and operations beside this file are functions of it. */
@@ -71,6 +73,11 @@ export interface App {
   readonly repository: Repository
   /** Why a version that is there was never given to the pool: its files or its model.json are at fault. */
   readonly refused: ReadonlyMap<string, HeadraceError>
+  /** Operations on metadata; in a worker they reach the primary's. */
+  readonly services: Services
+  /** Artifacts. */
+  readonly blobs: Blobs
+  readonly nodeId: string
   /** Undefined when the project defines none. */
   readonly features: Features | undefined
   /** Undefined when this process is the whole server. */
@@ -345,6 +352,9 @@ export async function createApp(project: LoadedProject, given: Platform, options
       aliases,
       decisions,
       log,
+      services: engines.services,
+      blobs: engines.blobs,
+      nodeId: engines.nodeId,
       features,
       source,
       repository,

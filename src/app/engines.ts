@@ -5,11 +5,13 @@ import type { Actor, Change, Decision, Decisions, Evidence } from '../decisions/
 import type { FileLog } from '../log/index.js'
 import type { Pointer } from '../registry/index.js'
 import type { CacheSwitches, SharedTier } from '../serving/index.js'
+import type { Blobs } from '../store/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
 import type { Faults } from './chaos/faults.js'
 import type { Features } from './features/features.js'
 import type { ModelSetting } from './repository/decisions.js'
 import type { ModelStatistics } from './repository/types.js'
+import type { Services } from './services.js'
 
 /** What the metadata store says about models and endpoints, as it is now. */
 export interface RegistryState {
@@ -27,6 +29,17 @@ export interface RegistryState {
 export type AppLog = Pick<FileLog, 'folder' | 'append' | 'whenDurable' | 'durableThrough' | 'subscribe' | 'flush'>
 
 export interface Engines {
+  /** This server among those of one metadata store; kept in the data folder. */
+  readonly nodeId: string
+  /** Operations on metadata, in the process that owns the data folder or over IPC. */
+  readonly services: Services
+  /** Artifacts: every process opens them by itself, so that their bytes never cross to another. */
+  readonly blobs: Blobs
+  /**
+   * Monotonic time of this machine, in milliseconds, from before the last question to the metadata store that confirmed what this node
+   * applies. What a lease allows counts from here.
+   */
+  storeConfirmedMs(): number
   readonly log: AppLog
   /** For reading, in any process; changes go through `decide` and `undo`. `watch` hears the decisions of every process. */
   readonly decisions: Omit<Decisions, 'apply' | 'applyAll' | 'undo'>

@@ -6,6 +6,7 @@ export { type App, createApp } from './app.js'
 export type { Chaos, FaultView } from './chaos/chaos.js'
 export { ChaosErrors } from './chaos/errors.js'
 export type { Fault, FaultKind } from './chaos/faults.js'
+export { blobsFolder, uploadsFolder } from './data-folder.js'
 export type { EndpointOrigin, Endpoints } from './endpoints.js'
 export type { AppLog, Engines, Peers, RegistryState } from './engines.js'
 export { type Setting, settings } from './environment.js'
@@ -57,7 +58,7 @@ export {
   version,
 } from './helpers.js'
 export { type LoadedProject, type LoadOptions, loadProject, withDefinitions } from './load-project.js'
-export { openEngines, uploadsFolder } from './open-engines.js'
+export { openEngines } from './open-engines.js'
 export { connectToPrimary, type Primary, type RunningPrimary, startPrimary } from './processes.js'
 export { grpcPortOf, type ProjectConfig, type ProjectInput } from './project.js'
 export {

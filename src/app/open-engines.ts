@@ -1,31 +1,30 @@
 // Opens the engines of a data folder in this process: the app's own, or the primary's of several.
 import { rm } from 'node:fs/promises'
 import path from 'node:path'
-import { type Digest, type Platform, versionKey } from '../core/index.js'
+import { type DecisionId, type Digest, type Platform, type Stop, versionKey } from '../core/index.js'
 import { type Actor, type Change, createDecisions, type Decision, type Evidence } from '../decisions/index.js'
 import type { FeatureStore } from '../features/index.js'
 import { type FileLog, openLog, realFiles } from '../log/index.js'
 import { breakerChangeKinds } from '../path/index.js'
 import { readAliases, readPointers, readVersions, registryChangeKinds, registryMigrations } from '../registry/index.js'
 import { cacheMigrations, cacheSwitchKind, readCacheSwitches } from '../serving/index.js'
-import { lockFolder, openSql, StoreErrors } from '../store/index.js'
+import { createDiskBlobs, lockFolder, openSql, StoreErrors } from '../store/index.js'
 import { followFaults } from './chaos/chaos.js'
 import { chaosChangeKinds } from './chaos/decisions.js'
 import { faultyFiles, isDiskFull } from './chaos/disk.js'
 import type { Faults } from './chaos/faults.js'
+import { blobsFolder, uploadsFolder } from './data-folder.js'
 import { logPolicyOf } from './endpoints.js'
 import type { Engines, RegistryState } from './engines.js'
 import type { Features } from './features/features.js'
 import { openFeatures } from './features/open-features.js'
 import { featureSwitchKind, isSwitch, switching } from './features/switch-decision.js'
 import type { LoadedProject } from './load-project.js'
+import { readNodeId } from './nodes/node-id.js'
 import { readRepository, repositoryChangeKinds, repositoryMigrations } from './repository/decisions.js'
+import type { ServiceContext } from './service-context.js'
+import type { Services } from './services.js'
 import { Sightings } from './sightings.js'
-
-/** Where pushes are kept until they are whole. */
-export function uploadsFolder({ dataDir }: LoadedProject): string {
-  return path.join(dataDir, 'uploads')
-}
 
 /** Changes that nobody asked for by hand. */
 const SYSTEM: Actor = { kind: 'system', name: 'headrace' }
@@ -58,6 +57,8 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     const file = path.join(dataDir, 'metadata.db')
     const sql = await openSql({ file, platform })
     closers.push(() => sql.close())
+    const nodeId = await readNodeId(dataDir, platform)
+    const blobs = await createDiskBlobs(blobsFolder(project), platform)
     const policy = logPolicyOf(config.endpoints)
     const files = faults ? faultyFiles(realFiles, faults) : realFiles
     const log = await openLog({ ...config.log, folder: path.join(dataDir, 'log'), platform, policy, files })
@@ -140,7 +141,40 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       }))
     const opened = features
     if (opened) closers.push(() => opened.close())
+
+    async function undo(id: DecisionId, by: Actor): Promise<Decision> {
+      checkDisk()
+      return takeEffect(await decisions.undo(id, by))
+    }
+    function follow(change: (decision: Decision) => void | Promise<void>): Stop {
+      followers.add(change)
+      return () => followers.delete(change)
+    }
+    const storeConfirmedMs = () => platform.clock.monotonicMs()
+    const services = {} as Services
+    const context: ServiceContext = {
+      project,
+      platform,
+      sql,
+      blobs,
+      log,
+      nodeId,
+      decisions,
+      services,
+      registry: () => state,
+      decide,
+      undo,
+      follow,
+      storeConfirmedMs,
+      onClose: (close) => closers.push(close),
+    }
+    Object.assign(services, await openServices(context))
+
     return {
+      nodeId,
+      services,
+      blobs,
+      storeConfirmedMs,
       features: definitions && opened && { ...opened, project: definitions },
       log,
       decisions,
@@ -148,16 +182,15 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       faults,
       registry: () => state,
       decide,
-      async undo(id, by) {
-        checkDisk()
-        return takeEffect(await decisions.undo(id, by))
-      },
+      undo,
       sawVersion: (version, file) => sightings.add(version, file),
-      follow(change) {
-        followers.add(change)
-        return () => followers.delete(change)
-      },
+      follow,
       close,
     }
   }
+}
+
+/** One line per service: `registry: await openRegistry(context),`. */
+async function openServices(_context: ServiceContext): Promise<Services> {
+  return {}
 }

@@ -1,29 +1,25 @@
 // What faces ask of the process that owns the data folder: operations on plain data, by service and name. In that process a service is
 // the object itself; with several processes, workers reach it over IPC, so that faces need not know where they run.
+import { CoreErrors } from '../core/index.js'
 
-/** One line per service; each is opened by its own `src/app/<area>/open-<area>.ts`. */
+/** One line per service, of the domain's own type; each is opened by its own `src/app/<area>/open-<area>.ts`, in open-engines.ts. */
 // biome-ignore lint/suspicious/noEmptyInterface: services join as they are built
 export interface Services {}
 
 // biome-ignore lint/complexity/noBannedTypes: what an operation takes and gives is the service's own type
 type Operation = Function
 
-/** Every operation of every service as a call of one function. */
+/** Every operation of every service as a call of one function. An operation takes and gives plain data; its promise rejects with the same codes. */
 export function remoteServices(
   ask: (service: string, operation: string, args: unknown[]) => Promise<unknown>,
 ): Services {
-  return new Proxy({} as Services, {
-    get: (_, service) =>
-      new Proxy(
-        {},
-        {
-          get:
-            (_target, operation) =>
-            (...args: unknown[]) =>
-              ask(String(service), String(operation), args),
-        },
-      ),
-  })
+  return byName((service) =>
+    byName(
+      (operation) =>
+        (...args: unknown[]) =>
+          ask(service, operation, args),
+    ),
+  ) as Services
 }
 
 /** The other end of `remoteServices`. */
@@ -33,6 +29,24 @@ export async function answerService(
   operation: string,
   args: readonly unknown[],
 ): Promise<unknown> {
-  const target = (services as Record<string, Record<string, Operation>>)[service]!
-  return target[operation]!(...args)
+  const target = (services as Record<string, Record<string, Operation> | undefined>)[service]
+  if (typeof target?.[operation] !== 'function')
+    throw CoreErrors.INTERNAL({}, new Error(`No service has the operation ${service}.${operation}`))
+  return target[operation](...args)
+}
+
+/** Made when first asked for. Symbols and `then` are asked by the language, of what might be a promise. */
+function byName<T>(make: (name: string) => T): object {
+  const made = new Map<string, T>()
+  return new Proxy(
+    {},
+    {
+      get(_, name) {
+        if (typeof name === 'symbol' || name === 'then') return undefined
+        const known = made.get(name) ?? make(name)
+        made.set(name, known)
+        return known
+      },
+    },
+  )
 }

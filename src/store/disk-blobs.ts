@@ -15,14 +15,23 @@ const INCOMING = '.incoming'
 /** Hashing this much takes 0.2 ms; a larger chunk is hashed and written in slices. */
 const SLICE_BYTES = 256 * 1024
 
+export interface DiskBlobsOptions {
+  /** Another process of this server owns the folder: what is being written there is left alone. Default false. */
+  readonly isShared?: boolean
+}
+
 /**
- * Blobs under `folder`, which is made. The folder must belong to this process alone (`lockFolder` on it or above it).
+ * Blobs under `folder`, which is made. The folder must belong to this server alone (`lockFolder` on it or above it).
  * A key cannot be a blob and the folder of other blobs at once: the second put throws STORE_KEY_INVALID.
  */
-export async function createDiskBlobs(folder: string, platform: Pick<Platform, 'ids'>): Promise<Blobs> {
+export async function createDiskBlobs(
+  folder: string,
+  platform: Pick<Platform, 'ids'>,
+  { isShared = false }: DiskBlobsOptions = {},
+): Promise<Blobs> {
   const root = resolve(folder)
   const incoming = join(root, INCOMING)
-  await rm(incoming, { recursive: true, force: true })
+  if (!isShared) await rm(incoming, { recursive: true, force: true })
   await makeFolder(incoming)
 
   const pathOf = (key: string): string => {

@@ -17,6 +17,7 @@ import type { LoadedProject } from '../load-project.js'
 import { type OpenedEngines, openEngines } from '../open-engines.js'
 import { modelOfDecision } from '../repository/decisions.js'
 import type { ModelStatistics } from '../repository/types.js'
+import { answerService } from '../services.js'
 import { Channel } from './channel.js'
 import { Gathering } from './gathering.js'
 import { GroupMetrics } from './group-metrics.js'
@@ -202,7 +203,8 @@ class PrimaryProcess implements RunningPrimary {
         member.hasGreeted = true
         const { number, isReplacement } = member.process
         const { featuresFingerprint } = this
-        return { project: this.options.project, featuresFingerprint, number, isReplacement, pid: process.pid }
+        const { nodeId } = engines
+        return { project: this.options.project, featuresFingerprint, number, nodeId, isReplacement, pid: process.pid }
       },
       join: () => {
         const member = memberOf()
@@ -256,6 +258,8 @@ class PrimaryProcess implements RunningPrimary {
         return engines.features.answerReads(request)
       },
       askFeatures: (operation, args) => answerOperation(engines.features, operation, args),
+      storeAgeMs: () => this.options.platform.clock.monotonicMs() - engines.storeConfirmedMs(),
+      askService: (service, operation, args) => answerService(engines.services, service, operation, args),
       flushLog: async () => {
         await Promise.all(this.#joined().map(({ channel }) => this.#ask(channel.call('handOverLog'), ASK_LIMIT_MS)))
         await log.flush()

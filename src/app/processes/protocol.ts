@@ -24,6 +24,7 @@ export interface Welcome {
   readonly featuresFingerprint: string | undefined
   /** Counted from 1; a replacement has the number of the worker it replaces. */
   readonly number: number
+  readonly nodeId: string
   /** Others serve already: it accepts connections only when its models are warm. */
   readonly isReplacement: boolean
   readonly pid: number
@@ -73,6 +74,14 @@ export interface PrimaryMethods {
   /** What the primary's memory has of features. */
   readFeatures(request: Uint8Array): Promise<Uint8Array>
   askFeatures(operation: keyof FeatureOperations, args: readonly unknown[]): Promise<unknown>
+
+  /**
+   * How long ago the metadata store confirmed what workers were told. Asked and not told: a worker that was stopped for a minute
+   * finds old messages, and would take them for new ones.
+   */
+  storeAgeMs(): number
+  /** An operation of one of the primary's services. */
+  askService(service: string, operation: string, args: readonly unknown[]): Promise<unknown>
 
   /** What any worker has appended so far becomes durable. */
   flushLog(): Promise<void>

@@ -5,11 +5,15 @@ import type { Decision } from '../../decisions/index.js'
 import { projectFingerprint } from '../../features/index.js'
 import { createLogRelay } from '../../log/index.js'
 import type { SharedTier } from '../../serving/index.js'
+import { createDiskBlobs } from '../../store/index.js'
 import { createFaults, followFaults } from '../chaos/chaos.js'
+import { blobsFolder } from '../data-folder.js'
 import { logPolicyOf } from '../endpoints.js'
 import type { Engines, RegistryState } from '../engines.js'
 import { openRemoteFeatures } from '../features/remote-features.js'
+import { askedConfirmation } from '../nodes/confirmation.js'
 import type { ModelStatistics } from '../repository/types.js'
+import { remoteServices } from '../services.js'
 import type { Channel } from './channel.js'
 import type { PrimaryMethods, Welcome, WorkerMethods } from './protocol.js'
 
@@ -98,8 +102,14 @@ export async function openWorkerEngines(
   }
   Object.assign(local, methods)
   await primary.call('join')
+  const confirmation = askedConfirmation(() => primary.call('storeAgeMs'), platform)
+  const blobs = await createDiskBlobs(blobsFolder(welcome.project), platform, { isShared: true })
 
   return {
+    nodeId: welcome.nodeId,
+    services: remoteServices((service, operation, args) => primary.call('askService', service, operation, args)),
+    blobs,
+    storeConfirmedMs: confirmation.ms,
     log,
     decisions: {
       get: (id) => primary.call('getDecision', id),
@@ -136,6 +146,7 @@ export async function openWorkerEngines(
       gatherStatistics: () => primary.call('gatherStatistics'),
     },
     async close() {
+      confirmation.stop()
       await features?.close()
       await log.close()
       await primary.call('leaving', await platform.metrics.snapshot(), ownStatistics())

@@ -5,9 +5,9 @@ import { basename, dirname, join, relative } from 'node:path'
 import { HeadraceError, type ModelName } from '../../core/index.js'
 import { findFiles, loadArtifact, pushVersion } from '../../registry/index.js'
 import type { VersionArtifact } from '../../tensor/index.js'
+import { uploadsFolder } from '../data-folder.js'
 import { AppErrors } from '../errors.js'
 import type { LoadedProject } from '../load-project.js'
-import { uploadsFolder } from '../open-engines.js'
 import { RepositoryErrors } from './errors.js'
 
 const MAX_FILES = 256

@@ -1,0 +1,13 @@
+// What is where in the data folder.
+import path from 'node:path'
+import type { LoadedProject } from './load-project.js'
+
+/** Where pushes are kept until they are whole. */
+export function uploadsFolder({ dataDir }: LoadedProject): string {
+  return path.join(dataDir, 'uploads')
+}
+
+/** Artifacts, when they are kept on this disk. */
+export function blobsFolder({ dataDir }: LoadedProject): string {
+  return path.join(dataDir, 'blobs')
+}
