@@ -11,7 +11,13 @@ export interface StepLength {
 
 export type PlanStep =
   /** The candidate sees copies of a share of the traffic; nobody gets its answers. */
-  | { readonly kind: 'shadow'; readonly sample: number; readonly length: StepLength }
+  | {
+      readonly kind: 'shadow'
+      readonly sample: number
+      readonly length: StepLength
+      /** Ends before its time when the candidate cannot be told from the champion. */
+      readonly maySkip?: boolean
+    }
   /** Units below `weight` get the candidate; above 1 - `weight` stands an equally large control, cut from the champion, while there is room for it. */
   | { readonly kind: 'canary'; readonly weight: number; readonly length: StepLength }
 
@@ -58,7 +64,16 @@ export interface Release {
   readonly reason: string | null
 }
 
-/** What routing needs of a release that is not over, or a version that completed releases left behind. In RegistryState. */
+/** What an endpoint's leaves of one selector mean since a release completed; in RegistryState. */
+export interface ReleaseTarget {
+  readonly endpoint: string
+  readonly model: string
+  /** JSON of the selector, as the configuration writes it. */
+  readonly selector: string
+  readonly version: number
+}
+
+/** What routing needs of a release that is not over; in RegistryState. */
 export interface ActiveRelease {
   readonly id: string
   readonly endpoint: string
