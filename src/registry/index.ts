@@ -21,4 +21,34 @@ export {
 } from './metadata.js'
 export { describedKind, isScript } from './model-file.js'
 export { type PushedVersion, type PushOptions, pushVersion } from './push.js'
+export {
+  type AliasChange,
+  blobKey,
+  type ColumnSpec,
+  type FieldDiff,
+  type GcReport,
+  type GcRequest,
+  type Lineage,
+  type MetricFilter,
+  type Metrics,
+  type ModelUpdate,
+  type NewModel,
+  type Registered,
+  type RegisteredModel,
+  type RegisteredRef,
+  type RegisteredSignature,
+  type RegisteredVersion,
+  type Registration,
+  type RegistryActor,
+  type RegistryDecision,
+  type RegistryService,
+  STAGES,
+  type Stage,
+  type Tags,
+  type VersionDiff,
+  type VersionFile,
+  type VersionQuery,
+  type VersionUpdate,
+  type VersionUse,
+} from './service.js'
 export type { FolderSource, ModelSource, PendingVersion, SourceEvent } from './types.js'
