@@ -22,4 +22,32 @@ export const AccessErrors = defineErrors('ACCESS', {
     message: (p: { origin: string }) =>
       `The Origin "${p.origin}" is another web site. An unauthenticated server answers only pages of its own host.`,
   },
+  CREDENTIALS_MISSING: {
+    status: 401,
+    retry: false,
+    level: 'info',
+    message: () =>
+      'This server answers only callers with a key. Send "Authorization: Bearer <key>", or "x-api-key: <key>". An admin makes keys with "headrace keys create".',
+  },
+  CREDENTIALS_MALFORMED: {
+    status: 401,
+    retry: false,
+    level: 'info',
+    message: (p: { problem: string }) =>
+      `The credentials cannot be read: ${p.problem}. Send one of "Authorization: Bearer <key or token>", basic authentication with the key as its password, or "x-api-key: <key>".`,
+  },
+  ROLE_MISSING: {
+    status: 403,
+    retry: false,
+    level: 'info',
+    message: (p: { caller: string; needs: string; on: string; has: string }) =>
+      `"${p.caller}" may not do this: it needs the role ${p.needs} on ${p.on} and has ${p.has}. Ask an admin for a key with that role.`,
+  },
+  PREDICT_MISSING: {
+    status: 403,
+    retry: false,
+    level: 'info',
+    message: (p: { caller: string; on: string; may: string }) =>
+      `"${p.caller}" may not predict with ${p.on}: ${p.may === '' ? 'it may not predict at all' : `it may predict with ${p.may}`}. Ask an admin for a key with "--predict".`,
+  },
 })

@@ -1,5 +1,6 @@
 // The composition root: builds every domain from the configuration and wires those that may not know each other.
 import path from 'node:path'
+import { type Access, createAccess } from '../access/index.js'
 import {
   type DecisionId,
   type Digest,
@@ -75,6 +76,8 @@ export interface App {
   readonly refused: ReadonlyMap<string, HeadraceError>
   /** Operations on metadata; in a worker they reach the primary's. */
   readonly services: Services
+  /** Who sends a request, and what it may do. */
+  readonly access: Access
   /** Artifacts. */
   readonly blobs: Blobs
   readonly nodeId: string
@@ -211,6 +214,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
         hasRedis: config.store.redisUrl !== undefined,
       })
     if (config.server.tritonMetrics) addTritonMetrics(platform.metrics, pool.allStatistics)
+    const access = createAccess()
     const versions = createVersions(pool, aliases)
     const requests = createPath({
       platform,
@@ -353,6 +357,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
       decisions,
       log,
       services: engines.services,
+      access,
       blobs: engines.blobs,
       nodeId: engines.nodeId,
       features,

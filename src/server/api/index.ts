@@ -10,12 +10,14 @@ import { chaosRoutes } from './chaos.js'
 import { decisionRoutes } from './decisions.js'
 import { docsRoutes } from './docs.js'
 import { endpointRoutes } from './endpoints.js'
+import { enforceAccess } from './enforce.js'
 import { answerFailure, noSuchRoute } from './failures.js'
 import { featureRoutes } from './features.js'
 import { featureOnlineRoutes } from './features-online.js'
 import { featureWorkRoutes } from './features-work.js'
 import { hotRoutes } from './hot-routes.js'
 import { kserveV1Routes } from './kserve-v1.js'
+import { liveRoutes } from './live.js'
 import { logRoutes } from './log.js'
 import { modelFactRoutes } from './model-facts.js'
 import { modelRoutes } from './models.js'
@@ -44,6 +46,7 @@ const AREAS: readonly Area[] = [
   featureRoutes,
   featureOnlineRoutes,
   featureWorkRoutes,
+  liveRoutes,
   logRoutes,
   decisionRoutes,
   chaosRoutes,
@@ -75,6 +78,7 @@ export async function createApi(context: ServerContext): Promise<Api> {
   api.addHook('onRequest', async (request) => {
     if (request.is404) throw noSuchRoute(catalogue, request)
   })
+  enforceAccess(api, context)
   // Fastify adds a charset, and KServe's client reads only exactly this.
   api.addHook('onSend', async (_request, reply) => {
     if (reply.getHeader('content-type') === 'application/json; charset=utf-8') reply.type(JSON_TYPE)
