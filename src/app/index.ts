@@ -57,6 +57,17 @@ export {
   variance,
   version,
 } from './helpers.js'
+export { type RouteArmView, type RouteVersionView, type RouteView, routeView } from './live/route-view.js'
+export type {
+  EndpointLive,
+  Live,
+  LiveArm,
+  LiveCache,
+  LiveEndpoint,
+  LiveOverview,
+  LiveSeries,
+  LiveVersion,
+} from './live/types.js'
 export { type LoadedProject, type LoadOptions, loadProject, withDefinitions } from './load-project.js'
 export { openEngines } from './open-engines.js'
 export { connectToPrimary, type Primary, type RunningPrimary, startPrimary } from './processes.js'

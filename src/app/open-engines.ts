@@ -19,6 +19,7 @@ import type { Engines, RegistryState } from './engines.js'
 import type { Features } from './features/features.js'
 import { openFeatures } from './features/open-features.js'
 import { featureSwitchKind, isSwitch, switching } from './features/switch-decision.js'
+import { openLive } from './live/open-live.js'
 import type { LoadedProject } from './load-project.js'
 import { readNodeId } from './nodes/node-id.js'
 import { readRepository, repositoryChangeKinds, repositoryMigrations } from './repository/decisions.js'
@@ -191,6 +192,8 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
 }
 
 /** One line per service: `registry: await openRegistry(context),`. */
-async function openServices(_context: ServiceContext): Promise<Services> {
-  return {}
+async function openServices(context: ServiceContext): Promise<Services> {
+  return {
+    live: openLive(context),
+  }
 }

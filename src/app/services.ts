@@ -1,10 +1,12 @@
 // What faces ask of the process that owns the data folder: operations on plain data, by service and name. In that process a service is
 // the object itself; with several processes, workers reach it over IPC, so that faces need not know where they run.
 import { CoreErrors } from '../core/index.js'
+import type { LiveService } from './live/open-live.js'
 
 /** One line per service, of the domain's own type; each is opened by its own `src/app/<area>/open-<area>.ts`, in open-engines.ts. */
-// biome-ignore lint/suspicious/noEmptyInterface: services join as they are built
-export interface Services {}
+export interface Services {
+  readonly live: LiveService
+}
 
 // biome-ignore lint/complexity/noBannedTypes: what an operation takes and gives is the service's own type
 type Operation = Function
@@ -29,7 +31,9 @@ export async function answerService(
   operation: string,
   args: readonly unknown[],
 ): Promise<unknown> {
-  const target = (services as Record<string, Record<string, Operation> | undefined>)[service]
+  const target = (services as unknown as Readonly<Record<string, Readonly<Record<string, Operation>> | undefined>>)[
+    service
+  ]
   if (typeof target?.[operation] !== 'function')
     throw CoreErrors.INTERNAL({}, new Error(`No service has the operation ${service}.${operation}`))
   return target[operation](...args)

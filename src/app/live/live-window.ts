@@ -1,0 +1,320 @@
+// Counts of the last quarter of an hour by endpoint, in buckets of ten seconds. Pure: it is given records and the time. A bucket
+// exists only where there were requests, so that a thousand idle endpoints cost nothing.
+import type { RecordedCall, StoredPrediction, StoredRecord } from '../../log/index.js'
+import { addBins, countLatency, type LatencyBins, latencyBins, latencyQuantile } from './latency-bins.js'
+import type { EndpointLive, LiveArm, LiveEndpoint, LiveOverview, LiveSeries, LiveVersion } from './types.js'
+
+const BUCKET_MS = 10_000
+const BUCKETS = 90
+/** Buckets of the window that figures are of, besides the one that is not over. */
+const WINDOW_BUCKETS = 6
+/** Of `history`. */
+const BUCKETS_A_STEP = 3
+/** Each with traffic in every bucket takes some 50 kB. */
+const MAX_ENDPOINTS = 2000
+/** Codes, flags, arms or versions of a bucket: an ensemble has an arm for each set of answers. */
+const MAX_KEYS = 200
+
+interface ArmCounts {
+  requests: number
+  errors: number
+}
+
+interface VersionCounts {
+  readonly call: RecordedCall
+  calls: number
+  errors: number
+  readonly latency: LatencyBins
+}
+
+interface Bucket {
+  /** Which ten seconds of all time. */
+  number: number
+  requests: number
+  rows: number
+  errors: number
+  hits: number
+  coalesced: number
+  stale: number
+  batches: number
+  batchRows: number
+  readonly latency: LatencyBins
+  readonly codes: Map<string, number>
+  readonly flags: Map<string, number>
+  /** By node, then by arm. */
+  readonly arms: Map<string, Map<string, ArmCounts>>
+  /** By leaf; copies for a shadow by `leaf shadow`. */
+  readonly versions: Map<string, VersionCounts>
+}
+
+export class LiveWindow {
+  readonly #endpoints = new Map<string, (Bucket | undefined)[]>()
+  readonly #uncounted = new Set<string>()
+
+  /** Records older than the window leave no trace. */
+  take(records: readonly StoredRecord[], nowMs: number): void {
+    for (const record of records) {
+      if (record.kind === 'prediction') this.#prediction(record, nowMs)
+      else if (record.kind === 'call') this.#lateCall(record.endpoint, record.timeMs, record.call, nowMs)
+    }
+  }
+
+  overview(nowMs: number, startedMs: number, isCatchingUp: boolean): LiveOverview {
+    this.#forget(nowMs)
+    const sinceMs = windowStart(nowMs, startedMs)
+    const endpoints = [...this.#endpoints].map(([name, ring]) => summary(name, ring, nowMs, sinceMs).endpoint)
+    endpoints.sort((a, b) => (a.name < b.name ? -1 : 1))
+    return { nowMs, sinceMs, isCatchingUp, endpoints, uncounted: this.#uncounted.size }
+  }
+
+  /** Zeros for an endpoint that nobody called. */
+  endpoint(name: string, nowMs: number, startedMs: number, isCatchingUp: boolean): LiveEndpoint {
+    const ring = this.#endpoints.get(name) ?? []
+    const sinceMs = windowStart(nowMs, startedMs)
+    const { endpoint, total } = summary(name, ring, nowMs, sinceMs)
+    const { codes, flags, arms, versions } = total
+    return {
+      nowMs,
+      sinceMs,
+      isCatchingUp,
+      ...endpoint,
+      errorCodes: mostFirst(codes).map(([code, count]) => ({ code, count })),
+      flags: mostFirst(flags).map(([flag, count]) => ({ flag, count })),
+      arms: [...arms].flatMap(([node, byArm]): LiveArm[] =>
+        [...byArm].map(([arm, { requests, errors }]) => ({ node, arm, requests, errors })),
+      ),
+      versions: [...versions.values()].map(
+        ({ call, calls, errors, latency }): LiveVersion => ({
+          leaf: call.leaf,
+          model: call.model,
+          version: call.version,
+          isShadow: call.role === 'shadow',
+          calls,
+          errors,
+          p50Ms: latencyQuantile(latency, 0.5),
+          p99Ms: latencyQuantile(latency, 0.99),
+        }),
+      ),
+      series: series(ring, nowMs),
+    }
+  }
+
+  #prediction(record: StoredPrediction, nowMs: number): void {
+    const bucket = this.#bucket(record.endpoint, record.timeMs, nowMs)
+    if (bucket === undefined) return
+    const { stages, route, calls, flags, error, rows } = record
+    bucket.requests++
+    bucket.rows += rows
+    countLatency(bucket.latency, stages.admit + stages.features + stages.route + stages.shape)
+    if (error !== null) {
+      bucket.errors++
+      count(bucket.codes, error)
+    }
+    for (const flag of flags) count(bucket.flags, flag)
+    for (const { node, arm } of route) countArm(bucket, node, arm, error !== null)
+    for (const call of calls) countCall(bucket, call)
+  }
+
+  #lateCall(endpoint: string, timeMs: number, call: RecordedCall, nowMs: number): void {
+    const bucket = this.#bucket(endpoint, timeMs, nowMs)
+    if (bucket !== undefined) countCall(bucket, call)
+  }
+
+  #bucket(endpoint: string, timeMs: number, nowMs: number): Bucket | undefined {
+    const number = Math.floor(timeMs / BUCKET_MS)
+    const current = Math.floor(nowMs / BUCKET_MS)
+    if (number <= current - BUCKETS || number > current) return undefined
+    let ring = this.#endpoints.get(endpoint)
+    if (ring === undefined) {
+      if (this.#endpoints.size >= MAX_ENDPOINTS) {
+        if (this.#uncounted.size < MAX_ENDPOINTS) this.#uncounted.add(endpoint)
+        return undefined
+      }
+      ring = new Array<Bucket | undefined>(BUCKETS).fill(undefined)
+      this.#endpoints.set(endpoint, ring)
+    }
+    const place = number % BUCKETS
+    const there = ring[place]
+    if (there?.number === number) return there
+    const bucket = emptyBucket(number)
+    ring[place] = bucket
+    return bucket
+  }
+
+  #forget(nowMs: number): void {
+    const oldest = Math.floor(nowMs / BUCKET_MS) - BUCKETS
+    for (const [name, ring] of this.#endpoints) {
+      if (ring.some((bucket) => bucket !== undefined && bucket.number > oldest)) continue
+      this.#endpoints.delete(name)
+      this.#uncounted.clear()
+    }
+  }
+}
+
+function emptyBucket(number: number): Bucket {
+  return {
+    number,
+    requests: 0,
+    rows: 0,
+    errors: 0,
+    hits: 0,
+    coalesced: 0,
+    stale: 0,
+    batches: 0,
+    batchRows: 0,
+    latency: latencyBins(),
+    codes: new Map(),
+    flags: new Map(),
+    arms: new Map(),
+    versions: new Map(),
+  }
+}
+
+function count(counts: Map<string, number>, key: string): void {
+  const before = counts.get(key)
+  if (before !== undefined || counts.size < MAX_KEYS) counts.set(key, (before ?? 0) + 1)
+}
+
+function armOf(bucket: Bucket, node: string, arm: string): ArmCounts | undefined {
+  let arms = bucket.arms.get(node)
+  if (arms === undefined) {
+    if (bucket.arms.size >= MAX_KEYS) return undefined
+    arms = new Map()
+    bucket.arms.set(node, arms)
+  }
+  const known = arms.get(arm)
+  if (known !== undefined || arms.size >= MAX_KEYS) return known
+  const made = { requests: 0, errors: 0 }
+  arms.set(arm, made)
+  return made
+}
+
+function countArm(bucket: Bucket, node: string, arm: string, isError: boolean): void {
+  const counts = armOf(bucket, node, arm)
+  if (counts === undefined) return
+  counts.requests++
+  if (isError) counts.errors++
+}
+
+function versionOf(bucket: Bucket, call: RecordedCall): VersionCounts | undefined {
+  const key = call.role === 'shadow' ? `${call.leaf} shadow` : call.leaf
+  const known = bucket.versions.get(key)
+  if (known !== undefined || bucket.versions.size >= MAX_KEYS) return known
+  const made = { call, calls: 0, errors: 0, latency: latencyBins() }
+  bucket.versions.set(key, made)
+  return made
+}
+
+function countCall(bucket: Bucket, call: RecordedCall): void {
+  if (call.cached === 'hit') bucket.hits++
+  else if (call.cached === 'coalesced') bucket.coalesced++
+  else if (call.cached === 'stale') bucket.stale++
+  else if (call.batchRows > 0) {
+    bucket.batches++
+    bucket.batchRows += call.batchRows
+  }
+  const counts = versionOf(bucket, call)
+  if (counts === undefined) return
+  counts.calls++
+  if (call.status !== 'ok') counts.errors++
+  countLatency(counts.latency, call.latencyMs)
+}
+
+/** Starts with a bucket, unless the counting began later. */
+function windowStart(nowMs: number, startedMs: number): number {
+  const start = (Math.floor(nowMs / BUCKET_MS) - WINDOW_BUCKETS) * BUCKET_MS
+  return Math.min(nowMs, Math.max(start, startedMs))
+}
+
+function bucketAt(ring: readonly (Bucket | undefined)[], number: number): Bucket | undefined {
+  const bucket = ring[number % BUCKETS]
+  return bucket?.number === number ? bucket : undefined
+}
+
+function summary(
+  name: string,
+  ring: readonly (Bucket | undefined)[],
+  nowMs: number,
+  sinceMs: number,
+): { endpoint: EndpointLive; total: Bucket } {
+  const current = Math.floor(nowMs / BUCKET_MS)
+  const first = Math.floor(sinceMs / BUCKET_MS)
+  const total = emptyBucket(current)
+  const history = new Array<number>(BUCKETS / BUCKETS_A_STEP).fill(0)
+  for (let back = 0; back < BUCKETS; back++) {
+    const bucket = bucketAt(ring, current - back)
+    if (bucket === undefined) continue
+    history[history.length - 1 - Math.floor(back / BUCKETS_A_STEP)]! += bucket.requests
+    if (bucket.number >= first) addBucket(total, bucket)
+  }
+  const seconds = Math.max(1, (nowMs - sinceMs) / 1000)
+  const endpoint = {
+    name,
+    requests: total.requests,
+    rows: total.rows,
+    rate: Number((total.requests / seconds).toPrecision(4)),
+    errors: total.errors,
+    p50Ms: latencyQuantile(total.latency, 0.5),
+    p95Ms: latencyQuantile(total.latency, 0.95),
+    p99Ms: latencyQuantile(total.latency, 0.99),
+    batchRows: meanBatch(total),
+    cache: { hits: total.hits, coalesced: total.coalesced, stale: total.stale },
+    history,
+  }
+  return { endpoint, total }
+}
+
+function addBucket(total: Bucket, bucket: Bucket): void {
+  total.requests += bucket.requests
+  total.rows += bucket.rows
+  total.errors += bucket.errors
+  total.hits += bucket.hits
+  total.coalesced += bucket.coalesced
+  total.stale += bucket.stale
+  total.batches += bucket.batches
+  total.batchRows += bucket.batchRows
+  addBins(total.latency, bucket.latency)
+  for (const [code, n] of bucket.codes) total.codes.set(code, (total.codes.get(code) ?? 0) + n)
+  for (const [flag, n] of bucket.flags) total.flags.set(flag, (total.flags.get(flag) ?? 0) + n)
+  for (const [node, arms] of bucket.arms)
+    for (const [arm, { requests, errors }] of arms) {
+      const counts = armOf(total, node, arm)
+      if (counts === undefined) continue
+      counts.requests += requests
+      counts.errors += errors
+    }
+  for (const { call, calls, errors, latency } of bucket.versions.values()) {
+    const counts = versionOf(total, call)
+    if (counts === undefined) continue
+    counts.calls += calls
+    counts.errors += errors
+    addBins(counts.latency, latency)
+  }
+}
+
+function meanBatch({ batches, batchRows }: Bucket): number | null {
+  return batches === 0 ? null : Number((batchRows / batches).toPrecision(3))
+}
+
+/** Of whole buckets: one that is not over would end every line in a fall. */
+function series(ring: readonly (Bucket | undefined)[], nowMs: number): LiveSeries {
+  const current = Math.floor(nowMs / BUCKET_MS)
+  const first = current - BUCKETS + 1
+  const buckets = Array.from({ length: BUCKETS - 1 }, (_, i) => bucketAt(ring, first + i))
+  const latency = (q: number) => buckets.map((bucket) => (bucket ? latencyQuantile(bucket.latency, q) : null))
+  return {
+    startMs: first * BUCKET_MS,
+    bucketMs: BUCKET_MS,
+    requests: buckets.map((bucket) => bucket?.requests ?? 0),
+    errors: buckets.map((bucket) => bucket?.errors ?? 0),
+    p50Ms: latency(0.5),
+    p95Ms: latency(0.95),
+    p99Ms: latency(0.99),
+    batchRows: buckets.map((bucket) => (bucket ? meanBatch(bucket) : null)),
+    cached: buckets.map((bucket) => (bucket ? bucket.hits + bucket.coalesced : 0)),
+  }
+}
+
+function mostFirst(counts: ReadonlyMap<string, number>): [string, number][] {
+  return [...counts].sort(([, a], [, b]) => b - a)
+}

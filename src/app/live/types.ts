@@ -1,0 +1,86 @@
+// What the live window says: plain data, as the API gives it.
+
+/** How requests were answered without a run of their own. */
+export interface LiveCache {
+  readonly hits: number
+  /** By the run of an identical call that was under way. */
+  readonly coalesced: number
+  /** By the last answer known, because nothing else answered. */
+  readonly stale: number
+}
+
+/** An endpoint over the window. */
+export interface EndpointLive {
+  readonly name: string
+  readonly requests: number
+  readonly rows: number
+  /** Requests a second. */
+  readonly rate: number
+  /** Requests that the caller got an error for. */
+  readonly errors: number
+  readonly p50Ms: number | null
+  readonly p95Ms: number | null
+  readonly p99Ms: number | null
+  /** Mean rows of the batches that its calls ran in; null where none ran. */
+  readonly batchRows: number | null
+  readonly cache: LiveCache
+  /** Requests in each half minute of the last quarter of an hour, oldest first; the last one is not over. */
+  readonly history: readonly number[]
+}
+
+export interface Live {
+  readonly nowMs: number
+  /** The figures are of the time since then: a minute, or less when the window is younger. */
+  readonly sinceMs: number
+  /** The log is still being read: figures grow. */
+  readonly isCatchingUp: boolean
+}
+
+export interface LiveOverview extends Live {
+  /** Those with requests in the last quarter of an hour, by name. */
+  readonly endpoints: readonly EndpointLive[]
+  /** Endpoints beyond the most that are counted. */
+  readonly uncounted: number
+}
+
+export interface LiveArm {
+  readonly node: string
+  readonly arm: string
+  readonly requests: number
+  readonly errors: number
+}
+
+export interface LiveVersion {
+  /** As records name it: `fraud/2`. */
+  readonly leaf: string
+  readonly model: string
+  readonly version: number
+  /** Copies for a shadow are counted apart. */
+  readonly isShadow: boolean
+  readonly calls: number
+  readonly errors: number
+  readonly p50Ms: number | null
+  readonly p99Ms: number | null
+}
+
+/** Each list has a value for each bucket, oldest first. */
+export interface LiveSeries {
+  readonly startMs: number
+  readonly bucketMs: number
+  readonly requests: readonly number[]
+  readonly errors: readonly number[]
+  readonly p50Ms: readonly (number | null)[]
+  readonly p95Ms: readonly (number | null)[]
+  readonly p99Ms: readonly (number | null)[]
+  readonly batchRows: readonly (number | null)[]
+  readonly cached: readonly number[]
+}
+
+export interface LiveEndpoint extends Live, EndpointLive {
+  /** Most frequent first. */
+  readonly errorCodes: readonly { readonly code: string; readonly count: number }[]
+  readonly flags: readonly { readonly flag: string; readonly count: number }[]
+  readonly arms: readonly LiveArm[]
+  readonly versions: readonly LiveVersion[]
+  readonly series: LiveSeries
+}
