@@ -23,9 +23,10 @@ import { DrivenCall } from './driven-call.js'
 import { answeringVersion, referenceVersion, type Versions } from './endpoint.js'
 import type { EndpointHealth } from './endpoint-health.js'
 import { featureFlags } from './features-stage.js'
-import { CACHED, FALLBACK, flagList, STALE } from './flags.js'
+import { CACHED, FALLBACK, flagList, LEASE_EXPIRED, STALE } from './flags.js'
 import type { Health } from './health.js'
 import { inputsFor, metaInputs } from './inputs-for.js'
+import { hasUnleased, type Leases, whileLeased } from './leases.js'
 import { probabilitiesOf } from './outputs-of.js'
 import type { AfterReply, Prediction } from './prediction.js'
 import type { RouteMetrics } from './route-metrics.js'
@@ -41,6 +42,7 @@ export interface DriveServices {
   readonly health: Health
   readonly metrics: RouteMetrics
   readonly answers: PredictionCache | undefined
+  readonly leases: Leases | undefined
   readonly tensorsFor: ((prediction: Prediction, served: ServedVersion) => TensorMap | Promise<TensorMap>) | undefined
   /** A call was dropped that may still be queued. */
   readonly onDropped: () => void
@@ -101,8 +103,10 @@ export class Drive implements AfterReply {
         draw,
         deadlineMs: this.#limitMs,
         health: this.#health,
+        leases: this.#services.leases,
       })
       this.#prediction.choices = this.#run.choices
+      if (endpoint.route.isLeased && hasUnleased(this.#run.choices)) this.#prediction.routeFlags = LEASE_EXPIRED
       this.#advance(step)
     })
   }
@@ -199,11 +203,33 @@ export class Drive implements AfterReply {
       this.#endAtOnce(call, toHeadraceError(error))
       return
     }
+    if (leaf.lease !== undefined && call.step.role !== 'shadow') calling = this.#leased(call, leaf.lease, calling)
     this.#services.detached.count++
     calling.then(
       (result) => this.#ended(call, result, undefined),
       (error: unknown) => this.#ended(call, undefined, toHeadraceError(error)),
     )
+  }
+
+  /** The candidate's call, or the baseline's in its place when the lease is lost. */
+  #leased(
+    call: DrivenCall,
+    { release, otherwise }: NonNullable<VersionLeaf['lease']>,
+    calling: Promise<LeafResult>,
+  ): Promise<LeafResult> {
+    return whileLeased(this.#services.leases!, release, calling, async () => {
+      call.isReplaced = true
+      this.#services.onDropped()
+      this.#prediction.routeFlags |= LEASE_EXPIRED
+      const instead = new DrivenCall(this.#prediction, { ...call.step, leaf: otherwise }, call.startedMs)
+      try {
+        await this.#services.versions.wake(otherwise, call.step.deadlineMs - this.#nowMs())
+        return await this.#callServed(instead, otherwise)
+      } finally {
+        call.served = instead.served
+        call.feedsLastKnown = instead.feedsLastKnown
+      }
+    })
   }
 
   #callServed(call: DrivenCall, leaf: VersionLeaf): Promise<LeafResult> {
@@ -411,7 +437,7 @@ export class Drive implements AfterReply {
     prediction.queueMs = call.queueMs
     prediction.computeMs = call.computeMs
     const cached = isCombined ? this.#cachedParts() : cachedFlag(call)
-    const filled = featureFlags(prediction, isCombined ? undefined : call.served)
+    const filled = featureFlags(prediction, isCombined ? undefined : call.served) | prediction.routeFlags
     prediction.flags = flagList(cached | (step.isFallback ? FALLBACK : 0) | filled)
     if (prediction.given !== undefined && !isCombined && call.tensors.size > 0) prediction.tensors = call.tensors
     const isVersions = isCombined || call.step.leaf.kind === 'version'

@@ -2,6 +2,7 @@
 import type { CallStep } from '../route/index.js'
 import type { CachePolicy, LeafInput, Priority, ServedVersion } from '../serving/index.js'
 import type { TensorMap } from '../tensor/index.js'
+import { partitioned } from './leases.js'
 import type { Prediction } from './prediction.js'
 
 export class DrivenCall implements LeafInput {
@@ -31,6 +32,8 @@ export class DrivenCall implements LeafInput {
   isDropped = false
   /** Its circuit knows how it ended. */
   isReported = false
+  /** The lease of its version was lost: another call answers in its place. */
+  isReplaced = false
 
   constructor(
     private readonly prediction: Prediction,
@@ -43,7 +46,7 @@ export class DrivenCall implements LeafInput {
     this.outputs = step.wantsAllOutputs ? undefined : prediction.outputs
     this.priority = isShadow ? 'low' : prediction.priority
     // A copy has to find out what its version does, and a meta-model's inputs are not those the request came with.
-    this.cache = isShadow || step.inputsFrom ? undefined : prediction.cache
+    this.cache = isShadow || step.inputsFrom ? undefined : cacheOf(step, prediction)
     this.tenant = prediction.tenant
     this.rawInputs = prediction.rawInputs
     this.protocol = prediction.protocol
@@ -52,6 +55,11 @@ export class DrivenCall implements LeafInput {
 
   /** A copy outlives the caller's connection. */
   get cancelled(): boolean {
-    return this.isDropped || (this.step.role !== 'shadow' && this.prediction.cancelled)
+    return this.isDropped || this.isReplaced || (this.step.role !== 'shadow' && this.prediction.cancelled)
   }
+}
+
+function cacheOf({ leaf }: CallStep, { cache }: Prediction): CachePolicy | undefined {
+  if (cache === undefined || leaf.kind !== 'version' || leaf.partition === undefined) return cache
+  return partitioned(cache, leaf.partition)
 }

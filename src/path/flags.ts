@@ -8,7 +8,10 @@ export const FEATURES_DEFAULT = 16
 /** Some feature is what was known of it last, because the store did not answer. */
 export const FEATURES_STALE = 32
 
-const NAMES = ['pinned', 'cached', 'stale', 'fallback', 'features-default', 'features-stale'] as const
+/** A release's candidate would have had it, but this process may not call it now. */
+export const LEASE_EXPIRED = 64
+
+const NAMES = ['pinned', 'cached', 'stale', 'fallback', 'features-default', 'features-stale', 'lease-expired'] as const
 
 const LISTS: readonly (readonly string[])[] = Array.from({ length: 2 ** NAMES.length }, (_, bits) =>
   NAMES.filter((_, bit) => bits & (1 << bit)),

@@ -8,6 +8,7 @@ import { type Endpoint, firstThere, type Versions } from './endpoint.js'
 import { type EndpointFeatures, FeatureRoutes } from './endpoint-features.js'
 import { featureStage } from './features-stage.js'
 import type { BreakerChange } from './health.js'
+import type { Leases } from './leases.js'
 import { createPathMetrics } from './metrics.js'
 import type { Prediction } from './prediction.js'
 import { recordStage } from './record.js'
@@ -25,6 +26,8 @@ export interface PathOptions {
   readonly features?: FeatureReader | undefined
   /** The answers kept for a route's `last-known` leaves; without it they have none. */
   readonly answers?: PredictionCache | undefined
+  /** Which releases' candidates this process may call; without it none. */
+  readonly leases?: Leases | undefined
   /** Drops queued calls whose input says `cancelled`; called at most every few milliseconds. */
   readonly dropCancelled?: (() => void) | undefined
   /** Told of a request that no version was called for: the one it was written to, why, and how long it took. It must not throw. */

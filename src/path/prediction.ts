@@ -73,8 +73,8 @@ export class Prediction implements LeafInput {
   readonly timeoutMs: number | undefined
   readonly priority: Priority
   readonly metadata: Readonly<Record<string, unknown>> | undefined
-  /** The endpoint's. */
-  readonly cache: CachePolicy | undefined
+  /** The endpoint's; of a release's arm, its own. */
+  cache: CachePolicy | undefined
   /** What a caller's own version answered is not what the endpoint's route would fall back to. */
   readonly feedsLastKnown: boolean
   readonly arrivedMs: number
@@ -98,8 +98,10 @@ export class Prediction implements LeafInput {
   answer: TensorMap | undefined = undefined
   /** Index into `calls` of the call that gave it; -1 when it was combined from several, or there is none. */
   answerCall = -1
-  /** What the caller is told about the answer: `pinned`, `cached`, `stale`, `fallback`, `features-default`, `features-stale`. */
+  /** What the caller is told about the answer: `pinned`, `cached`, `stale`, `fallback`, `features-default`, `features-stale`, `lease-expired`. */
   flags: readonly string[]
+  /** Of these, what the route itself said, as bits. */
+  routeFlags = 0
   /** Of the calls whose versions state one. */
   knownCost = 0
   hasUnknownCost = false

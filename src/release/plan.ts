@@ -1,5 +1,5 @@
-// Plans as people write them: `shadow:1h,canary:5%/30m,25%/30m,100%`. A step is its kind (which goes on for the steps after it),
-// then what it is made of, divided by slashes: a share, how long it lasts, and for a shadow `skip`.
+// Plans as people write them: `shadow:1h,canary:5%/30m,25%/30m,100%`. A step is its kind (canary when it says none), then what it is
+// made of, divided by slashes: a share, how long it lasts, and for a shadow `skip`.
 import { ReleaseErrors } from './errors.js'
 import type { PlanStep, ReleasePlan, StepLength } from './types.js'
 
@@ -37,8 +37,8 @@ export function parsePlan(given: string, named: Readonly<Record<string, string>>
   const name = text === trimmed ? undefined : trimmed
   const fail = (problem: string) => ReleaseErrors.PLAN_INVALID({ plan: given.slice(0, 200), problem })
   const steps: PlanStep[] = []
-  let kind: PlanStep['kind'] = 'canary'
   for (const part of text.split(',')) {
+    let kind: PlanStep['kind'] = 'canary'
     const written = part.trim()
     const colon = written.indexOf(':')
     if (colon !== -1) {
@@ -142,7 +142,8 @@ function checkOrder(steps: readonly PlanStep[], fail: (problem: string) => Error
   if (weight !== 1) throw fail('its last step is not 100%')
 }
 
-function thousandth(share: number): number {
+/** A share in steps of 0.1 %. */
+export function thousandth(share: number): number {
   return Math.round(share * 1000) / 1000
 }
 

@@ -31,6 +31,8 @@ export interface CompiledRoute {
   readonly constants: readonly Constant[]
   /** Some leaf gives the last known answer. */
   readonly hasLastKnown: boolean
+  /** Some part of it is a release's, and asks for a lease. */
+  readonly isLeased: boolean
   /** By name of a cascade: the versions of each of its arms. */
   readonly cascades: ReadonlyMap<string, readonly (readonly VersionLeaf[])[]>
   run(): RouteRun
@@ -40,11 +42,13 @@ export interface CompiledRoute {
 export function compileRoute(node: RouteNode): CompiledRoute {
   const leaves: VersionLeaf[] = []
   const answering: VersionLeaf[] = []
+  const leased: Compiler['leased'] = []
   const constants: Constant[] = []
   const cascades = new Map<string, VersionLeaf[][]>()
   const compiler: Compiler = {
     leaves,
     answering,
+    leased,
     constants,
     cascades,
     names: new Set(),
@@ -58,6 +62,10 @@ export function compileRoute(node: RouteNode): CompiledRoute {
       where: place.where,
       problem: 'it has no version, so nothing says what requests look like',
     })
+  for (const { leaf, isAnswering } of leased) {
+    leaves.push(leaf)
+    if (isAnswering) answering.push(leaf)
+  }
   const { select } = root
   return {
     node,
@@ -67,6 +75,7 @@ export function compileRoute(node: RouteNode): CompiledRoute {
     answering,
     constants,
     hasLastKnown: compiler.hasLastKnown,
+    isLeased: leased.length > 0,
     cascades,
     run: () => new Run(root),
   }

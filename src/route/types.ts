@@ -10,6 +10,10 @@ export interface VersionLeaf {
   readonly kind: 'version'
   readonly model: ModelName
   readonly version: VersionSelector
+  /** Set by releases only: it may be called while the process holds this lease, and when that is lost during a call, `otherwise` answers. */
+  readonly lease?: { readonly release: string; readonly otherwise: VersionLeaf }
+  /** Set by releases only: keeps answers of its own, apart from those the endpoint's other leaves share. */
+  readonly partition?: string
 }
 
 /** A leaf: the last answer this endpoint gave to the same request, whichever version gave it. Fails when there is none. */
@@ -40,7 +44,15 @@ export interface Split {
   readonly salt: string
   /** `unit` is sticky; `request` draws anew each time. A request without a unit is drawn anew too. */
   readonly by: 'unit' | 'request'
-  readonly arms: readonly { readonly name: string; readonly weight: number; readonly route: RouteNode }[]
+  readonly arms: readonly SplitArm[]
+}
+
+export interface SplitArm {
+  readonly name: string
+  readonly weight: number
+  readonly route: RouteNode
+  /** Set by releases only: while the process does not hold this lease, the arm of that name gets the traffic. */
+  readonly lease?: { readonly release: string; readonly otherwise: string }
 }
 
 /** The first case whose conditions all hold; `otherwise` when none does. */
@@ -102,6 +114,8 @@ export interface Shadow {
   readonly sample: number
   /** Copies of this node under way at once; more are skipped and counted. Default 64. */
   readonly maxInFlight: number
+  /** Set by releases only: nothing is copied while the process does not hold this lease. */
+  readonly lease?: string
 }
 
 /** All arms at once, or one more each `staggerMs`; the first answer wins and the others are cancelled. */
@@ -153,6 +167,11 @@ export interface RouteHealth {
   endShadow(node: string): void
 }
 
+/** Whether this process may call what a release added. Synchronous, on the monotonic clock, so that a process that stood still knows. */
+export interface RouteLeases {
+  holds(release: string): boolean
+}
+
 export interface RouteContext {
   readonly endpoint: EndpointName
   readonly unit: string | undefined
@@ -169,6 +188,8 @@ export interface RouteContext {
   readonly deadlineMs?: number
   /** Default: every version is well, nothing is known, budgets are unlimited. */
   readonly health?: RouteHealth
+  /** Default: none is held. */
+  readonly leases?: RouteLeases | undefined
 }
 
 /** What a node decided, kept in the record: the probability makes later estimates unbiased. */
@@ -176,6 +197,8 @@ export interface RouteChoice {
   readonly node: string
   readonly arm: string
   readonly probability: number
+  /** The draw fell on an arm whose lease was not held. */
+  readonly isUnleased?: boolean
 }
 
 export type CallRole = 'primary' | 'attempt' | 'hedge' | 'shadow'

@@ -101,6 +101,8 @@ export interface CachePolicy {
   readonly scope: 'shared' | 'tenant'
   /** How long an answer can be used as the last known one, milliseconds; 0 keeps none. Default 86,400,000 (a day). */
   readonly staleMs: number
+  /** Answers under this name are kept apart: an arm that is compared with another must not profit from everybody's. */
+  readonly partition?: string
 }
 
 /** What an endpoint answered the same request earlier, whatever version answered. */

@@ -21,6 +21,8 @@ export interface Compiler {
   readonly leaves: VersionLeaf[]
   /** Of these, those that give answers. */
   readonly answering: VersionLeaf[]
+  /** Candidates of releases: they come after all others. */
+  readonly leased: { readonly leaf: VersionLeaf; readonly isAnswering: boolean }[]
   readonly constants: Constant[]
   /** By name of a cascade: the versions of each arm. */
   readonly cascades: Map<string, VersionLeaf[][]>

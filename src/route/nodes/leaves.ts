@@ -35,9 +35,14 @@ class GivenNode implements CompiledNode {
   }
 }
 
-export function compileVersion(leaf: VersionLeaf, place: Place, { leaves, answering }: Compiler): CompiledNode {
-  leaves.push(leaf)
-  if (place.isAnswering) answering.push(leaf)
+export function compileVersion(leaf: VersionLeaf, place: Place, compiler: Compiler): CompiledNode {
+  const { leaves, answering, leased } = compiler
+  // A candidate may be gone at any moment: callers write to what serves without it.
+  if (leaf.lease !== undefined) leased.push({ leaf, isAnswering: place.isAnswering })
+  else {
+    leaves.push(leaf)
+    if (place.isAnswering) answering.push(leaf)
+  }
   return new VersionNode(leaf)
 }
 

@@ -10,6 +10,7 @@ class ShadowNode implements CompiledNode {
   readonly #copied: RouteChoice
   readonly #notCopied: RouteChoice
   readonly #refused: RouteChoice
+  readonly #unleased: RouteChoice
 
   constructor(
     private readonly node: Shadow,
@@ -20,11 +21,16 @@ class ShadowNode implements CompiledNode {
     this.isInstant = primary.isInstant
     this.#copied = { node: name, arm: 'shadow', probability: sample }
     this.#notCopied = { node: name, arm: 'primary', probability: 1 - sample }
+    this.#unleased = { node: name, arm: 'primary', probability: 1, isUnleased: true }
     this.#refused = { node: name, arm: 'skipped', probability: sample }
   }
 
   enter(run: Run, parent: Parent, arm: number, scope: Scope): Running {
-    const { sample } = this.node
+    const { sample, lease } = this.node
+    if (lease !== undefined && !run.context.leases?.holds(lease)) {
+      run.choose(this.#unleased)
+      return this.primary.enter(run, parent, arm, scope)
+    }
     if (scope.draw >= sample) {
       run.choose(this.#notCopied)
       return this.primary.enter(run, parent, arm, { ...scope, draw: inner((scope.draw - sample) / (1 - sample)) })

@@ -14,6 +14,8 @@ export class CachedLeaf implements PooledLeaf {
   readonly #identity: VersionIdentity
   readonly #statistics: VersionStatistics
   readonly #shelves = new Map<EndpointName, Shelf>()
+  /** Of releases' arms, by endpoint and name. */
+  readonly #partitions = new Map<string, Shelf>()
   #isClosed = false
 
   constructor(cache: CacheCore, inner: PooledLeaf, identity: VersionIdentity, statistics: VersionStatistics) {
@@ -27,7 +29,10 @@ export class CachedLeaf implements PooledLeaf {
   call(input: LeafInput, deadline: Deadline): Promise<LeafResult> {
     const policy = input.cache
     if (policy === undefined || this.#isClosed) return this.#inner.call(input, deadline)
-    const shelf = this.#shelves.get(policy.endpoint) ?? this.#addShelf(policy)
+    const shelf =
+      policy.partition === undefined
+        ? (this.#shelves.get(policy.endpoint) ?? this.#addShelf(policy))
+        : this.#partitionOf(policy, policy.partition)
     return shelf.call(input, policy, deadline)
   }
 
@@ -40,7 +45,7 @@ export class CachedLeaf implements PooledLeaf {
   }
 
   dropCancelled(): void {
-    for (const shelf of this.#shelves.values()) shelf.flights.dropCancelled()
+    for (const shelf of this.#all()) shelf.flights.dropCancelled()
     this.#inner.dropCancelled()
   }
 
@@ -48,7 +53,7 @@ export class CachedLeaf implements PooledLeaf {
   async close(): Promise<void> {
     this.#isClosed = true
     this.#cache.leaves.delete(this)
-    const shelves = [...this.#shelves.values()]
+    const shelves = this.#all()
     for (const shelf of shelves) shelf.close()
     for (const { flights } of shelves) await flights.settle()
     await this.#inner.close()
@@ -57,16 +62,41 @@ export class CachedLeaf implements PooledLeaf {
   /** Drops what is kept for an endpoint. */
   forget(endpoint: EndpointName): void {
     this.#shelves.get(endpoint)?.clear()
+    for (const [name, shelf] of this.#partitions) {
+      if (!name.startsWith(`${endpoint}/`)) continue
+      shelf.clear()
+      this.#partitions.delete(name)
+    }
+  }
+
+  #all(): Shelf[] {
+    return [...this.#shelves.values(), ...this.#partitions.values()]
+  }
+
+  #partitionOf(policy: CachePolicy, partition: string): Shelf {
+    const name = `${policy.endpoint}/${partition}`
+    const known = this.#partitions.get(name)
+    if (known !== undefined) return known
+    const shelf = this.#newShelf(policy)
+    this.#partitions.set(name, shelf)
+    return shelf
   }
 
   #addShelf(policy: CachePolicy): Shelf {
+    const shelf = this.#newShelf(policy)
+    this.#shelves.set(policy.endpoint, shelf)
+    return shelf
+  }
+
+  #newShelf(policy: CachePolicy): Shelf {
     const { version, digest, kind, manifest } = this.#identity
     // What people read, and when a run is given up, change no answer.
     const { description: _, trained: __, warmup: ___, timeoutMs: ____, ...configuration } = manifest
-    const text = JSON.stringify([policy.endpoint, version, digest, kind, configuration])
+    const { endpoint, partition } = policy
+    const parts = [endpoint, version, digest, kind, configuration]
+    const text = JSON.stringify(partition === undefined ? parts : [...parts, partition])
     const prefix = createHash('sha256').update(text).digest()
     const shelf = new Shelf(this.#cache, this.#inner, this.#identity, this.#statistics, policy, prefix)
-    this.#shelves.set(policy.endpoint, shelf)
     this.#cache.leaves.add(this)
     return shelf
   }
