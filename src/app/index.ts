@@ -13,6 +13,7 @@ export { type Setting, settings } from './environment.js'
 export { AppErrors, ConfigErrors, type ConfigProblem, ProcessErrors } from './errors.js'
 export { featureLineage } from './features/feature-lineage.js'
 export type { Features } from './features/features.js'
+export { type CheckOptions, checkVersion, parseVersion } from './gates/check-version.js'
 export {
   approxDistinct,
   cascade,

@@ -7,6 +7,7 @@ import type { FeatureStore } from '../features/index.js'
 import { type FileLog, openLog, realFiles } from '../log/index.js'
 import { breakerChangeKinds } from '../path/index.js'
 import { readAliases, readPointers, readVersions, registryChangeKinds, registryMigrations } from '../registry/index.js'
+import { gateChangeKinds } from '../release/index.js'
 import { cacheMigrations, cacheSwitchKind, readCacheSwitches } from '../serving/index.js'
 import { createDiskBlobs, lockFolder, openSql, StoreErrors } from '../store/index.js'
 import { followFaults } from './chaos/chaos.js'
@@ -19,6 +20,7 @@ import type { Engines, RegistryState } from './engines.js'
 import type { Features } from './features/features.js'
 import { openFeatures } from './features/open-features.js'
 import { featureSwitchKind, isSwitch, switching } from './features/switch-decision.js'
+import { openGates } from './gates/open-gates.js'
 import { openLive } from './live/open-live.js'
 import type { LoadedProject } from './load-project.js'
 import { readNodeId } from './nodes/node-id.js'
@@ -77,6 +79,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
         ...breakerChangeKinds,
         ...chaosChangeKinds,
         featureSwitchKind(platform),
+        ...gateChangeKinds,
       ],
     })
     const digests = new Map((await readVersions(sql)).map((row) => [versionKey(row.ref), row.digest]))
@@ -128,6 +131,8 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
 
     async function decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision> {
       checkDisk(change.kind)
+      if (change.kind === 'alias.set' || change.kind === 'endpoint.point')
+        await services.gates.checkChange(change, evidence)
       return takeEffect(await decisions.apply(change, evidence, by))
     }
 
@@ -194,6 +199,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
 /** One line per service: `registry: await openRegistry(context),`. */
 async function openServices(context: ServiceContext): Promise<Services> {
   return {
+    gates: await openGates(context),
     live: openLive(context),
   }
 }

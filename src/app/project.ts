@@ -5,6 +5,7 @@ import { featuresSection } from '../features/index.js'
 import { logSection } from '../log/index.js'
 import { endpointSchema } from '../path/index.js'
 import { modelsSection } from '../registry/index.js'
+import { datasetsSection, gatesSchema } from '../release/index.js'
 import { servingSection } from '../serving/index.js'
 import { storeSection } from '../store/index.js'
 import { chaosSection } from './chaos/config.js'
@@ -90,10 +91,11 @@ export const projectSchema = z.strictObject({
   endpoints: z
     .record(
       z.string().refine(isName, 'endpoint names are letters, digits, ".", "_" or "-", at most 128'),
-      endpointSchema,
+      endpointSchema.extend({ gates: gatesSchema.optional() }),
     )
     .default({})
     .describe('Endpoints by name. Every model has one of its own name without being listed here.'),
+  datasets: datasetsSection,
   features: featuresSection.prefault({}),
   log: logSection,
   store: storeSection.prefault({}),

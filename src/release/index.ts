@@ -2,6 +2,24 @@
 // guards that watch, a controller that goes on when they allow it.
 // Use it for what a release is and does; how it is wired into a server is `app/release`.
 export { ReleaseErrors } from './errors.js'
+export {
+  type DatasetSettings,
+  datasetsSection,
+  type EvaluationSettings,
+  type GateSettings,
+  gatesSchema,
+} from './gates/config.js'
+export { GateErrors } from './gates/errors.js'
+export {
+  createGateService,
+  type GatedEndpoint,
+  type GateService,
+  type GateServiceOptions,
+  type Verdict,
+} from './gates/service.js'
+export { type CallersView, compareSignatures, type SignatureChange } from './gates/signature.js'
+export { actorText, gateChangeKinds, gateMigrations } from './gates/store.js'
+export type { Approval, GateReport, GateResult, GateVerdict, GateVersion } from './gates/types.js'
 export { BUILT_IN_PLANS, controlWeight, DEFAULT_MIN_UNITS, isSwitch, lengthText, parsePlan, stepText } from './plan.js'
 export type {
   CandidateReport,
