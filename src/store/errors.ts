@@ -13,10 +13,12 @@ export const StoreErrors = defineErrors('STORE', {
     status: 503,
     retry: true,
     level: 'warn',
-    message: (p: { file: string; waitedMs: number; holder: 'transaction' | 'process' }) =>
-      p.holder === 'transaction'
-        ? `Waited ${p.waitedMs} ms for ${p.file}: a transaction of this process holds it. Inside transaction(), use only the tx it gives you, and wait for nothing else.`
-        : `Waited ${p.waitedMs} ms for ${p.file}: another process is writing to it. Close the other program and try again.`,
+    message: (p: { file: string; waitedMs: number; holder: 'transaction' | 'process' | 'server' }) =>
+      p.holder === 'server'
+        ? `Waited ${p.waitedMs} ms at most for ${p.file}, where others write or a statement takes too long. Nothing was written. Try again.`
+        : p.holder === 'transaction'
+          ? `Waited ${p.waitedMs} ms for ${p.file}: a transaction of this process holds it. Inside transaction(), use only the tx it gives you, and wait for nothing else.`
+          : `Waited ${p.waitedMs} ms for ${p.file}: another process is writing to it. Close the other program and try again.`,
   },
   FULL: {
     status: 503,
@@ -36,8 +38,15 @@ export const StoreErrors = defineErrors('STORE', {
     status: 503,
     retry: true,
     level: 'error',
+    message: (p: { file: string; reason: string; remedy?: string }) =>
+      `${p.file} cannot be read or written: ${p.reason}. ${p.remedy ?? 'Check that its folder exists, its permissions and its disk.'}`,
+  },
+  OUTCOME_UNKNOWN: {
+    status: 503,
+    retry: false,
+    level: 'error',
     message: (p: { file: string; reason: string }) =>
-      `${p.file} cannot be read or written: ${p.reason}. Check that its folder exists, its permissions and its disk.`,
+      `The connection to ${p.file} broke while a change was being committed (${p.reason}): it may be written or not. Read the current state before you do it again.`,
   },
   QUERY_FAILED: {
     status: 500,

@@ -20,7 +20,8 @@ function toSqlValue(value: unknown, parameter: number): SqlValue {
       return value
     case 'number':
       if (!Number.isFinite(value)) throw refuse(`the number ${value}; store null instead`)
-      return value
+      // A zero has no sign: SQLite keeps none.
+      return value + 0
     case 'bigint':
       if (BigInt.asIntN(64, value) !== value) throw refuse('an integer of more than 64 bits')
       return value

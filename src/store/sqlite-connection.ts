@@ -20,6 +20,8 @@ export class SqliteConnection implements DatabaseConnection {
   #deathCause: unknown
   #isDead = false
   #isEnding = false
+  /** Of the first statement that failed since a transaction began. SQLite would undo that statement alone, Postgres all of them. */
+  #failure: unknown
 
   private constructor(
     private readonly file: string,
@@ -77,11 +79,13 @@ export class SqliteConnection implements DatabaseConnection {
   }
 
   async begin(): Promise<void> {
+    this.#failure = undefined
     // IMMEDIATE, because a transaction that reads first and then writes could otherwise fail in the middle.
     await this.#ask({ id: this.#nextId++, kind: 'query', sql: 'BEGIN IMMEDIATE', parameters: [] }, 'BEGIN IMMEDIATE')
   }
 
   async commit(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
     await this.#end({ id: this.#nextId++, kind: 'query', sql: 'COMMIT', parameters: [] })
   }
 
@@ -141,7 +145,11 @@ export class SqliteConnection implements DatabaseConnection {
     this.#waiting.delete(message.id)
     if (this.#waiting.size === 0) this.#worker.unref()
     if (message.kind === 'page') waiting.resolve(message.page)
-    else waiting.reject(toStoreError(this.file, this.busyMs, message.failure, waiting.sql))
+    else {
+      const error = toStoreError(this.file, this.busyMs, message.failure, waiting.sql)
+      this.#failure ??= error
+      waiting.reject(error)
+    }
   }
 
   #die(): void {

@@ -4,29 +4,30 @@ import type { DatabaseConnection, Driver } from 'kysely'
 import type { Clock, Logger } from '../core/index.js'
 import { StoreErrors } from './errors.js'
 import { SqliteConnection } from './sqlite-connection.js'
+import { Turns } from './turns.js'
 
-/** How long a call waits for a transaction of this process, and SQLite for another one. */
-const TURN_MS = 10_000
+/** How long SQLite waits for another process. */
 const BUSY_MS = 5_000
 
 export class SqliteDriver implements Driver {
-  readonly #queue: (() => void)[] = []
-  #isTaken = false
+  readonly #turns: Turns
   #closing: Promise<void> | undefined
   #connection: SqliteConnection | undefined
 
   constructor(
     private readonly file: string,
-    private readonly clock: Clock,
+    clock: Clock,
     private readonly logger: Logger,
     private readonly busyMs = BUSY_MS,
-  ) {}
+  ) {
+    this.#turns = new Turns(file, clock)
+  }
 
   async init(): Promise<void> {}
 
   async acquireConnection(): Promise<SqliteConnection> {
     if (this.#closing) throw StoreErrors.CLOSED({ file: this.file })
-    await this.#takeTurn(TURN_MS)
+    await this.#turns.take()
     try {
       if (!this.#connection || this.#connection.isDead) {
         if (this.#connection) this.logger.error({ file: this.file }, 'the SQLite thread died; starting a new one')
@@ -34,13 +35,13 @@ export class SqliteDriver implements Driver {
       }
       return this.#connection
     } catch (error) {
-      this.#passTurn()
+      this.#turns.pass()
       throw error
     }
   }
 
   async releaseConnection(): Promise<void> {
-    this.#passTurn()
+    this.#turns.pass()
   }
 
   async beginTransaction(connection: DatabaseConnection): Promise<void> {
@@ -72,39 +73,11 @@ export class SqliteDriver implements Driver {
   }
 
   async #close(): Promise<void> {
-    await this.#takeTurn(Number.POSITIVE_INFINITY)
+    await this.#turns.take(Number.POSITIVE_INFINITY)
     try {
       if (this.#connection && !this.#connection.isDead) await this.#connection.close()
     } finally {
-      this.#passTurn()
+      this.#turns.pass()
     }
-  }
-
-  #takeTurn(waitMs: number): Promise<void> {
-    if (!this.#isTaken) {
-      this.#isTaken = true
-      return Promise.resolve()
-    }
-    return new Promise((resolve, reject) => {
-      const proceed = () => {
-        timer?.cancel()
-        resolve()
-      }
-      // Using the database instead of `tx` inside a transaction would otherwise wait for itself for ever.
-      const timer =
-        waitMs === Number.POSITIVE_INFINITY
-          ? undefined
-          : this.clock.after(waitMs, () => {
-              this.#queue.splice(this.#queue.indexOf(proceed), 1)
-              reject(StoreErrors.BUSY({ file: this.file, waitedMs: waitMs, holder: 'transaction' }))
-            })
-      this.#queue.push(proceed)
-    })
-  }
-
-  #passTurn(): void {
-    const next = this.#queue.shift()
-    if (next) next()
-    else this.#isTaken = false
   }
 }

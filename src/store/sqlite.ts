@@ -31,6 +31,8 @@ export async function openSql({ file, platform }: SqlOptions): Promise<Sql> {
     transaction,
     migrate: (domain, migrations) =>
       transaction((tx: Transaction<unknown>) => applyMigrations(tx, domain, migrations, platform.clock.nowMs())),
+    announce: async () => undefined,
+    listen: () => () => undefined,
     close: () => driver.destroy(),
   }
 }

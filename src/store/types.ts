@@ -1,7 +1,7 @@
 // The engines behind small interfaces. Embedded implementations live here now; Redis, S3, Kafka and Postgres plug in later.
 import type { Readable } from 'node:stream'
 import type { Kysely, Transaction } from 'kysely'
-import type { Digest } from '../core/index.js'
+import type { Digest, Stop } from '../core/index.js'
 
 /**
  * One step of a domain's schema. It runs inside a transaction; make tables with `tx.schema`, reach typed ones with
@@ -18,11 +18,13 @@ export interface Migration {
  * a time is milliseconds in a `bigint` one, an object is JSON in `text`. Integers come back as numbers, and as bigints
  * where a number would round. Ids and numbers are made by the domain, never by the database.
  *
+ * A transaction in which a statement failed cannot be committed, whether the work went on or not: look first, or use `onConflict`.
+ *
  * Any call rejects with STORE_CONFLICT (a constraint), STORE_BUSY, STORE_FULL, STORE_CORRUPT, STORE_UNAVAILABLE,
- * STORE_QUERY_FAILED, STORE_VALUE_INVALID, STORE_THREAD_DIED or STORE_CLOSED.
+ * STORE_QUERY_FAILED, STORE_VALUE_INVALID, STORE_THREAD_DIED, STORE_OUTCOME_UNKNOWN or STORE_CLOSED.
  */
 export interface Sql {
-  readonly dialect: 'sqlite'
+  readonly dialect: 'sqlite' | 'postgres'
   /** The query builder for a domain's own tables. Inside `transaction`, use the transaction it was given instead. */
   db<Tables>(): Kysely<Tables>
   /**
@@ -36,6 +38,10 @@ export interface Sql {
    * Throws STORE_SCHEMA_NEWER, STORE_MIGRATION_ORDER, STORE_MIGRATION_FAILED.
    */
   migrate(domain: string, migrations: Readonly<Record<string, Migration>>): Promise<void>
+  /** Has every other process that listens on this database look for what is new, once `tx` has committed. */
+  announce(tx: Transaction<unknown>): Promise<void>
+  /** Calls `heard` when another process has announced something, or may have. SQLite has one process, which never does. */
+  listen(heard: () => void): Stop
   /** Waits for what is running and leaves one file. Close before `process.exit`, which aborts in mid-statement (libsql 0.5). */
   close(): Promise<void>
 }

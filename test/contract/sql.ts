@@ -1,4 +1,4 @@
-// What every Sql engine promises; SQLite runs it now, Postgres will. Tables are made with portable column types only.
+// What every Sql engine promises, SQLite and Postgres alike. Tables are made with portable column types only.
 import fc from 'fast-check'
 import { sql as raw, type Transaction } from 'kysely'
 import { expect, it, onTestFinished } from 'vitest'
@@ -139,6 +139,48 @@ export function sqlContract(make: () => OpenSql): void {
     expect((await db.deleteFrom('value').where('id', '=', 3).executeTakeFirstOrThrow()).numDeletedRows).toBe(0n)
   })
 
+  it('gives counts, sums and comparisons as numbers', async () => {
+    const { db } = await openTables()
+    await db
+      .insertInto('value')
+      .values([1, 2, 3].map((id) => ({ ...empty, id, i: id * 2, d: id / 2 })))
+      .execute()
+    const row = await db
+      .selectFrom('value')
+      .select(({ fn }) => [
+        fn.countAll<number>().as('rows'),
+        fn.sum<number>('i').as('sum'),
+        fn.max('i').as('max'),
+        fn.avg<number>('d').as('mean'),
+      ])
+      .executeTakeFirstOrThrow()
+    expect(row).toEqual({ rows: 3, sum: 12, max: 6, mean: 1 })
+    const rows = await db
+      .selectFrom('value')
+      .select((eb) => eb('i', '>', 3).as('large'))
+      .orderBy('id')
+      .execute()
+    expect(rows).toEqual([{ large: 0 }, { large: 1 }, { large: 1 }])
+  })
+
+  it('adds or replaces a row by its key, and says what became of it', async () => {
+    const { db } = await openTables()
+    const put = (name: string) =>
+      db
+        .insertInto('parent')
+        .values({ id: 1, name })
+        .onConflict((on) => on.column('id').doUpdateSet((eb) => ({ name: eb.ref('excluded.name') })))
+    await put('a').execute()
+    await put('b').execute()
+    const ignored = await db
+      .insertInto('parent')
+      .values({ id: 1, name: 'c' })
+      .onConflict((on) => on.doNothing())
+      .executeTakeFirstOrThrow()
+    expect(ignored.numInsertedOrUpdatedRows).toBe(0n)
+    expect(await db.selectFrom('parent').select('name').execute()).toEqual([{ name: 'b' }])
+  })
+
   it('claims work by compare-and-set: of many at once, one wins', async () => {
     const { db } = await openTables()
     await db
@@ -199,6 +241,19 @@ export function sqlContract(make: () => OpenSql): void {
     })
     expect(name).toBe('a')
     expect(await db.selectFrom('parent').selectAll().execute()).toEqual([{ id: 1, name: 'a' }])
+  })
+
+  it('refuses to commit a transaction in which a statement failed, though its work went on', async () => {
+    const { sql, db } = await openTables()
+    const failed = sql.transaction(async (tx: Transaction<Tables>) => {
+      await tx.insertInto('parent').values({ id: 1, name: 'a' }).execute()
+      const twice = tx.insertInto('parent').values({ id: 1, name: 'b' }).execute()
+      await expect(twice).rejects.toMatchObject({ code: 'STORE_CONFLICT' })
+    })
+    await expect(failed).rejects.toMatchObject({ code: 'STORE_CONFLICT' })
+    expect(await db.selectFrom('parent').selectAll().execute()).toEqual([])
+    await sql.transaction((tx: Transaction<Tables>) => tx.insertInto('parent').values({ id: 1, name: 'c' }).execute())
+    expect(await db.selectFrom('parent').select('name').execute()).toEqual([{ name: 'c' }])
   })
 
   it('serialises transactions, so that reading and then writing loses nothing', async () => {

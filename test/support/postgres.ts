@@ -4,9 +4,19 @@ import { chownSync, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Client } from 'pg'
 
 export interface TestPostgres {
   readonly url: string
+  /** An empty schema of its own: the URL that leads there. */
+  schema(): Promise<string>
+  /** Stops answering without closing connections, until `thaw`. */
+  freeze(): void
+  thaw(): void
+  /** As a crash does, at once. */
+  kill(): Promise<void>
+  /** After `kill`, on the same port and data. */
+  start(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -50,24 +60,50 @@ export async function startPostgres(): Promise<TestPostgres> {
   })
   const port = await freePort()
   const settings = ['fsync=off', 'listen_addresses=127.0.0.1', `unix_socket_directories=${folder}`]
-  const child: ChildProcess = spawn(
-    join(bin, 'postgres'),
-    ['-D', data, '-p', String(port), ...settings.flatMap((one) => ['-c', one])],
-    { ...as, stdio: ['ignore', 'ignore', 'pipe'] },
-  )
-  await new Promise<void>((resolve, reject) => {
-    child.once('error', reject)
-    child.once('exit', (code) => reject(new Error(`postgres ended with ${code}`)))
-    child.stderr!.on('data', (text: Buffer) => {
-      if (text.includes('ready to accept connections')) resolve()
+  let child: ChildProcess
+  async function start(): Promise<void> {
+    child = spawn(join(bin, 'postgres'), ['-D', data, '-p', String(port), ...settings.flatMap((one) => ['-c', one])], {
+      ...as,
+      stdio: ['ignore', 'ignore', 'pipe'],
     })
-  })
+    await new Promise<void>((resolve, reject) => {
+      child.once('error', reject)
+      child.once('exit', (code) => reject(new Error(`postgres ended with ${code}`)))
+      child.stderr!.on('data', (text: Buffer) => {
+        if (text.includes('ready to accept connections')) resolve()
+      })
+    })
+  }
+  async function end(signal: NodeJS.Signals): Promise<void> {
+    const ended = new Promise((resolve) => child.once('exit', resolve))
+    child.kill(signal)
+    if (child.exitCode === null && child.signalCode === null) await ended
+  }
+  /** Each connection has a process of its own. */
+  function signalAll(signal: NodeJS.Signals): void {
+    const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(child.pid)], { encoding: 'utf8' })
+    for (const pid of [child.pid!, ...children.trim().split(/\s+/).map(Number)]) process.kill(pid, signal)
+  }
+  await start()
+  const url = `postgres://test@127.0.0.1:${port}/postgres`
+  let schemas = 0
   return {
-    url: `postgres://test@127.0.0.1:${port}/postgres`,
+    url,
+    async schema() {
+      const name = `test_${++schemas}`
+      const client = new Client(url)
+      await client.connect()
+      await client.query(`create schema ${name}`)
+      await client.end()
+      return `${url}?options=-c%20search_path%3D${name}`
+    },
+    freeze: () => signalAll('SIGSTOP'),
+    thaw: () => signalAll('SIGCONT'),
+    // The quickest end that lets go of the port and of shared memory.
+    kill: () => end('SIGQUIT'),
+    start,
     async stop() {
-      const ended = new Promise((resolve) => child.once('exit', resolve))
-      child.kill('SIGINT')
-      if (child.exitCode === null && child.signalCode === null) await ended
+      await end('SIGINT')
       rmSync(folder, { recursive: true, force: true })
     },
   }
