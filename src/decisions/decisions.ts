@@ -1,6 +1,6 @@
 // Applies changes and writes their rows in one transaction, so that there is never the one without the other.
 import type { Kysely, Transaction } from 'kysely'
-import type { DecisionId, HeadraceError, Platform, Stop } from '../core/index.js'
+import { type DecisionId, HeadraceError, type Platform, type Stop } from '../core/index.js'
 import type { Sql } from '../store/index.js'
 import { type Json, toJson } from './canonical-json.js'
 import { hashDecision } from './chain.js'
@@ -163,12 +163,40 @@ class StoredDecisions implements Decisions {
   }
 
   async #commit(work: (tx: Transaction<unknown>) => Promise<Decision[]>): Promise<Decision[]> {
-    const decisions = await this.#sql.transaction(work)
+    const decisions = await this.#transaction(work)
     for (const decision of decisions) {
       this.#made.with(decision.change.kind, String(decision.undoes !== null)).inc()
       for (const watcher of [...this.#watchers]) void this.#tell(watcher, decision)
     }
     return decisions
+  }
+
+  /**
+   * When the answer to the commit was lost, the rows say what became of it: once another transaction runs, the one before has ended.
+   * Throws STORE_OUTCOME_UNKNOWN when they cannot be asked.
+   */
+  async #transaction(work: (tx: Transaction<unknown>) => Promise<Decision[]>): Promise<Decision[]> {
+    let made: Decision[] = []
+    try {
+      return await this.#sql.transaction(async (tx: Transaction<unknown>) => {
+        made = await work(tx)
+        await this.#sql.announce(tx)
+        return made
+      })
+    } catch (error) {
+      if (!(error instanceof HeadraceError) || error.code !== 'STORE_OUTCOME_UNKNOWN') throw error
+      const [first] = made
+      if (first === undefined) return made
+      const found = await this.#sql
+        .transaction((tx: Transaction<DecisionTables>) =>
+          tx.selectFrom('decisions').select('id').where('id', '=', first.id).executeTakeFirst(),
+        )
+        .catch(() => {
+          throw error
+        })
+      if (found === undefined) throw DecisionErrors.NOT_MADE({}, error)
+      return made
+    }
   }
 
   async #tell(watcher: (decision: Decision) => unknown, decision: Decision): Promise<void> {

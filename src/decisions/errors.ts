@@ -35,6 +35,20 @@ export const DecisionErrors = defineErrors('DECISION', {
     message: (p: { number: number; kind: string }) =>
       `Decision ${p.number} is a ${p.kind}, which cannot be taken back.`,
   },
+  NOT_LEADER: {
+    status: 409,
+    retry: false,
+    level: 'warn',
+    message: (p: { name: string; term: number; now: number }) =>
+      `This server led ${p.name} in term ${p.term}; now it is term ${p.now}, and another leads. Nothing was changed.`,
+  },
+  NOT_MADE: {
+    status: 503,
+    retry: true,
+    level: 'warn',
+    message: () =>
+      'The connection to the metadata store broke before the change was made. Nothing was changed. Try again.',
+  },
   SUPERSEDED: {
     status: 409,
     retry: false,

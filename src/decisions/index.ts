@@ -5,6 +5,8 @@ export { canonicalJson, type Json } from './canonical-json.js'
 export { GENESIS_HASH, hashDecision, type Unhashed } from './chain.js'
 export { createDecisions, type DecisionsOptions } from './decisions.js'
 export { DecisionErrors } from './errors.js'
+export { createLeaderLease, type LeaderLease, type LeaderLeaseOptions } from './leader-lease.js'
+export { requireTerm } from './leader-table.js'
 export type {
   Actor,
   Change,
