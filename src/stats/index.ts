@@ -1,6 +1,7 @@
 // Floor 1. Statistics as pure functions and small states on numbers: sums without rounding, sketches, canonical counts.
 // Everything that is merged gives the same result in any order, and each thing here is checked against something that we did not write.
 // Nothing here knows where the numbers come from.
+export { asymptoticHalfWidth } from './asymptotic-sequence.js'
 export {
   type CoinCounts,
   logCoinMartingale,
@@ -27,4 +28,5 @@ export {
   type Weighted,
 } from './metrics/types.js'
 export { type Hash64, murmur3 } from './murmur3.js'
+export { kolmogorovDistance, populationStability } from './sketch-distance.js'
 export { type Countable, compareValues, topCounts } from './top-counts.js'

@@ -17,7 +17,8 @@ export const HARM_PRIOR: RiskPrior = {
   multiples: [1.25, 1.5, 2, 3, 5, 10, 20, 50],
   weights: [0.03, 0.07, 0.3, 0.1, 0.1, 0.15, 0.15, 0.1],
 }
-const RELIEF_PRIOR: RiskPrior = {
+/** The same the other way round. */
+export const RELIEF_PRIOR: RiskPrior = {
   multiples: HARM_PRIOR.multiples.map((multiple) => 1 / multiple),
   weights: HARM_PRIOR.weights,
 }

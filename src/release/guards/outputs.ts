@@ -18,12 +18,12 @@ export function outputValue(payload: StoredPayload, call: number, name: string |
   for (const output of payload.outputs) {
     if (output.call !== call) continue
     const tensor = name === undefined ? output.tensors[0] : output.tensors.find((one) => one.name === name)
-    return tensor && valueOf(tensor)
+    return tensor && readValue(tensor)
   }
   return undefined
 }
 
-function valueOf({ name, datatype, shape, data }: StoredTensor): OutputValue | undefined {
+function readValue({ name, datatype, shape, data }: StoredTensor): OutputValue | undefined {
   const elements = Math.min(
     shape.length < 2 ? 1 : shape.slice(1).reduce((product, size) => product * size, 1),
     data.length,

@@ -86,6 +86,25 @@ export const guardsSection = z
       )
       .default({})
       .describe('Outcomes by name.'),
+    shadow: z
+      .strictObject({
+        relative: z
+          .number()
+          .min(0)
+          .default(1e-3)
+          .describe('Numbers differ beyond absolute plus this times the larger.'),
+        absolute: z.number().min(0).default(1e-6),
+        differing: z.number().gt(0).lt(1).default(0.01).describe('Share of units whose answers may differ.'),
+        failing: z.number().gt(0).lt(1).default(0.005).describe('Share of units where only the candidate may fail.'),
+        alpha: z
+          .number()
+          .min(1e-6)
+          .max(0.2)
+          .default(0.05)
+          .describe('Error probability of the report, all looks together.'),
+      })
+      .prefault({})
+      .describe('When a candidate in shadow is indistinguishable.'),
   })
   .prefault({})
   .describe('How a release is watched: what may move traffic back by itself.')
