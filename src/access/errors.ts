@@ -50,4 +50,132 @@ export const AccessErrors = defineErrors('ACCESS', {
     message: (p: { caller: string; on: string; may: string }) =>
       `"${p.caller}" may not predict with ${p.on}: ${p.may === '' ? 'it may not predict at all' : `it may predict with ${p.may}`}. Ask an admin for a key with "--predict".`,
   },
+  KEY_INVALID: {
+    status: 401,
+    retry: false,
+    level: 'info',
+    message: () =>
+      'The key is none of this server. Check that it is whole; an admin makes new ones with "headrace keys create".',
+  },
+  KEY_EXPIRED: {
+    status: 401,
+    retry: false,
+    level: 'info',
+    message: (p: { name: string; expired: string }) =>
+      `The key "${p.name}" expired at ${p.expired}. An admin makes a new one with "headrace keys create".`,
+  },
+  KEY_REVOKED: {
+    status: 401,
+    retry: false,
+    level: 'info',
+    message: (p: { name: string }) =>
+      `The key "${p.name}" was revoked. An admin makes a new one with "headrace keys create".`,
+  },
+  TOKEN_INVALID: {
+    status: 401,
+    retry: false,
+    level: 'info',
+    message: (p: { problem: string }) => `The token is not accepted: ${p.problem}. Get a new one from its issuer.`,
+  },
+  ISSUER_DOWN: {
+    status: 503,
+    retry: true,
+    level: 'warn',
+    message: (p: { url: string; problem: string; retryAfterMs: number }) =>
+      `The token cannot be verified, because the public keys of its issuer cannot be fetched from ${p.url}: ${p.problem}. Send the request again in ${p.retryAfterMs} ms.`,
+  },
+  KEY_SET_UNREADABLE: {
+    status: 400,
+    retry: false,
+    level: 'error',
+    message: (p: { from: string; problem: string }) =>
+      `The public keys in access.jwt's jwksFile "${p.from}" cannot be read: ${p.problem}. It has to be a JSON Web Key Set.`,
+  },
+  SECRET_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'error',
+    message: (p: { from: string; bytes: number }) =>
+      `The secret for keys in ${p.from} has ${p.bytes} bytes, and 32 are the least. Make one with "openssl rand -hex 32".`,
+  },
+  SECRET_DIFFERS: {
+    status: 503,
+    retry: false,
+    level: 'error',
+    message: (p: { name: string }) =>
+      `The key "${p.name}" was made under another secret than this node has. Give all nodes of one metadata store the same HEADRACE_KEY_SECRET.`,
+  },
+  FIRST_KEY: {
+    status: 409,
+    retry: false,
+    level: 'info',
+    message: (p: { role: string }) =>
+      `The first key has to be an admin's for the whole project, and this one has the role ${p.role} or is restricted: from then on every request needs a key, and nobody could make another. Run "headrace keys create --name admin --role admin" first.`,
+  },
+  FIRST_KEY_REMOTE: {
+    status: 403,
+    retry: false,
+    level: 'warn',
+    message: (p: { address: string }) =>
+      `The first key is made on the machine of the server, and this request came from ${p.address}. Run "headrace keys create" there.`,
+  },
+  LAST_ADMIN: {
+    status: 409,
+    retry: false,
+    level: 'info',
+    message: (p: { name: string }) =>
+      `"${p.name}" is the last key that may make keys. Make another with "headrace keys create --role admin", then revoke this one.`,
+  },
+  KEY_NOT_FOUND: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { key: string }) => `No key has the name or id "${p.key}". Run "headrace keys list" to see them.`,
+  },
+  NAME_TAKEN: {
+    status: 409,
+    retry: false,
+    level: 'info',
+    message: (p: { name: string; id: string }) =>
+      `The key ${p.id} is named "${p.name}" and in use; decisions name keys, so a name stands for one. Choose another name, or run "headrace keys rotate".`,
+  },
+  ALREADY_REVOKED: {
+    status: 409,
+    retry: false,
+    level: 'info',
+    message: (p: { name: string; id: string }) => `The key "${p.name}" (${p.id}) was revoked or has expired already.`,
+  },
+  REQUEST_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { field: string; problem: string }) => `A key cannot be made so: ${p.field} ${p.problem}.`,
+  },
+  CHANGE_INVALID: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { kind: string; problem: string }) => `This is no decision of the kind ${p.kind}: ${p.problem}.`,
+  },
+  RATE_LIMITED: {
+    status: 429,
+    retry: true,
+    level: 'info',
+    message: (p: { name: string; limit: number; retryAfterMs: number }) =>
+      `"${p.name}" may send ${p.limit} requests per second and sent more. Send the request again in ${p.retryAfterMs} ms.`,
+  },
+  QUOTA_EXCEEDED: {
+    status: 429,
+    retry: true,
+    level: 'info',
+    message: (p: { name: string; limit: number; rows: number; retryAfterMs: number }) =>
+      `"${p.name}" may predict ${p.limit} rows a day, and what is left of today's is less than the ${p.rows} of this prediction. The next day begins in ${Math.ceil(p.retryAfterMs / 60_000)} minutes; an admin can give it a key with more.`,
+  },
+  TENANT_BOUND: {
+    status: 403,
+    retry: false,
+    level: 'info',
+    message: (p: { caller: string; tenant: string; what: string }) =>
+      `"${p.caller}" belongs to the tenant "${p.tenant}", and ${p.what} shows the predictions of all tenants. Use a key without a tenant.`,
+  },
 })

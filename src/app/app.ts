@@ -1,6 +1,6 @@
 // The composition root: builds every domain from the configuration and wires those that may not know each other.
 import path from 'node:path'
-import { type Access, createAccess } from '../access/index.js'
+import type { KeyedAccess } from '../access/index.js'
 import {
   type DecisionId,
   type Digest,
@@ -34,6 +34,7 @@ import {
 } from '../serving/index.js'
 import type { Blobs } from '../store/index.js'
 import { describeRows, rowsToTensors, type VersionArtifact } from '../tensor/index.js'
+import { openAppAccess } from './access/app-access.js'
 import { createAnswerCache, followSwitches } from './answer-cache.js'
 import { createBreakerJournal } from './breaker-journal.js'
 import { faultyBackends } from './chaos/backends.js'
@@ -77,7 +78,7 @@ export interface App {
   /** Operations on metadata; in a worker they reach the primary's. */
   readonly services: Services
   /** Who sends a request, and what it may do. */
-  readonly access: Access
+  readonly access: KeyedAccess
   /** Artifacts. */
   readonly blobs: Blobs
   readonly nodeId: string
@@ -153,13 +154,15 @@ export async function createApp(project: LoadedProject, given: Platform, options
     closers.push(() => cache.close())
     const memory = await openModelMemory(project.dataDir, platform)
     closers.push(() => memory.close())
-    return build(engines, cache, memory)
+    const callers = await openAppAccess(project, engines, platform)
+    closers.push(() => callers.close())
+    return build(engines, cache, memory, callers.access)
   } catch (error) {
     await closeAll()
     throw error
   }
 
-  function build(engines: Engines, cache: AnswerCache, memory: ModelMemory): App {
+  function build(engines: Engines, cache: AnswerCache, memory: ModelMemory, access: KeyedAccess): App {
     const { log, decisions, peers, features } = engines
     const { budgetMb, reservations, idleMs, pinned, copiesMb, load: defaultLoad } = config.serving.pool
     const { processes: serverProcesses } = config.server
@@ -214,7 +217,6 @@ export async function createApp(project: LoadedProject, given: Platform, options
         hasRedis: config.store.redisUrl !== undefined,
       })
     if (config.server.tritonMetrics) addTritonMetrics(platform.metrics, pool.allStatistics)
-    const access = createAccess()
     const versions = createVersions(pool, aliases)
     const requests = createPath({
       platform,

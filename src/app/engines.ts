@@ -1,5 +1,6 @@
 // What lives in the data folder, behind the few questions an app asks of it: the registry's state, decisions and the log.
 // Open in the app's own process (open-engines.ts); with several processes, workers reach the primary's instead.
+import type { StoredKey } from '../access/index.js'
 import type { DecisionId, Digest, ModelName, Stop } from '../core/index.js'
 import type { Actor, Change, Decision, Decisions, Evidence } from '../decisions/index.js'
 import type { FileLog } from '../log/index.js'
@@ -23,6 +24,8 @@ export interface RegistryState {
   readonly cacheSwitches: CacheSwitches
   /** Models that somebody loaded or unloaded by hand. */
   readonly repository: ReadonlyMap<ModelName, ModelSetting>
+  /** Every key that was ever made. */
+  readonly keys: readonly StoredKey[]
 }
 
 /** The log as a running app uses it. What `append` returns is for `whenDurable` alone: a worker does not know positions yet. */

@@ -1,6 +1,7 @@
 // Opens the engines of a data folder in this process: the app's own, or the primary's of several.
 import { rm } from 'node:fs/promises'
 import path from 'node:path'
+import { accessMigrations, type Fingerprint, keyChangeKinds, readKeys } from '../access/index.js'
 import { type DecisionId, type Digest, type Platform, type Stop, versionKey } from '../core/index.js'
 import { type Actor, type Change, createDecisions, type Decision, type Evidence } from '../decisions/index.js'
 import type { FeatureStore } from '../features/index.js'
@@ -10,6 +11,7 @@ import { readAliases, readPointers, readVersions, registryChangeKinds, registryM
 import { gateChangeKinds } from '../release/index.js'
 import { cacheMigrations, cacheSwitchKind, readCacheSwitches } from '../serving/index.js'
 import { createDiskBlobs, lockFolder, openSql, StoreErrors } from '../store/index.js'
+import { openAccess } from './access/open-access.js'
 import { followFaults } from './chaos/chaos.js'
 import { chaosChangeKinds } from './chaos/decisions.js'
 import { faultyFiles, isDiskFull } from './chaos/disk.js'
@@ -69,6 +71,8 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     await sql.migrate('registry', registryMigrations)
     await sql.migrate('serving-cache', cacheMigrations)
     await sql.migrate('repository', repositoryMigrations)
+    await sql.migrate('access', accessMigrations)
+    const pendingKeys = new Map<string, Fingerprint>()
     const decisions = await createDecisions({
       sql,
       platform,
@@ -79,6 +83,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
         ...breakerChangeKinds,
         ...chaosChangeKinds,
         featureSwitchKind(platform),
+        ...keyChangeKinds({ clock: platform.clock, pending: pendingKeys, hasIssuers: config.access.jwt.length > 0 }),
         ...gateChangeKinds,
       ],
     })
@@ -89,6 +94,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       pointers: await readPointers(sql),
       cacheSwitches: await readCacheSwitches(sql),
       repository: await readRepository(sql),
+      keys: await readKeys(sql),
     })
     let state = await readState()
     const { features: definitions } = project
@@ -165,6 +171,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       blobs,
       log,
       nodeId,
+      pendingKeys,
       decisions,
       services,
       registry: () => state,
@@ -199,6 +206,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
 /** One line per service: `registry: await openRegistry(context),`. */
 async function openServices(context: ServiceContext): Promise<Services> {
   return {
+    access: await openAccess(context, context.pendingKeys),
     gates: await openGates(context),
     live: openLive(context),
   }

@@ -1,5 +1,6 @@
 // The whole configuration: each domain brings the schema of its section, this file puts them together.
 import { z } from 'zod'
+import { accessSection } from '../access/index.js'
 import { isName } from '../core/index.js'
 import { featuresSection } from '../features/index.js'
 import { logSection } from '../log/index.js'
@@ -99,6 +100,7 @@ export const projectSchema = z.strictObject({
   features: featuresSection.prefault({}),
   log: logSection,
   store: storeSection.prefault({}),
+  access: accessSection,
   chaos: chaosSection,
 })
 

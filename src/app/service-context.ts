@@ -1,4 +1,5 @@
 // What a service of the process that owns the data folder is opened with.
+import type { Fingerprint } from '../access/index.js'
 import type { Platform } from '../core/index.js'
 import type { Actor, Change, Decision, Decisions, Evidence } from '../decisions/index.js'
 import type { FileLog } from '../log/index.js'
@@ -14,6 +15,8 @@ export interface ServiceContext {
   readonly blobs: Blobs
   readonly log: FileLog
   readonly nodeId: string
+  /** Digests of keys whose decisions are being made, by id: they belong in no decision. */
+  readonly pendingKeys: Map<string, Fingerprint>
   readonly decisions: Omit<Decisions, 'apply' | 'applyAll' | 'undo'>
   /** The others: only for use inside operations, when all are open. */
   readonly services: Services

@@ -32,6 +32,7 @@ export async function openWorkerEngines(
     pointers: new Map(),
     cacheSwitches: new Map(),
     repository: new Map(),
+    keys: [],
   }
   let areReady = false
   let ownStatistics: () => ModelStatistics[] = () => []
