@@ -78,6 +78,7 @@ export { decodeKey, encodeKey, type KeyValue } from './entity-key.js'
 export { type DefinitionProblem, FeatureErrors } from './errors.js'
 export { type Consumers, type Lineage, type LineageNode, lineageOf } from './lineage.js'
 export { switchLive, type TablesState } from './materialise/table-rows.js'
+export { openRowFile, type RowFile, type RowValue } from './offline/row-file.js'
 export type { LoggedRow, ServedTrainingSetReport } from './offline/served-training-set.js'
 export {
   type FeatureStore,

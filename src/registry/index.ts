@@ -4,6 +4,7 @@
 export { findFiles, type LoadedArtifact, loadArtifact, type VersionFiles } from './artifact.js'
 export { registryChangeKinds } from './changes.js'
 export { type ModelsSection, modelsSection } from './config.js'
+export { fileDigest } from './digest.js'
 export { RegistryErrors } from './errors.js'
 export type { FileMemory } from './file-memory.js'
 export { createFileSource, type FileSourceOptions } from './file-source.js'

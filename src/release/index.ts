@@ -9,7 +9,10 @@ export {
   type GateSettings,
   gatesSchema,
 } from './gates/config.js'
+export { type CostLine, fitCostLine, recommendBatchSize } from './gates/cost-line.js'
 export { GateErrors } from './gates/errors.js'
+export type { EvaluationResult, JudgedRows, MeasuredRows, SliceColumn } from './gates/judge.js'
+export { judgeApart } from './gates/judge-thread.js'
 export {
   createGateService,
   type GatedEndpoint,

@@ -62,19 +62,19 @@ export const GateErrors = defineErrors('GATE', {
     message: (p: { name: string; did: string }) =>
       `Four eyes: "${p.name}" ${p.did} this version, so somebody else has to approve it.`,
   },
-  JOBS_TOO_MANY: {
+  TOO_BUSY: {
+    status: 503,
+    retry: true,
+    level: 'warn',
+    message: (p: { model: string; version: number; turnedAway: number }) =>
+      `Version ${p.version} of "${p.model}" could not be measured: all ${p.turnedAway} calls were turned away because those of callers come first. Try again when the server is less busy.`,
+  },
+  TOO_MANY: {
     status: 429,
     retry: true,
     level: 'info',
     message: (p: { running: number; retryAfterMs: number }) =>
-      `${p.running} checks and profiles are running, which is as many as run at once. Wait for one, or cancel it.`,
-  },
-  JOB_UNKNOWN: {
-    status: 404,
-    retry: false,
-    level: 'info',
-    message: (p: { id: string }) =>
-      `No check or profile "${p.id}". The last 100 are remembered until the server stops, by the process that ran them.`,
+      `${p.running} checks and profiles are running, which is as many as run at once. Wait for one to end.`,
   },
   CANCELLED: {
     status: 409,
