@@ -9,7 +9,7 @@ import { importsOf } from './imports.js'
 export const FLOORS: readonly (readonly string[])[] = [
   ['core'],
   ['tensor', 'flow', 'stats', 'store', 'client', 'oip', 'formats'],
-  ['access', 'registry', 'features', 'serving', 'route', 'log', 'decisions'],
+  ['access', 'registry', 'tracking', 'features', 'serving', 'route', 'log', 'decisions'],
   ['path'],
   ['release', 'experiment', 'monitor', 'recommend', 'gateway', 'scoring', 'learn'],
   ['app'],

@@ -30,6 +30,7 @@ import { readRepository, repositoryChangeKinds, repositoryMigrations } from './r
 import type { ServiceContext } from './service-context.js'
 import type { Services } from './services.js'
 import { Sightings } from './sightings.js'
+import { openTracking } from './tracking/open-tracking.js'
 
 /** Changes that nobody asked for by hand. */
 const SYSTEM: Actor = { kind: 'system', name: 'headrace' }
@@ -209,5 +210,6 @@ async function openServices(context: ServiceContext): Promise<Services> {
     access: await openAccess(context, context.pendingKeys),
     gates: await openGates(context),
     live: openLive(context),
+    tracking: await openTracking(context),
   }
 }

@@ -2,6 +2,7 @@
 // the object itself; with several processes, workers reach it over IPC, so that faces need not know where they run.
 import { CoreErrors } from '../core/index.js'
 import type { GateService } from '../release/index.js'
+import type { TrackingService } from '../tracking/index.js'
 import type { AccessService } from './access/service.js'
 import type { LiveService } from './live/open-live.js'
 
@@ -10,6 +11,7 @@ export interface Services {
   readonly access: AccessService
   readonly gates: GateService
   readonly live: LiveService
+  readonly tracking: TrackingService
 }
 
 // biome-ignore lint/complexity/noBannedTypes: what an operation takes and gives is the service's own type
