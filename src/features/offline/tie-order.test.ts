@@ -36,7 +36,8 @@ function literal(value: Value): string {
   if (typeof value === 'string') return `'${value.replaceAll("'", "''")}'`
   if (typeof value === 'object') return `[${Array.from(value as readonly Scalar[], literal).join(', ')}]`
   if (typeof value === 'number' && !Number.isFinite(value)) return `'${value}'::DOUBLE`
-  return Object.is(value, -0) ? "'-0'::DOUBLE" : String(value)
+  // In brackets: a cast binds tighter than the sign, and 2^63 is no BIGINT.
+  return Object.is(value, -0) ? "'-0'::DOUBLE" : `(${value})`
 }
 
 describe('values of rows that are tied in their times', () => {
