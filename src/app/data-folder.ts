@@ -11,3 +11,8 @@ export function uploadsFolder({ dataDir }: LoadedProject): string {
 export function blobsFolder({ dataDir }: LoadedProject): string {
   return path.join(dataDir, 'blobs')
 }
+
+/** Copies of registered versions, as they are served. */
+export function registeredFolder({ dataDir }: LoadedProject): string {
+  return path.join(dataDir, 'registered')
+}

@@ -4,7 +4,7 @@ import type { StoredKey } from '../access/index.js'
 import type { DecisionId, Digest, ModelName, Stop } from '../core/index.js'
 import type { Actor, Change, Decision, Decisions, Evidence } from '../decisions/index.js'
 import type { FileLog } from '../log/index.js'
-import type { Pointer } from '../registry/index.js'
+import type { Pointer, ServableVersions } from '../registry/index.js'
 import type { CacheSwitches, SharedTier } from '../serving/index.js'
 import type { Blobs } from '../store/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
@@ -19,6 +19,8 @@ export interface RegistryState {
   /** Digests by `model/version`: what each number stands for. */
   readonly digests: ReadonlyMap<string, Digest>
   readonly aliases: readonly { readonly model: ModelName; readonly alias: string; readonly version: number }[]
+  /** Registered versions that can be served, by `model/version`; one map for as long as the process lives. */
+  readonly registered: ServableVersions
   /** By endpoint. */
   readonly pointers: ReadonlyMap<string, Pointer>
   readonly cacheSwitches: CacheSwitches

@@ -7,7 +7,16 @@ import { type Actor, type Change, createDecisions, type Decision, type Evidence 
 import type { FeatureStore } from '../features/index.js'
 import { type FileLog, openLog, realFiles } from '../log/index.js'
 import { breakerChangeKinds } from '../path/index.js'
-import { readAliases, readPointers, readVersions, registryChangeKinds, registryMigrations } from '../registry/index.js'
+import {
+  createRegisteredChanges,
+  readAliases,
+  readPointers,
+  readServable,
+  readServableOne,
+  readVersions,
+  registryChangeKinds,
+  registryMigrations,
+} from '../registry/index.js'
 import { gateChangeKinds } from '../release/index.js'
 import { cacheMigrations, cacheSwitchKind, readCacheSwitches } from '../serving/index.js'
 import { createDiskBlobs, lockFolder, openSql, StoreErrors } from '../store/index.js'
@@ -26,6 +35,7 @@ import { openGates } from './gates/open-gates.js'
 import { openLive } from './live/open-live.js'
 import type { LoadedProject } from './load-project.js'
 import { readNodeId } from './nodes/node-id.js'
+import { isRegisteredChange, openRegistry } from './registry/open-registry.js'
 import { readRepository, repositoryChangeKinds, repositoryMigrations } from './repository/decisions.js'
 import type { ServiceContext } from './service-context.js'
 import type { Services } from './services.js'
@@ -74,11 +84,13 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     await sql.migrate('repository', repositoryMigrations)
     await sql.migrate('access', accessMigrations)
     const pendingKeys = new Map<string, Fingerprint>()
+    const registeredChanges = createRegisteredChanges(() => platform.clock.nowMs())
     const decisions = await createDecisions({
       sql,
       platform,
       kinds: [
         ...registryChangeKinds,
+        ...registeredChanges.kinds,
         ...repositoryChangeKinds,
         cacheSwitchKind,
         ...breakerChangeKinds,
@@ -89,8 +101,10 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       ],
     })
     const digests = new Map((await readVersions(sql)).map((row) => [versionKey(row.ref), row.digest]))
+    const registered = await readServable(sql)
     const readState = async (): Promise<RegistryState> => ({
       digests,
+      registered,
       aliases: await readAliases(sql),
       pointers: await readPointers(sql),
       cacheSwitches: await readCacheSwitches(sql),
@@ -117,10 +131,18 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     async function takeEffect(decision: Decision): Promise<Decision> {
       const { kind, subject, detail } = decision.change
       if (kind === 'version.seen') digests.set(subject, detail['digest'] as Digest)
+      else if (isRegisteredChange(kind)) await followRegistered(decision)
       else if (isSwitch(decision.change)) await features?.tables.refresh()
       else state = await readState()
       await Promise.all([...followers].map((change) => change(decision)))
       return decision
+    }
+
+    async function followRegistered({ change: { kind, subject, detail } }: Decision): Promise<void> {
+      if (kind === 'version.register') digests.set(subject, detail['digest'] as Digest)
+      const version = await readServableOne(sql, String(detail['model']), Number(detail['version']))
+      if (version === undefined) registered.delete(subject)
+      else registered.set(subject, version)
     }
 
     const sightings = new Sightings({
@@ -172,6 +194,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       blobs,
       log,
       nodeId,
+      registeredChanges,
       pendingKeys,
       decisions,
       services,
@@ -210,6 +233,7 @@ async function openServices(context: ServiceContext): Promise<Services> {
     access: await openAccess(context, context.pendingKeys),
     gates: await openGates(context),
     live: openLive(context),
+    registry: openRegistry(context),
     tracking: await openTracking(context),
   }
 }

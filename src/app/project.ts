@@ -5,7 +5,7 @@ import { isName } from '../core/index.js'
 import { featuresSection } from '../features/index.js'
 import { logSection } from '../log/index.js'
 import { endpointSchema } from '../path/index.js'
-import { modelsSection } from '../registry/index.js'
+import { modelsSection, registrySection } from '../registry/index.js'
 import { datasetsSection, gatesSchema } from '../release/index.js'
 import { servingSection } from '../serving/index.js'
 import { storeSection } from '../store/index.js'
@@ -88,6 +88,7 @@ export const projectSchema = z.strictObject({
     .describe('Name of the project'),
   server: serverSection,
   models: modelsSection,
+  registry: registrySection,
   serving: servingSection,
   endpoints: z
     .record(

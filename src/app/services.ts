@@ -1,6 +1,7 @@
 // What faces ask of the process that owns the data folder: operations on plain data, by service and name. In that process a service is
 // the object itself; with several processes, workers reach it over IPC, so that faces need not know where they run.
 import { CoreErrors } from '../core/index.js'
+import type { RegistryService } from '../registry/index.js'
 import type { GateService } from '../release/index.js'
 import type { TrackingService } from '../tracking/index.js'
 import type { AccessService } from './access/service.js'
@@ -11,6 +12,7 @@ export interface Services {
   readonly access: AccessService
   readonly gates: GateService
   readonly live: LiveService
+  readonly registry: RegistryService
   readonly tracking: TrackingService
 }
 

@@ -4,7 +4,8 @@ import type { Kysely, Transaction } from 'kysely'
 import { z } from 'zod'
 import { isName } from '../core/index.js'
 import { RegistryErrors } from './errors.js'
-import { type PointerSelector, pointerOf, type RegistryTables } from './metadata.js'
+import { type PointerSelector, pointerOf } from './metadata.js'
+import type { AllTables } from './registered-tables.js'
 
 /** As in decisions/types.ts. */
 interface Change {
@@ -22,7 +23,7 @@ interface ChangeKind {
   summary(decision: { readonly change: Change }): string
 }
 
-type Db = Kysely<RegistryTables>
+type Db = Kysely<AllTables>
 
 const name = z.string().refine(isName, 'must be letters, digits, ".", "_" and "-", starting with a letter or digit')
 const number = z.int('must be a version number').positive('must be a version number')
@@ -46,7 +47,7 @@ const versionSeen: ChangeKind = {
     expectSubject(change, `${model}/${version}`)
   },
   async apply(tx, change) {
-    const db = tx.withTables<RegistryTables>()
+    const db = tx.withTables<AllTables>()
     const { model, version, digest } = read(seen, change)
     const before = await digestOf(db, model, version)
     if (before === undefined) {
@@ -76,7 +77,7 @@ const aliasSet: ChangeKind = {
     expectSubject(change, `${model}@${alias}`)
   },
   async apply(tx, change) {
-    const db = tx.withTables<RegistryTables>()
+    const db = tx.withTables<AllTables>()
     const { model, alias, version } = read(aliased, change)
     const before = await aliasOf(db, model, alias)
     if (before === undefined && version === null) throw RegistryErrors.ALIAS_NOT_FOUND({ model, alias })
@@ -84,7 +85,7 @@ const aliasSet: ChangeKind = {
     return before === undefined ? null : { version: before }
   },
   async undo(tx, { change, before }) {
-    const db = tx.withTables<RegistryTables>()
+    const db = tx.withTables<AllTables>()
     const { model, alias } = read(aliased, change)
     const replaced = await aliasOf(db, model, alias)
     await setAlias(db, model, alias, before === null ? null : (before['version'] as number))
@@ -110,10 +111,10 @@ const endpointPoint: ChangeKind = {
   },
   async apply(tx, change) {
     const { endpoint, model, version, alias } = read(pointed, change)
-    return point(tx.withTables<RegistryTables>(), endpoint, { model, selector: version ?? { alias: alias! } })
+    return point(tx.withTables<AllTables>(), endpoint, { model, selector: version ?? { alias: alias! } })
   },
   async undo(tx, { change, before }) {
-    return point(tx.withTables<RegistryTables>(), change.subject, before as Pointing | null)
+    return point(tx.withTables<AllTables>(), change.subject, before as Pointing | null)
   },
   summary({ change }) {
     const { endpoint, model, version, alias } = read(pointed, change)
@@ -153,6 +154,28 @@ async function digestOf(db: Db, model: string, version: number): Promise<string 
 
 async function expectVersion(db: Db, model: string, version: number): Promise<void> {
   if ((await digestOf(db, model, version)) === undefined) throw RegistryErrors.VERSION_NOT_FOUND({ model, version })
+  const registered = await registeredOf(db, model, version)
+  if (registered !== undefined && registered.deleted_ms !== null)
+    throw RegistryErrors.VERSION_NOT_FOUND({ model, version, reason: 'it was deleted' })
+}
+
+/** undefined for a version of the models folder. */
+async function registeredOf(db: Db, model: string, version: number) {
+  return db
+    .selectFrom('registry_artifacts')
+    .select(['is_servable', 'reason', 'deleted_ms'])
+    .where('model', '=', model)
+    .where('version', '=', version)
+    .executeTakeFirst()
+}
+
+/** An alias may name a version that cannot be served, but not take calls away from one that can. */
+async function expectAsServable(db: Db, model: string, before: number | undefined, version: number): Promise<void> {
+  const next = await registeredOf(db, model, version)
+  if (next === undefined || next.is_servable === 1 || before === undefined) return
+  const old = await registeredOf(db, model, before)
+  if (old !== undefined && old.is_servable === 0) return
+  throw RegistryErrors.NOT_SERVABLE({ model, version, reason: next.reason ?? '' })
 }
 
 async function aliasOf(db: Db, model: string, alias: string): Promise<number | undefined> {
@@ -172,6 +195,7 @@ async function setAlias(db: Db, model: string, alias: string, version: number | 
     return
   }
   await expectVersion(db, model, version)
+  await expectAsServable(db, model, await aliasOf(db, model, alias), version)
   await db
     .insertInto('registry_aliases')
     .values({ model, alias, version })

@@ -29,3 +29,30 @@ export const modelsSection = z
   .describe('Where model versions come from.')
 
 export type ModelsSection = z.infer<typeof modelsSection>
+
+const days = (what: string) => z.number().nonnegative().max(36_500).describe(what)
+
+export const registrySection = z
+  .strictObject({
+    retention: z
+      .strictObject({
+        keepVersions: z
+          .number()
+          .int()
+          .positive()
+          .optional()
+          .describe(
+            'Newest versions of each model that a collection leaves alone; absent: it deletes none for their number.',
+          ),
+        keepDays: days(
+          'Versions younger than that are left alone by a collection; absent: none is deleted for its age.',
+        ).optional(),
+        deletedDays: days('How long a deleted version can be restored before a collection removes it.').default(7),
+      })
+      .prefault({})
+      .describe('What "headrace models gc" may delete. What an endpoint, an alias or a release uses always stays.'),
+  })
+  .prefault({})
+  .describe('Registered models.')
+
+export type RegistrySection = z.infer<typeof registrySection>

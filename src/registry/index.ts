@@ -1,9 +1,12 @@
 // Floor 2. Where model versions come from and what is known about them: the models folder, a single file, pushes,
 // model.json, and the metadata tables of versions, aliases and endpoints. It announces a version only when its files
 // are complete, and never lets the content of an announced number change.
+
 export { findFiles, type LoadedArtifact, loadArtifact, type VersionFiles } from './artifact.js'
 export { registryChangeKinds } from './changes.js'
-export { type ModelsSection, modelsSection } from './config.js'
+export { combineSources } from './combine-sources.js'
+export { type ModelsSection, modelsSection, type RegistrySection, registrySection } from './config.js'
+export { createRegistry, type RegistryOptions } from './create-registry.js'
 export { fileDigest } from './digest.js'
 export { RegistryErrors } from './errors.js'
 export type { FileMemory } from './file-memory.js'
@@ -11,6 +14,7 @@ export { createFileSource, type FileSourceOptions } from './file-source.js'
 export { createFolderSource, type FolderSourceOptions } from './folder-source.js'
 export { type ForeignFormat, foreignFormat } from './foreign-format.js'
 export { createKeptArtifacts, type KeptArtifacts, type KeptArtifactsOptions } from './kept-artifacts.js'
+export { createLocalVersions, type LocalVersions } from './local-versions.js'
 export { defaultManifest, readManifest } from './manifest.js'
 export {
   type Pointer,
@@ -21,7 +25,16 @@ export {
   registryMigrations,
 } from './metadata.js'
 export { describedKind, isScript } from './model-file.js'
-export { type PushedVersion, type PushOptions, pushVersion } from './push.js'
+export { type PushedVersion, type PushOptions, pushVersion, versionsIn } from './push.js'
+export { putFile } from './put-file.js'
+export { createRegisteredChanges, type RegisteredChanges } from './registered-changes.js'
+export {
+  createRegistrySource,
+  type RegistrySource,
+  readServable,
+  readServableOne,
+  type ServableVersions,
+} from './registry-source.js'
 export {
   type AliasChange,
   blobKey,
@@ -43,6 +56,7 @@ export {
   type RegistryActor,
   type RegistryDecision,
   type RegistryService,
+  type ServableVersion,
   STAGES,
   type Stage,
   type Tags,

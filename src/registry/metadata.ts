@@ -2,6 +2,7 @@
 // pointed endpoints. The rows are the present state; who made it so, when and why is in the decisions.
 import type { Digest, ModelName, VersionRef } from '../core/index.js'
 import type { Migration, Sql } from '../store/index.js'
+import { registeredMigration } from './registered-tables.js'
 
 export type RegistryTables = {
   registry_versions: { model: string; version: number; digest: string }
@@ -35,6 +36,7 @@ export const registryMigrations: Readonly<Record<string, Migration>> = {
         .execute()
     },
   },
+  '0002-registered': registeredMigration,
 }
 
 /** A version of a model as endpoints name it: a number, `latest`, or an alias. */

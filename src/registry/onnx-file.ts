@@ -25,10 +25,46 @@ export async function readOnnxOutline(file: string): Promise<OnnxOutline> {
   }
 }
 
+/** A value at the boundary of a graph, as bytes of a ValueInfoProto. */
+export interface OnnxBoundary {
+  readonly inputs: readonly Uint8Array[]
+  readonly outputs: readonly Uint8Array[]
+  /** Names of tensors that have their value in the graph: until IR version 4 they were listed as inputs too. */
+  readonly initialized: ReadonlySet<string>
+}
+
+/** What a whole file says of its inputs and outputs, without reading its tensors. */
+export async function readOnnxBoundary(file: string): Promise<OnnxBoundary> {
+  const inputs: Uint8Array[] = []
+  const outputs: Uint8Array[] = []
+  const initialized = new Set<string>()
+  const handle = await open(file, 'r')
+  try {
+    const reader = new Reader(handle, (await handle.stat()).size)
+    await reader.message(reader.size, async (field, end) => {
+      if (field !== MODEL_GRAPH || end === 0) return
+      await reader.message(end, async (field, end) => {
+        if (field === GRAPH_INPUT && end > 0) inputs.push(await reader.bytes(end))
+        else if (field === GRAPH_OUTPUT && end > 0) outputs.push(await reader.bytes(end))
+        else if (field === GRAPH_INITIALIZER && end > 0)
+          await reader.message(end, async (field, end) => {
+            if (field === TENSOR_NAME && end > 0) initialized.add(await reader.text(end))
+          })
+      })
+    })
+  } finally {
+    await handle.close()
+  }
+  return { inputs, outputs, initialized }
+}
+
 // onnx.proto: field numbers of ModelProto, GraphProto, TensorProto and StringStringEntryProto.
 const MODEL_GRAPH = 7
 const MODEL_OPSET_IMPORT = 8
 const GRAPH_INITIALIZER = 5
+const GRAPH_INPUT = 11
+const GRAPH_OUTPUT = 12
+const TENSOR_NAME = 8
 const TENSOR_EXTERNAL_DATA = 13
 const ENTRY_KEY = 1
 const ENTRY_VALUE = 2
@@ -150,11 +186,15 @@ class Reader {
   }
 
   async text(end: number): Promise<string> {
+    return Buffer.from(await this.bytes(end)).toString('utf8')
+  }
+
+  async bytes(end: number): Promise<Uint8Array> {
     const length = end - this.#position
     if (length > 4096) throw new Broken(`the text at byte ${this.#position} is ${length} bytes long`)
     await this.#load(length)
     const from = this.#position - this.#windowStart
-    return this.#window.toString('utf8', from, from + length)
+    return Uint8Array.prototype.slice.call(this.#window, from, from + length)
   }
 
   /** Exact up to 2^53; what is larger cannot be a length in a file. */

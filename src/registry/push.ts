@@ -1,13 +1,13 @@
 // Puts a model into the models folder as its next version, whole or not at all: the files are written into a hidden folder
 // beside the versions and made durable, the number is claimed by making its folder (which only one of several pushes can do),
 // and a rename over that empty folder publishes it.
-import { constants } from 'node:fs'
-import { chmod, copyFile, mkdir, mkdtemp, open, readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, open, readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { basename, dirname, join, relative } from 'node:path'
 import { type Digest, type ModelName, parseModelName, type VersionRef } from '../core/index.js'
 import type { ModelConverter } from '../formats/index.js'
 import { type Content, findFiles, loadArtifact, readContent, type VersionFiles } from './artifact.js'
 import { convertInto } from './convert-into.js'
+import { copyDurably } from './copy-file.js'
 import { RegistryErrors } from './errors.js'
 import { parseVersion } from './folder-look.js'
 import { nativeFormat } from './foreign-format.js'
@@ -130,20 +130,6 @@ async function copyInto(folder: string, files: VersionFiles, kept: readonly stri
   return copied
 }
 
-async function copyDurably(from: string, to: string): Promise<void> {
-  await mkdir(dirname(to), { recursive: true })
-  // A clone of the file's blocks where the file system can: instant for a model of gigabytes.
-  await copyFile(from, to, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE)
-  // The copy has the mode of the original, which may be read-only; Windows syncs only what is open for writing.
-  await chmod(to, 0o644)
-  const handle = await open(to, 'r+')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
 /** Makes a rename in `folder` survive power loss. Windows cannot open folders, and does not need it. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r').catch(() => undefined)
@@ -178,7 +164,7 @@ async function publish(staging: string, folder: string): Promise<void> {
 }
 
 /** Numbers that are taken, ascending. */
-async function versionsIn(modelFolder: string): Promise<number[]> {
+export async function versionsIn(modelFolder: string): Promise<number[]> {
   const numbers = (await readdir(modelFolder)).map(parseVersion)
   return numbers.filter((version) => version !== undefined).sort((a, b) => a - b)
 }

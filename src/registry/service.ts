@@ -1,6 +1,6 @@
 // The registry as faces see it: plain data in and out, so that it works in any process of a server. Bytes are not its business:
 // whoever registers has put them into the blob store before, by their digest (`blobKey`), and says which ones a version is made of.
-import type { Digest, ModelName } from '../core/index.js'
+import type { Digest, ModelName, VersionRef } from '../core/index.js'
 
 /** Who, as in the decisions domain. */
 export interface RegistryActor {
@@ -174,6 +174,8 @@ export interface Registration {
   readonly tags?: Tags
   /** Makes a version even when one has the same files. Default false: that one is returned. */
   readonly allowSame?: boolean
+  /** A folder of this machine where they lie by their paths, so that they need not be fetched to be looked at. */
+  readonly stagedIn?: string
   /** Evidence of the decision. */
   readonly reason?: string
   readonly by: RegistryActor
@@ -331,12 +333,23 @@ export interface RegistryService {
   ): Promise<RegisteredVersion>
   restore(ref: RegisteredRef, by: RegistryActor): Promise<RegisteredVersion>
   gc(request: GcRequest): Promise<GcReport>
+  /** By servable name; undefined when it cannot be served or is deleted. */
+  servable(model: string, version: number): Promise<ServableVersion | undefined>
 
   /**
    * Keeps these blobs from being collected for a day, and says which of them are not in the blob store: those are put there
    * before they are registered.
    */
   claimBlobs(files: readonly Pick<VersionFile, 'digest' | 'sizeBytes'>[]): Promise<Digest[]>
+}
+
+/** A registered version as a server loads it. */
+export interface ServableVersion {
+  readonly ref: VersionRef
+  readonly digest: Digest
+  readonly served: readonly VersionFile[]
+  /** Text of its model.json. */
+  readonly manifest: string | null
 }
 
 /** Where the bytes of a digest are in the blob store. */

@@ -269,7 +269,7 @@ class PrimaryProcess implements RunningPrimary {
 
   /** A decision, or an undo of one, takes effect in every worker before it is answered. */
   async #spread(decision: Decision): Promise<void> {
-    const { digests: _, ...state } = this.engines.registry()
+    const { digests: _, registered: __, ...state } = this.engines.registry()
     const { logger } = this.options.platform
     const limitMs = modelOfDecision(decision.change) === undefined ? DECISION_LIMIT_MS : LOAD_LIMIT_MS
     await Promise.all(

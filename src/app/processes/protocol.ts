@@ -91,7 +91,7 @@ export interface PrimaryMethods {
 export interface WorkerMethods {
   joined(state: EnginesState): void
   /** Answered when the change has taken effect there. */
-  changed(decision: Decision, registry: Omit<RegistryState, 'digests'>): void
+  changed(decision: Decision, registry: Omit<RegistryState, 'digests' | 'registered'>): void
   committed(durableThrough: LogPosition): void
   featureTables(state: TablesState): void
   handOverLog(): Promise<void>

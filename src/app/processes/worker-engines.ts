@@ -4,6 +4,7 @@ import type { Digest, Platform } from '../../core/index.js'
 import type { Decision } from '../../decisions/index.js'
 import { projectFingerprint } from '../../features/index.js'
 import { createLogRelay } from '../../log/index.js'
+import type { ServableVersion } from '../../registry/index.js'
 import type { SharedTier } from '../../serving/index.js'
 import { createDiskBlobs } from '../../store/index.js'
 import { createFaults, followFaults } from '../chaos/chaos.js'
@@ -12,6 +13,7 @@ import { logPolicyOf } from '../endpoints.js'
 import type { Engines, RegistryState } from '../engines.js'
 import { openRemoteFeatures } from '../features/remote-features.js'
 import { askedConfirmation } from '../nodes/confirmation.js'
+import { isRegisteredChange } from '../registry/open-registry.js'
 import type { ModelStatistics } from '../repository/types.js'
 import { remoteServices } from '../services.js'
 import type { Channel } from './channel.js'
@@ -26,8 +28,10 @@ export async function openWorkerEngines(
 ): Promise<Engines> {
   const { config, dataDir } = welcome.project
   const digests = new Map<string, Digest>()
+  const registered = new Map<string, ServableVersion>()
   let registry: RegistryState = {
     digests,
+    registered,
     aliases: [],
     pointers: new Map(),
     cacheSwitches: new Map(),
@@ -76,11 +80,13 @@ export async function openWorkerEngines(
       ask: (operation, args) => primary.call('askFeatures', operation, args),
     }))
 
+  const services = remoteServices((service, operation, args) => primary.call('askService', service, operation, args))
   const methods: Partial<WorkerMethods> = {
     joined(state) {
       if (state.featureTables) features?.follow(state.featureTables)
       for (const [version, digest] of state.registry.digests) digests.set(version, digest)
-      registry = { ...state.registry, digests }
+      for (const [key, version] of state.registry.registered) registered.set(key, version)
+      registry = { ...state.registry, digests, registered }
       areReady = state.areReady
       for (const fault of state.faults) faults?.resume(fault)
       log.committed(state.durableThrough)
@@ -88,7 +94,13 @@ export async function openWorkerEngines(
     async changed(decision, state) {
       const { kind, subject, detail } = decision.change
       if (kind === 'version.seen') digests.set(subject, detail['digest'] as Digest)
-      registry = { ...state, digests }
+      if (isRegisteredChange(kind)) {
+        if (kind === 'version.register') digests.set(subject, detail['digest'] as Digest)
+        const version = await services.registry.servable(String(detail['model']), Number(detail['version']))
+        if (version === undefined) registered.delete(subject)
+        else registered.set(subject, version)
+      }
+      registry = { ...state, digests, registered }
       await Promise.all([...followers].map((change) => change(decision)))
       for (const watcher of watchers) tell(watcher, decision)
     },
@@ -108,7 +120,7 @@ export async function openWorkerEngines(
 
   return {
     nodeId: welcome.nodeId,
-    services: remoteServices((service, operation, args) => primary.call('askService', service, operation, args)),
+    services,
     blobs,
     storeConfirmedMs: confirmation.ms,
     log,
