@@ -14,6 +14,9 @@ export { AppErrors, ConfigErrors, type ConfigProblem, ProcessErrors } from './er
 export { featureLineage } from './features/feature-lineage.js'
 export type { Features } from './features/features.js'
 export { type CheckOptions, checkVersion, parseVersion } from './gates/check-version.js'
+export { type GateReleaseOptions, gateRelease } from './gates/gate-release.js'
+export type { Measured } from './gates/measure.js'
+export { type Profile, profileVersion } from './gates/profile.js'
 export {
   approxDistinct,
   cascade,

@@ -1,7 +1,6 @@
 // Checks a version's gates for an endpoint and keeps the report. Runs in the process that was asked, because gates need its pool.
 import { type EndpointName, HeadraceError, parseModelName, toHeadraceError, type VersionRef } from '../../core/index.js'
 import type { Actor } from '../../decisions/index.js'
-import type { Endpoint } from '../../path/index.js'
 import { GateErrors, type GateReport, type GateResult } from '../../release/index.js'
 import type { ServedVersion } from '../../serving/index.js'
 import type { App } from '../app.js'
@@ -37,13 +36,11 @@ export async function checkVersion(
   const signal = options.signal ?? new AbortController().signal
   const progress = options.progress ?? (() => undefined)
   await expectVersion(app, ref)
-  const declared = app.endpoints.list().find(({ name }) => name === endpoint)
-  const champion = championOf(app, ref, endpoint, declared)
+  const champion = championOf(app, ref, endpoint)
   const candidate: Candidate = {
     app,
     ref,
     endpoint: endpoint as EndpointName,
-    declared,
     settings: app.project.config.endpoints[endpoint]?.gates,
     ...champion,
     startedBy: options.startedBy,
@@ -109,12 +106,12 @@ async function expectVersion(app: App, ref: VersionRef): Promise<void> {
 }
 
 /** The version of the model that the endpoint's callers get now. Throws GATE_ENDPOINT_OTHER_MODEL. */
-function championOf(
+export function championOf(
   app: App,
   ref: VersionRef,
   name: string,
-  endpoint: Endpoint | undefined,
-): { champion: ServedVersion | undefined; noChampion: string } {
+): { readonly champion: ServedVersion | undefined; readonly noChampion: string } {
+  const endpoint = app.endpoints.list().find((candidate) => candidate.name === name)
   if (endpoint === undefined)
     return {
       champion: undefined,

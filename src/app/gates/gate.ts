@@ -1,7 +1,6 @@
 // A gate is one file beside its siblings: what it looks at, and what it finds. `gates.ts` lists them in the order they run.
 import type { EndpointName, VersionRef } from '../../core/index.js'
 import type { Actor } from '../../decisions/index.js'
-import type { Endpoint } from '../../path/index.js'
 import type { GateSettings, GateVerdict } from '../../release/index.js'
 import type { ServedVersion } from '../../serving/index.js'
 import type { App } from '../app.js'
@@ -27,8 +26,6 @@ export interface Candidate {
   readonly app: App
   readonly ref: VersionRef
   readonly endpoint: EndpointName
-  /** Undefined for an endpoint that does not exist yet. */
-  readonly declared: Endpoint | undefined
   /** Undefined: the configuration names no gates for it. */
   readonly settings: GateSettings | undefined
   /** What serves the endpoint by this model now; undefined when nothing does, or the candidate itself does. */

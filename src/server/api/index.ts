@@ -15,6 +15,7 @@ import { answerFailure, noSuchRoute } from './failures.js'
 import { featureRoutes } from './features.js'
 import { featureOnlineRoutes } from './features-online.js'
 import { featureWorkRoutes } from './features-work.js'
+import { gateRoutes } from './gates.js'
 import { hotRoutes } from './hot-routes.js'
 import { kserveV1Routes } from './kserve-v1.js'
 import { liveRoutes } from './live.js'
@@ -40,6 +41,7 @@ const AREAS: readonly Area[] = [
   kserveV1Routes,
   statusRoutes,
   modelRoutes,
+  gateRoutes,
   uploadRoutes,
   endpointRoutes,
   predictionRoutes,
