@@ -39,7 +39,7 @@ export interface RunningServer {
  */
 export async function startServer(app: App): Promise<RunningServer> {
   const { server: settings } = app.project.config
-  checkBind(settings.host, { insecure: settings.insecure })
+  checkBind(settings.host, { insecure: settings.insecure || !app.access.isOpen })
   const parsePool = createParsePool({ platform: app.platform })
   const closing = new AbortController()
   const { bodyLimitBytes } = settings
@@ -60,7 +60,13 @@ export async function startServer(app: App): Promise<RunningServer> {
   }
   const predict = createPredictHandler(context)
   const clients = new Clients(app.platform.clock, () => app.pool.dropCancelled())
-  const guard = isLoopback(settings.host) ? createLoopbackGuard() : undefined
+  const loopbackGuard = isLoopback(settings.host) ? createLoopbackGuard() : undefined
+  // With keys a foreign web page has nothing to send: it knows none.
+  const guard =
+    loopbackGuard &&
+    ((host: string | undefined, origin: string | undefined) => {
+      if (app.access.isOpen) loopbackGuard(host, origin)
+    })
 
   /** The latest response of each open connection. */
   const responses = new Map<Socket, ServerResponse>()
@@ -80,7 +86,8 @@ export async function startServer(app: App): Promise<RunningServer> {
       if (target === 'bad') sendError(response, HttpErrors.BAD_PATH({ path: url.slice(0, 200) }))
       else void predict(new NodeExchange(request, response, bodyLimitBytes, intake, clients), target)
     } else if (!answerProbe(context, request, response)) {
-      if (api) api.routing(request, response)
+      if (isConsole(url)) void import('./console/answer.js').then((page) => page.answerConsole(request, response))
+      else if (api) api.routing(request, response)
       else void loadApi().then((loaded) => loaded.routing(request, response))
     }
   }
@@ -176,6 +183,11 @@ function originForm(request: IncomingMessage): string {
   const path = /^https?:\/\/[^/]*(\/.*)$/i.exec(url)?.[1] ?? '/'
   request.url = path
   return path
+}
+
+/** `/console`, and all below it. */
+function isConsole(url: string): boolean {
+  return url.startsWith('/console') && (url.length === 8 || url[8] === '/' || url[8] === '?')
 }
 
 const SLASH = 47

@@ -125,11 +125,11 @@ describe('KServe v1', () => {
     })
   })
 
-  it('is alive at /, where a browser is sent to the documentation', async () => {
+  it('is alive at /, where a browser is sent to the console', async () => {
     expect(await get('/')).toMatchObject({ status: 200, json: { status: 'alive' } })
     const browser = await get('/', { accept: 'text/html,application/xhtml+xml,*/*;q=0.8' })
     expect(browser.status).toBe(302)
-    expect(browser.headers.get('location')).toBe('/api/docs')
+    expect(browser.headers.get('location')).toBe('/console/')
   })
 })
 

@@ -298,6 +298,9 @@ describe('what the server answers', () => {
       await ask('GET', path, path)
     await ask('GET', '/api/v1/models/fraud', '/api/v1/models/{name}')
     await ask('GET', '/api/v1/endpoints/fraud', '/api/v1/endpoints/{name}')
+    await ask('GET', '/api/v1/endpoints/fraud/route', '/api/v1/endpoints/{name}/route')
+    await ask('GET', '/api/v1/live', '/api/v1/live')
+    await ask('GET', '/api/v1/live/purchase-intent', '/api/v1/live/{name}')
     const shop = join(import.meta.dirname, '../../examples/shop/models/purchase-intent/1/model.onnx')
     const pushed = await fetch(`${server.url}/api/v1/models/pushed/versions`, {
       method: 'POST',

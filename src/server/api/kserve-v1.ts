@@ -4,6 +4,7 @@ import type { ModelName } from '../../core/index.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
 import { encodeModelList, encodeVersionStatus } from '../kserve-v1/index.js'
+import { isShown } from './enforce.js'
 import { sendModelReady, sendText } from './oip.js'
 import type { Api } from './route.js'
 import { ErrorReply, NameParam } from './schemas.js'
@@ -29,12 +30,12 @@ export function kserveV1Routes(api: Api, context: ServerContext): void {
     {
       schema: {
         tags: TAGS,
-        summary: 'Liveness, as KServe has it; a browser goes on to the documentation',
+        summary: 'Liveness, as KServe has it; a browser goes on to the console',
         response: { 200: Type.Object({ status: Type.Literal('alive') }) },
       },
     },
     (request, reply) => {
-      if (request.headers.accept?.includes('text/html')) return reply.redirect('/api/docs')
+      if (request.headers.accept?.includes('text/html')) return reply.redirect('/console/')
       return sendText(reply, '{"status":"alive"}')
     },
   )
@@ -48,7 +49,10 @@ export function kserveV1Routes(api: Api, context: ServerContext): void {
         response: { 200: Type.Object({ models: Type.Array(Type.String()) }) },
       },
     },
-    (_request, reply) => sendText(reply, encodeModelList(context.app.endpoints.list().map(({ name }) => name))),
+    (request, reply) => {
+      const names = context.app.endpoints.list().map(({ name }) => name)
+      return sendText(reply, encodeModelList(names.filter((name) => isShown(request, name))))
+    },
   )
 
   const status = {

@@ -1,0 +1,281 @@
+// One endpoint: its route with what takes it, its versions, its last quarter of an hour and its release.
+import type { EndpointView, LiveEndpoint, LiveVersion, ModelView, Release, RouteView } from '../api/types.js'
+import { usePoll } from '../api/use-poll.js'
+import {
+  formatBytes,
+  formatCount,
+  formatErrors,
+  formatMs,
+  formatNumber,
+  formatRate,
+  formatShare,
+  NOTHING,
+} from '../format.js'
+import { Link, pathTo } from '../router.js'
+import { RouteTree, stateTone } from '../tree/route-tree.js'
+import { Badge, Figure, Panel, Time } from '../ui/bits.js'
+import { Chart, type Line } from '../ui/chart.js'
+import { Empty, Loaded, Loading } from '../ui/states.js'
+import { isActive } from './endpoints.js'
+import { ReleaseBadge } from './releases.js'
+
+export function EndpointPage({ name }: { readonly name: string }) {
+  const inPath = encodeURIComponent(name)
+  const endpoint = usePoll<EndpointView>(`/api/v1/endpoints/${inPath}`, 10_000)
+  const live = usePoll<LiveEndpoint>(`/api/v1/live/${inPath}`, 2000)
+  const route = usePoll<RouteView>(`/api/v1/endpoints/${inPath}/route`, 3000)
+  return (
+    <>
+      <nav aria-label="Where you are" className="crumbs">
+        <Link to="/endpoints">Endpoints</Link>
+      </nav>
+      <h1>{name}</h1>
+      <Loaded of={endpoint} what="the endpoint">
+        {(view) => (
+          <>
+            <p className="lead">
+              {view.ready ? <Badge tone="ok">ready</Badge> : <Badge tone="bad">not ready</Badge>}{' '}
+              <span className="muted">
+                {view.origin}, deadline {formatMs(view.deadlineMs)}
+                {view.cache && `, cache by ${view.cache.key} ${view.cache.enabled ? 'on' : 'off'}`}
+              </span>{' '}
+              {view.description}
+            </p>
+            {view.reason && <p className="bad">{view.reason}</p>}
+            <LiveFigures live={live.data} />
+            <div className="columns">
+              <Panel title="Route" className="wide" aside={<span className="muted">shares of the last minute</span>}>
+                <Loaded of={route} what="the route">
+                  {(tree) => (
+                    <RouteTree route={tree} arms={live.data?.arms ?? []} versions={live.data?.versions ?? []} />
+                  )}
+                </Loaded>
+              </Panel>
+              <ActiveReleases endpoint={name} />
+              {live.data ? <Charts live={live.data} /> : <Loading what="figures" />}
+              <Versions route={route.data} live={live.data?.versions ?? []} />
+              <Trouble live={live.data} />
+            </div>
+          </>
+        )}
+      </Loaded>
+    </>
+  )
+}
+
+function LiveFigures({ live }: { readonly live: LiveEndpoint | undefined }) {
+  const requests = live?.requests ?? 0
+  return (
+    <dl className="figures" aria-label="The last minute">
+      <Figure
+        name="Requests"
+        value={live ? formatRate(live.rate) : NOTHING}
+        note={`${formatCount(live?.rows ?? 0)} rows`}
+      />
+      <Figure
+        name="Errors"
+        value={formatErrors(live?.errors ?? 0, requests)}
+        tone={live && live.errors > 0 ? 'bad' : 'ok'}
+        note={`${formatCount(live?.errors ?? 0)} requests`}
+      />
+      <Figure name="p50" value={formatMs(live?.p50Ms)} />
+      <Figure name="p95" value={formatMs(live?.p95Ms)} />
+      <Figure name="p99" value={formatMs(live?.p99Ms)} />
+      <Figure name="Rows a batch" value={live?.batchRows == null ? NOTHING : formatNumber(live.batchRows)} />
+      <Figure
+        name="From the cache"
+        value={!live || requests === 0 ? NOTHING : formatShare((live.cache.hits + live.cache.coalesced) / requests)}
+        note={`${formatCount(live?.cache.stale ?? 0)} stale`}
+      />
+    </dl>
+  )
+}
+
+function Charts({ live: { series } }: { readonly live: LiveEndpoint }) {
+  const { startMs, bucketMs } = series
+  const timesMs = series.requests.map((_, i) => startMs + i * bucketMs)
+  const rate = (counts: readonly number[]): number[] => counts.map((count) => (count * 1000) / bucketMs)
+  const latency: Line[] = [
+    { name: 'p50', colour: 'chart-1', values: series.p50Ms },
+    { name: 'p95', colour: 'chart-2', values: series.p95Ms },
+    { name: 'p99', colour: 'chart-3', values: series.p99Ms },
+  ]
+  return (
+    <>
+      <Panel title="Requests a second">
+        <Chart
+          label="Requests, answers from the cache and errors a second over the last quarter of an hour"
+          timesMs={timesMs}
+          format={formatNumber}
+          lines={[
+            { name: 'requests', colour: 'chart-1', values: rate(series.requests), isFilled: true },
+            { name: 'cached', colour: 'chart-2', values: rate(series.cached) },
+            { name: 'errors', colour: 'bad', values: rate(series.errors) },
+          ]}
+        />
+      </Panel>
+      <Panel title="Latency">
+        <Chart
+          label="Quantiles of latency over the last quarter of an hour"
+          timesMs={timesMs}
+          format={formatMs}
+          lines={latency}
+        />
+      </Panel>
+      <Panel title="Rows a batch">
+        <Chart
+          label="Mean rows of batches over the last quarter of an hour"
+          timesMs={timesMs}
+          format={formatNumber}
+          lines={[{ name: 'rows', colour: 'chart-1', values: series.batchRows }]}
+        />
+      </Panel>
+    </>
+  )
+}
+
+function ActiveReleases({ endpoint }: { readonly endpoint: string }) {
+  const releases = usePoll<{ releases: readonly Release[] }>(
+    `/api/v1/releases?endpoint=${encodeURIComponent(endpoint)}`,
+    5000,
+  )
+  return (
+    <Panel title="Release" aside={<Link to="/releases">All releases</Link>}>
+      <Loaded of={releases} what="releases">
+        {({ releases: all }) => {
+          const shown = all.filter(({ state }) => isActive(state))
+          const listed = shown.length > 0 ? shown : all.slice(0, 3)
+          if (listed.length === 0)
+            return (
+              <Empty title="No release yet">
+                <code>headrace release start {endpoint} --to …</code> moves it to another version step by step.
+              </Empty>
+            )
+          return (
+            <ul className="list">
+              {listed.map((release) => (
+                <li key={release.id}>
+                  <Link to={pathTo('releases', release.id)}>
+                    {release.model} {release.from} → {release.to}
+                  </Link>{' '}
+                  <ReleaseBadge state={release.state} />{' '}
+                  <span className="muted">
+                    step {release.step + 1} of {release.plan.steps.length}, since <Time ms={release.startedMs} />
+                  </span>
+                </li>
+              ))}
+            </ul>
+          )
+        }}
+      </Loaded>
+    </Panel>
+  )
+}
+
+function modelsOf(route: RouteView): string[] {
+  const own = route.version ? [route.version.model] : []
+  return [...new Set([...own, ...route.arms.flatMap((arm) => modelsOf(arm.route))])]
+}
+
+function Versions({ route, live }: { readonly route: RouteView | undefined; readonly live: readonly LiveVersion[] }) {
+  const models = usePoll<{ models: readonly ModelView[] }>('/api/v1/models', 15_000)
+  const names = route ? modelsOf(route) : []
+  return (
+    <Panel title="Versions and aliases" className="wide">
+      <Loaded of={models} what="models">
+        {({ models: all }) => (
+          <div className="table-plain">
+            <table aria-label="Versions">
+              <thead>
+                <tr>
+                  <th scope="col">Version</th>
+                  <th scope="col">State</th>
+                  <th scope="col">Aliases</th>
+                  <th scope="col">Runs in</th>
+                  <th scope="col" className="number">
+                    Memory
+                  </th>
+                  <th scope="col" className="number">
+                    Calls
+                  </th>
+                  <th scope="col" className="number">
+                    Errors
+                  </th>
+                  <th scope="col" className="number">
+                    p50
+                  </th>
+                  <th scope="col" className="number">
+                    p99
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {all
+                  .filter(({ name }) => names.includes(name))
+                  .flatMap((model) => model.versions.map((version) => ({ model, version })))
+                  .map(({ model, version }) => {
+                    const calls = live.filter((one) => one.model === model.name && one.version === version.version)
+                    const [main] = calls.filter(({ isShadow }) => !isShadow)
+                    const [shadow] = calls.filter(({ isShadow }) => isShadow)
+                    const shown = main ?? shadow
+                    return (
+                      <tr key={`${model.name}/${version.version}`}>
+                        <td>
+                          {model.name} v{version.version}
+                        </td>
+                        <td>
+                          <Badge tone={stateTone(version.state) as 'ok'} title={version.reason ?? undefined}>
+                            {version.state}
+                          </Badge>
+                        </td>
+                        <td>
+                          {Object.entries(model.aliases)
+                            .filter(([, number]) => number === version.version)
+                            .map(([alias]) => (
+                              <Badge key={alias} tone="accent">
+                                {alias}
+                              </Badge>
+                            ))}
+                        </td>
+                        <td>{version.isolation ?? NOTHING}</td>
+                        <td className="number">{version.memory ? formatBytes(version.memory.sizeBytes) : NOTHING}</td>
+                        <td className="number">
+                          {shown ? formatCount(shown.calls) : NOTHING}
+                          {shown?.isShadow && <span className="muted"> shadow</span>}
+                        </td>
+                        <td className={`number ${shown && shown.errors > 0 ? 'bad' : ''}`}>
+                          {shown ? formatErrors(shown.errors, shown.calls) : NOTHING}
+                        </td>
+                        <td className="number">{formatMs(shown?.p50Ms)}</td>
+                        <td className="number">{formatMs(shown?.p99Ms)}</td>
+                      </tr>
+                    )
+                  })}
+              </tbody>
+            </table>
+          </div>
+        )}
+      </Loaded>
+    </Panel>
+  )
+}
+
+function Trouble({ live }: { readonly live: LiveEndpoint | undefined }) {
+  if (!live || (live.errorCodes.length === 0 && live.flags.length === 0)) return null
+  return (
+    <Panel title="Errors and flags" aside={<span className="muted">last minute</span>}>
+      <ul className="list">
+        {live.errorCodes.map(({ code, count }) => (
+          <li key={code}>
+            <code className="code bad">{code}</code> {formatCount(count)}
+          </li>
+        ))}
+        {live.flags.map(({ flag, count }) => (
+          <li key={flag}>
+            <Badge tone="warn">{flag}</Badge> {formatCount(count)}
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  )
+}

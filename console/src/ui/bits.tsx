@@ -1,0 +1,89 @@
+// The small things every page is made of.
+import type { ReactNode } from 'react'
+import { formatTime, formatUtc } from '../format.js'
+
+/** In the local zone; UTC when the pointer rests on it. */
+export function Time({ ms }: { readonly ms: number }) {
+  return (
+    <time dateTime={new Date(ms).toISOString()} title={formatUtc(ms)}>
+      {formatTime(ms, Date.now())}
+    </time>
+  )
+}
+
+export type Tone = 'ok' | 'warn' | 'bad' | 'accent' | 'muted'
+
+export function Badge({ tone, children, title }: { tone: Tone; children: ReactNode; title?: string | undefined }) {
+  return (
+    <span className={`badge ${tone}`} title={title}>
+      {children}
+    </span>
+  )
+}
+
+interface PanelProps {
+  readonly title: string
+  readonly aside?: ReactNode
+  readonly children: ReactNode
+  readonly className?: string
+}
+
+export function Panel({ title, aside, children, className = '' }: PanelProps) {
+  return (
+    <section className={`panel ${className}`} aria-label={title}>
+      <header className="panel-head">
+        <h2>{title}</h2>
+        {aside && <div className="panel-aside">{aside}</div>}
+      </header>
+      {children}
+    </section>
+  )
+}
+
+/** One figure with its name above it. */
+export function Figure({ name, value, note, tone }: { name: string; value: string; note?: string; tone?: Tone }) {
+  return (
+    <div className="figure">
+      <dt>{name}</dt>
+      <dd className={tone}>{value}</dd>
+      {note !== undefined && <dd className="figure-note">{note}</dd>}
+    </div>
+  )
+}
+
+/** Names and values as they come: a report whose fields the console need not know. */
+export function Facts({ of }: { readonly of: Readonly<Record<string, unknown>> }) {
+  const entries = Object.entries(of)
+  if (entries.length === 0) return <span className="muted">nothing</span>
+  return (
+    <dl className="facts">
+      {entries.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{factOf(value)}</dd>
+        </div>
+      ))}
+    </dl>
+  )
+}
+
+function factOf(value: unknown): ReactNode {
+  if (Array.isArray(value)) {
+    if (value.every((item) => typeof item !== 'object' || item === null)) return value.map(scalar).join(', ') || 'none'
+    return (
+      <ol className="facts-list">
+        {value.slice(0, 50).map((item, i) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: the list is shown as it came
+          <li key={i}>{factOf(item)}</li>
+        ))}
+      </ol>
+    )
+  }
+  if (typeof value === 'object' && value !== null) return <Facts of={value as Record<string, unknown>} />
+  return scalar(value)
+}
+
+function scalar(value: unknown): string {
+  if (typeof value === 'number') return String(Number(value.toPrecision(6)))
+  return value === null || value === undefined ? 'none' : String(value)
+}

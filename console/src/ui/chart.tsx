@@ -1,0 +1,124 @@
+// A plot over time by uPlot, in the palette's colours, with bands for intervals.
+import { useEffect, useRef } from 'react'
+import UPlot from 'uplot'
+import 'uplot/dist/uPlot.min.css'
+import { formatClock, NOTHING } from '../format.js'
+import { colour, useTheme } from '../theme.js'
+
+export interface Line {
+  readonly name: string
+  /** Of the palette: `chart-1`. */
+  readonly colour: string
+  readonly values: readonly (number | null)[]
+  readonly isDashed?: boolean
+  /** Fills the room down to the line of this index. */
+  readonly bandTo?: number
+  readonly isFilled?: boolean
+  /** Not drawn and not named: the edge of a band. */
+  readonly isEdge?: boolean
+}
+
+interface ChartProps {
+  /** One sentence for those who do not see it. */
+  readonly label: string
+  /** Milliseconds since the Unix epoch, one for each value. */
+  readonly timesMs: readonly number[]
+  readonly lines: readonly Line[]
+  readonly format: (value: number) => string
+  readonly height?: number
+  readonly isLogarithmic?: boolean
+  /** The axis shows at least from here to there. */
+  readonly range?: readonly [number, number]
+}
+
+export function Chart({ label, timesMs, lines, format, height = 150, isLogarithmic = false, range }: ChartProps) {
+  const box = useRef<HTMLDivElement>(null)
+  const plot = useRef<UPlot>(undefined)
+  const theme = useTheme()
+  const data = useRef<UPlot.AlignedData>([[], []])
+  data.current = [timesMs.map((ms) => ms / 1000), ...lines.map(({ values }) => [...values])] as UPlot.AlignedData
+  /** The plot is made again only when more than its numbers is new. */
+  const shape = JSON.stringify([theme, height, range, lines.map(({ values: _, ...rest }) => rest)])
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `shape` stands for everything but the numbers
+  useEffect(() => {
+    const { current } = box
+    if (current === null) return
+    const axis = { stroke: colour('muted'), grid: { stroke: colour('grid'), width: 1 }, ticks: { show: false } }
+    const options: UPlot.Options = {
+      width: Math.max(120, current.clientWidth),
+      height,
+      cursor: { y: false, points: { size: 5 }, drag: { x: false, y: false } },
+      legend: { live: true },
+      scales: {
+        x: { time: true },
+        y: {
+          distr: isLogarithmic ? 3 : 1,
+          range: (_, min, max) => axisRange(min, max, range, isLogarithmic),
+        },
+      },
+      axes: [
+        { ...axis, size: 26, values: (_, ticks) => ticks.map((s) => formatClock(s * 1000).slice(0, 5)), space: 70 },
+        {
+          ...axis,
+          size: 62,
+          values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : format(tick))),
+          space: 34,
+        },
+      ],
+      series: [
+        { label: 'Time', value: (_, s) => (s === null ? NOTHING : formatClock(s * 1000)) },
+        ...lines.map(
+          (line): UPlot.Series => ({
+            label: line.name,
+            stroke: line.isEdge ? 'transparent' : colour(line.colour),
+            width: line.isEdge ? 0 : 1.5,
+            points: { show: false },
+            ...(line.isDashed && { dash: [5, 4] }),
+            ...(line.isFilled && { fill: `${colour(line.colour)}2e` }),
+            value: (_, value) => (value === null ? NOTHING : format(value)),
+          }),
+        ),
+      ],
+      bands: lines.flatMap(({ bandTo, colour: name }, i) =>
+        bandTo === undefined ? [] : [{ series: [i + 1, bandTo + 1] as [number, number], fill: `${colour(name)}33` }],
+      ),
+    }
+    const made = new UPlot(options, data.current, current)
+    plot.current = made
+    const observer = new ResizeObserver(() => made.setSize({ width: Math.max(120, current.clientWidth), height }))
+    observer.observe(current)
+    return () => {
+      observer.disconnect()
+      made.destroy()
+      plot.current = undefined
+    }
+  }, [shape])
+
+  useEffect(() => {
+    plot.current?.setData(data.current)
+  })
+
+  return (
+    <figure className="chart">
+      <figcaption className="visually-hidden">{label}</figcaption>
+      <div ref={box} aria-hidden="true" className="chart-box" style={{ minHeight: height }} />
+    </figure>
+  )
+}
+
+function axisRange(
+  min: number | null,
+  max: number | null,
+  range: readonly [number, number] | undefined,
+  isLogarithmic: boolean,
+): [number, number] {
+  const low = Math.min(min ?? Number.POSITIVE_INFINITY, range?.[0] ?? Number.POSITIVE_INFINITY)
+  const high = Math.max(max ?? Number.NEGATIVE_INFINITY, range?.[1] ?? Number.NEGATIVE_INFINITY)
+  if (isLogarithmic) {
+    const from = Number.isFinite(low) && low > 0 ? low : 0.1
+    return [10 ** Math.floor(Math.log10(from)), 10 ** Math.ceil(Math.log10(Math.max(high, from * 10)) + 0.05)]
+  }
+  const bottom = Number.isFinite(low) ? Math.min(0, low) : 0
+  return [bottom, Number.isFinite(high) && high > bottom ? high * 1.12 : bottom + 1]
+}
