@@ -1,4 +1,4 @@
-// Admit: is there room for this request, is it well-formed for its endpoint, and how long may it take? Everything after it
+// Admit: is there room for this request, is it well-formed for its endpoint, how long may it take, and has its caller any left? Everything after it
 // trusts the tensors.
 import type { Clock } from '../core/index.js'
 import { Deadline } from '../flow/index.js'
@@ -55,6 +55,8 @@ export function admitStage({ clock, versions, isDraining, inFlight, maxInFlight 
       const limitMs = Math.min(prediction.timeoutMs ?? endpoint.deadlineMs, endpoint.deadlineMs)
       // The time already spent reading and parsing counts.
       prediction.deadline = Deadline.at(clock, prediction.arrivedMs + limitMs)
+      // Last: what is refused is not counted.
+      return prediction.meter?.admitRows(endpoint.name, prediction.rows)
     },
   }
 }

@@ -99,7 +99,8 @@ export function createPath(options: PathOptions): Path {
       inFlight++
       let markMs = prediction.arrivedMs
       try {
-        admit.run(prediction)
+        const admitting = admit.run(prediction)
+        if (admitting) await admitting
         // Reading and parsing are part of admitting.
         const admittedMs = clock.monotonicMs()
         prediction.admitMs = admittedMs - markMs

@@ -1,4 +1,5 @@
 // A prediction in flight: one mutable object of one shape that every stage reads and writes, so the path allocates little.
+import type { Meter } from '../access/index.js'
 import type { HeadraceError } from '../core/index.js'
 import type { ServedFeatures } from '../features/index.js'
 import type { Deadline } from '../flow/index.js'
@@ -27,6 +28,8 @@ export interface PredictionRequest {
   /** `oip`, `kserve-v1` or `native`. */
   readonly protocol: string
   readonly tenant: string
+  /** What limits and counts the caller; undefined for nothing. */
+  readonly meter?: Meter | undefined
   readonly unit: string | undefined
   readonly traceId: string | undefined
   readonly tensors: TensorMap
@@ -59,6 +62,7 @@ export class Prediction implements LeafInput {
   readonly endpoint: Endpoint
   readonly protocol: string
   readonly tenant: string
+  readonly meter: Meter | undefined
   readonly unit: string | undefined
   readonly traceId: string | undefined
   /** Where versions have feature services: those of the version that is called, or was. */
@@ -125,6 +129,7 @@ export class Prediction implements LeafInput {
     this.endpoint = request.endpoint
     this.protocol = request.protocol
     this.tenant = request.tenant
+    this.meter = request.meter
     this.unit = request.unit
     this.traceId = request.traceId
     this.tensors = request.tensors

@@ -1,13 +1,16 @@
 // Liveness, readiness and metrics, answered without a framework: they must stay quick when everything else is slow.
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Credentials } from '../access/index.js'
+import type { App } from '../app/index.js'
+import { toHeadraceError } from '../core/index.js'
 import type { ServerContext } from './context.js'
 import { encodeLive, encodeReady } from './oip/index.js'
-import { sendJson } from './reply.js'
+import { sendError, sendJson } from './reply.js'
 
 /** Answers GET and HEAD of the probe paths; false when the request is for something else. */
 export function answerProbe(
   { app, closing }: ServerContext,
-  { method, url = '/' }: IncomingMessage,
+  { method, url = '/', headers }: IncomingMessage,
   response: ServerResponse,
 ): boolean {
   if (method !== 'GET' && method !== 'HEAD') return false
@@ -24,12 +27,23 @@ export function answerProbe(
       return true
     }
     case '/metrics':
-      void app.exposeMetrics().then((text) => {
-        response.writeHead(200, { 'Content-Type': app.platform.metrics.contentType })
-        response.end(text)
-      })
+      void answerMetrics(app, headers, response)
       return true
     default:
       return false
+  }
+}
+
+/** They say who predicts how much: for callers who may see the whole project, unless the configuration opens them. */
+async function answerMetrics(app: App, credentials: Credentials, response: ServerResponse): Promise<void> {
+  try {
+    if (!app.project.config.access.openMetrics) app.access.check(await app.access.authenticate(credentials), 'viewer')
+    const text = await app.exposeMetrics()
+    response.writeHead(200, { 'Content-Type': app.platform.metrics.contentType })
+    response.end(text)
+  } catch (error) {
+    const failure = toHeadraceError(error)
+    app.path.countError(failure.code)
+    sendError(response, failure)
   }
 }

@@ -71,12 +71,28 @@ export function errorHeaders(error: HeadraceError, id: string | undefined, flags
   const headers: string[] = ['Content-Type', JSON_TYPE]
   const retryAfter = retryAfterSeconds(error)
   if (retryAfter !== undefined) headers.push('Retry-After', String(retryAfter))
+  // Not Basic: browsers would ask people for a name and a password.
+  if (error.status === 401) headers.push('WWW-Authenticate', 'Bearer realm="headrace"')
+  if (error.code === 'ACCESS_RATE_LIMITED' || error.code === 'ACCESS_QUOTA_EXCEEDED') pushLimit(headers, error)
   const { allow, acceptEncoding } = error.params
   if (typeof allow === 'string') headers.push('Allow', allow)
   if (typeof acceptEncoding === 'string') headers.push('Accept-Encoding', acceptEncoding)
   if (id !== undefined) headers.push('Headrace-Prediction-Id', id)
   if (flags.length > 0) headers.push('Headrace-Flags', flags.join(', '))
   return headers
+}
+
+/** As most clients read them; seconds until there is room again. */
+function pushLimit(headers: string[], { params }: HeadraceError): void {
+  const seconds = Math.max(1, Math.ceil(Number(params['retryAfterMs']) / 1000))
+  headers.push(
+    'RateLimit-Limit',
+    String(params['limit']),
+    'RateLimit-Remaining',
+    '0',
+    'RateLimit-Reset',
+    String(seconds),
+  )
 }
 
 export function sendError(

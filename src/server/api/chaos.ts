@@ -57,7 +57,7 @@ export function chaosRoutes(api: Api, { app }: ServerContext): void {
       { schema: { tags: TAGS, summary, description, headers: ActorHeaders, body, response: { 200: FaultView } } },
       (request) => {
         const given = request.body as Static<B> & { durationMs?: number }
-        return chaos().inject(fault(given), given.durationMs, actorOf(request.headers))
+        return chaos().inject(fault(given), given.durationMs, actorOf(request))
       },
     )
   }
@@ -132,7 +132,7 @@ export function chaosRoutes(api: Api, { app }: ServerContext): void {
   api.delete(
     '/api/v1/chaos/faults',
     { schema: { tags: TAGS, summary: 'Heal every fault', headers: ActorHeaders, response: healed } },
-    async (request) => ({ healed: await chaos().heal(undefined, actorOf(request.headers)) }),
+    async (request) => ({ healed: await chaos().heal(undefined, actorOf(request)) }),
   )
   api.delete(
     '/api/v1/chaos/faults/:id',
@@ -145,6 +145,6 @@ export function chaosRoutes(api: Api, { app }: ServerContext): void {
         response: healed,
       },
     },
-    async (request) => ({ healed: await chaos().heal(request.params.id, actorOf(request.headers)) }),
+    async (request) => ({ healed: await chaos().heal(request.params.id, actorOf(request)) }),
   )
 }

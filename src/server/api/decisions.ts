@@ -2,7 +2,8 @@
 import Type from 'typebox'
 import type { DecisionId } from '../../core/index.js'
 import type { ServerContext } from '../context.js'
-import { ActorHeaders, actorOf } from './actor.js'
+import { ActorHeaders, actorOf, callerOf } from './actor.js'
+import { needOfChange } from './needs.js'
 import type { Api } from './route.js'
 import { Decision, Explanation, NameParam, WITHOUT_NUL } from './schemas.js'
 
@@ -79,6 +80,16 @@ export function decisionRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: Decision },
       },
     },
-    (request) => app.undo(request.params.id as DecisionId, actorOf(request.headers)),
+    async (request) => {
+      const id = request.params.id as DecisionId
+      const { kind, subject } = (await app.decisions.get(id)).change
+      app.access.check(callerOf(request), needOfChange(kind), nameIn(subject))
+      return app.undo(id, actorOf(request))
+    },
   )
+}
+
+/** The model or endpoint of a subject: `fraud@champion`, `fraud/3`, `fraud`. */
+function nameIn(subject: string): string {
+  return subject.split(/[@/]/, 1)[0]!
 }

@@ -2,7 +2,8 @@
 import Type from 'typebox'
 import { endpointView, endpointViews, switchCache } from '../../app/index.js'
 import type { ServerContext } from '../context.js'
-import { ActorHeaders, actorOf } from './actor.js'
+import { ActorHeaders, actorOf, callerOf } from './actor.js'
+import { isShown } from './enforce.js'
 import { evidence } from './models.js'
 import type { Api } from './route.js'
 import { Decision, EndpointView, NameParam, Reason, VersionNumber } from './schemas.js'
@@ -20,7 +21,7 @@ export function endpointRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: Type.Object({ endpoints: Type.Array(EndpointView) }) },
       },
     },
-    async () => ({ endpoints: endpointViews(app) }),
+    async (request) => ({ endpoints: endpointViews(app).filter(({ name }) => isShown(request, name)) }),
   )
 
   api.get(
@@ -50,8 +51,10 @@ export function endpointRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: Decision },
       },
     },
-    ({ params: { name }, body: { enabled, reason }, headers }) =>
-      switchCache(app, name, enabled, evidence(reason), actorOf(headers)),
+    (request) => {
+      const { enabled, reason } = request.body
+      return switchCache(app, request.params.name, enabled, evidence(reason), actorOf(request))
+    },
   )
 
   api.put(
@@ -81,10 +84,14 @@ export function endpointRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: Decision },
       },
     },
-    ({ params: { name }, body: { model, version, reason }, headers }) => {
+    (request) => {
+      const { name } = request.params
+      const { model, version, reason } = request.body
+      // The endpoint is in the path; what it may be pointed at is named in the body.
+      app.access.check(callerOf(request), 'see', model)
       const selected = typeof version === 'object' ? { alias: version.alias } : { version }
       const detail = { endpoint: name, model, ...selected }
-      return app.decide({ kind: 'endpoint.point', subject: name, detail }, evidence(reason), actorOf(headers))
+      return app.decide({ kind: 'endpoint.point', subject: name, detail }, evidence(reason), actorOf(request))
     },
   )
 }

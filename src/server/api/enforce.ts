@@ -1,18 +1,34 @@
-// The one hook that every route behind Fastify passes: who asks, and may they?
+// The one hook that every route behind Fastify passes: who asks, may they, and not too often?
 import type { FastifyRequest } from 'fastify'
+import { isAllowed } from '../../access/index.js'
 import type { ServerContext } from '../context.js'
+import { callerOf } from './actor.js'
+import { openApiPath } from './catalogue.js'
+import { needOf } from './needs.js'
 import type { Api } from './route.js'
 
 export function enforceAccess(api: Api, { app }: ServerContext): void {
   api.decorateRequest('caller', undefined)
+  api.addHook('onRoute', (route) => {
+    const methods = Array.isArray(route.method) ? route.method : [route.method]
+    const needs = route.config?.needs ?? needOf(methods[0]!, openApiPath(route.url))
+    route.config = { ...route.config, needs }
+  })
   api.addHook('onRequest', async (request) => {
-    const { needs = defaultNeed(request.method), on = namedInPath } = request.routeOptions.config
+    // What no route said is no route: it was answered before.
+    const { needs = 'admin', on = namedInPath } = request.routeOptions.config
     if (needs === 'open') return
     const caller = await app.access.authenticate(request.headers)
     request.caller = caller
     if (caller.kind !== 'anonymous') nameActor(request, caller.name)
+    await caller.meter?.admitRequest()
     app.access.check(caller, needs, on(request))
   })
+}
+
+/** Whether a list that this request asks for may name the endpoint or model. */
+export function isShown(request: FastifyRequest, name: string): boolean {
+  return isAllowed(callerOf(request), 'see', name)
 }
 
 /** What the header says counts on a server without keys only. */
@@ -20,11 +36,7 @@ function nameActor({ raw }: FastifyRequest, name: string): void {
   raw.headers['headrace-actor'] = name.replace(/[^\x20-\x7e]/g, '?').slice(0, 128)
 }
 
-function defaultNeed(method: string): 'viewer' | 'developer' {
-  return method === 'GET' || method === 'HEAD' || method === 'OPTIONS' ? 'viewer' : 'developer'
-}
-
 function namedInPath({ params }: FastifyRequest): string | undefined {
-  const { name, model, endpoint } = params as Readonly<Record<string, string | undefined>>
+  const { name, model, endpoint } = (params ?? {}) as Readonly<Record<string, string | undefined>>
   return name ?? model ?? endpoint
 }

@@ -9,6 +9,7 @@ export function followLog(
   limit: number,
   response: ServerResponse,
   closing: AbortSignal,
+  mayRead: (record: StoredRecord) => boolean,
 ): void {
   let left = limit
   // Headers at once: a client that follows from now may wait long for its first record.
@@ -16,7 +17,8 @@ export function followLog(
 
   async function send(records: StoredRecord[]): Promise<void> {
     if (response.writableEnded || response.destroyed) return
-    const wanted = records.slice(0, left)
+    const wanted = records.filter(mayRead).slice(0, left)
+    if (wanted.length === 0) return
     left -= wanted.length
     const hasRoom = response.write(wanted.map((record) => `${JSON.stringify(record)}\n`).join(''))
     if (left === 0) response.end()

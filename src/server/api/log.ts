@@ -1,7 +1,9 @@
 // The log: SQL over it, and following it.
 import Type from 'typebox'
-import { queryLog } from '../../log/index.js'
+import { AccessErrors, type Caller, isAllowed, isTenantBound } from '../../access/index.js'
+import { queryLog, type StoredRecord } from '../../log/index.js'
 import type { ServerContext } from '../context.js'
+import { callerOf } from './actor.js'
 import { followLog } from './log-tail.js'
 import type { Api } from './route.js'
 
@@ -44,6 +46,9 @@ export function logRoutes(api: Api, { app, closing }: ServerContext): void {
     },
     async (request, reply) => {
       const { sql, limit = DEFAULT_ROWS } = request.body
+      const caller = callerOf(request)
+      if (isTenantBound(caller))
+        throw AccessErrors.TENANT_BOUND({ caller: caller.name, tenant: caller.tenant, what: 'SQL over the log' })
       await app.log.flush()
       const gone = new AbortController()
       reply.raw.once('close', () => gone.abort())
@@ -78,7 +83,15 @@ export function logRoutes(api: Api, { app, closing }: ServerContext): void {
       const { from = 'now', limit = Number.POSITIVE_INFINITY } = request.query
       const position = from === 'now' ? app.log.durableThrough() + 1 : Number(from)
       reply.hijack()
-      followLog(app.log, position, limit, reply.raw, closing)
+      const caller = callerOf(request)
+      followLog(app.log, position, limit, reply.raw, closing, (record) => mayRead(caller, record))
     },
   )
+}
+
+/** Records of the caller's own tenant, and of endpoints that it may look at; decisions for those who may see the whole project. */
+export function mayRead(caller: Caller, record: StoredRecord): boolean {
+  if (!('tenant' in record)) return isAllowed(caller, 'viewer') && !isTenantBound(caller)
+  if (isTenantBound(caller) && record.tenant !== caller.tenant) return false
+  return isAllowed(caller, 'viewer', record.endpoint)
 }

@@ -1,8 +1,10 @@
 // What Triton's tools ask of a model beside its metadata: its statistics and its configuration. perf_analyzer needs both.
+import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { modelConfig, modelStatistics } from '../../app/index.js'
 import type { ServerContext } from '../context.js'
 import { awake } from '../predict/request.js'
+import { isShown } from './enforce.js'
 import { sendText } from './oip.js'
 import type { Api } from './route.js'
 import { mapOf, NameParam } from './schemas.js'
@@ -80,8 +82,11 @@ const Config = Type.Object({
 export function modelFactRoutes(api: Api, context: ServerContext): void {
   const { app } = context
 
-  async function statistics(name?: string, version?: number): Promise<string> {
-    return JSON.stringify({ model_stats: await modelStatistics(app, name, version) })
+  async function statistics(request: FastifyRequest, name?: string, version?: number): Promise<string> {
+    const stats = await modelStatistics(app, name, version)
+    return JSON.stringify({
+      model_stats: name === undefined ? stats.filter((one) => isShown(request, one.name)) : stats,
+    })
   }
 
   async function config(name: string, version?: number): Promise<string> {
@@ -99,7 +104,7 @@ export function modelFactRoutes(api: Api, context: ServerContext): void {
         response: { 200: Statistics },
       },
     },
-    async (_request, reply) => sendText(reply, await statistics()),
+    async (request, reply) => sendText(reply, await statistics(request)),
   )
 
   api.get(
@@ -107,7 +112,7 @@ export function modelFactRoutes(api: Api, context: ServerContext): void {
     {
       schema: { tags: TAGS, summary: 'Statistics of a model', params: ModelParams, response: { 200: Statistics } },
     },
-    async (request, reply) => sendText(reply, await statistics(request.params.model)),
+    async (request, reply) => sendText(reply, await statistics(request, request.params.model)),
   )
 
   api.get(
@@ -120,7 +125,7 @@ export function modelFactRoutes(api: Api, context: ServerContext): void {
         response: { 200: Statistics },
       },
     },
-    async (request, reply) => sendText(reply, await statistics(request.params.model, parseVersion(request))),
+    async (request, reply) => sendText(reply, await statistics(request, request.params.model, parseVersion(request))),
   )
 
   api.get(

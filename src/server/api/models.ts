@@ -4,6 +4,7 @@ import { type ModelView as Model, modelViews } from '../../app/index.js'
 import { ServingErrors } from '../../serving/index.js'
 import type { ServerContext } from '../context.js'
 import { ActorHeaders, actorOf } from './actor.js'
+import { isShown } from './enforce.js'
 import type { Api } from './route.js'
 import { Decision, ModelView, NameParam, Reason, VersionNumber } from './schemas.js'
 
@@ -20,7 +21,7 @@ export function modelRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: Type.Object({ models: Type.Array(ModelView) }) },
       },
     },
-    async () => ({ models: await modelViews(app) }),
+    async (request) => ({ models: (await modelViews(app)).filter(({ name }) => isShown(request, name)) }),
   )
 
   api.get(
@@ -48,8 +49,10 @@ export function modelRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: Decision },
       },
     },
-    ({ params: { name, alias }, body: { version, reason }, headers }) =>
-      app.decide(aliasSet(name, alias, version), evidence(reason), actorOf(headers)),
+    (request) => {
+      const { params, body } = request
+      return app.decide(aliasSet(params.name, params.alias, body.version), evidence(body.reason), actorOf(request))
+    },
   )
 
   api.delete(
@@ -64,8 +67,10 @@ export function modelRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: Decision },
       },
     },
-    ({ params: { name, alias }, body: { reason }, headers }) =>
-      app.decide(aliasSet(name, alias, null), evidence(reason), actorOf(headers)),
+    (request) => {
+      const { params, body } = request
+      return app.decide(aliasSet(params.name, params.alias, null), evidence(body.reason), actorOf(request))
+    },
   )
 }
 

@@ -9,6 +9,7 @@ import { awake, destination, expectReady } from '../predict/request.js'
 import { PROTOCOL_EXTENSIONS } from '../protocol-extensions.js'
 import { JSON_TYPE } from '../reply.js'
 import type { PredictTarget } from '../target.js'
+import { isShown } from './enforce.js'
 import { packageVersion } from './package-version.js'
 import type { Api } from './route.js'
 import { NameParam } from './schemas.js'
@@ -78,7 +79,10 @@ export function oipRoutes(api: Api, context: ServerContext): void {
         response: { 200: Type.Object({ models: Type.Array(Type.String()) }) },
       },
     },
-    (_request, reply) => sendText(reply, encodeModelList(app.endpoints.list().map(({ name }) => name))),
+    (request, reply) => {
+      const names = app.endpoints.list().map(({ name }) => name)
+      return sendText(reply, encodeModelList(names.filter((name) => isShown(request, name))))
+    },
   )
 
   api.get(

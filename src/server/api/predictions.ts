@@ -4,6 +4,8 @@ import { AppErrors, endpointView, modelViews } from '../../app/index.js'
 import { idTimeMs } from '../../core/index.js'
 import { findPrediction } from '../../log/index.js'
 import type { ServerContext } from '../context.js'
+import { callerOf } from './actor.js'
+import { mayRead } from './log.js'
 import { predictionSteps } from './prediction-steps.js'
 import type { Api } from './route.js'
 import { EndpointView, NameParam, VersionView } from './schemas.js'
@@ -42,7 +44,12 @@ export function predictionRoutes(api: Api, { app }: ServerContext): void {
       await app.log.flush()
       // Without the time in the id, all of the log would have to be read.
       const trace = idTimeMs(id) === undefined ? undefined : await findPrediction(app.log.folder, id)
-      if (!trace) throw AppErrors.PREDICTION_NOT_FOUND({ id: id.slice(0, 100) })
+      const caller = callerOf(request)
+      const isMine =
+        trace !== undefined &&
+        [trace.prediction ?? [], trace.calls, trace.outcomes].flat().every((record) => mayRead(caller, record))
+      // What is another tenant's is not there.
+      if (!isMine) throw AppErrors.PREDICTION_NOT_FOUND({ id: id.slice(0, 100) })
       const { prediction, calls, outcomes } = trace
       const name = (prediction ?? calls[0] ?? outcomes[0])?.endpoint
       const called = new Set([...(prediction?.calls ?? []), ...calls.map(({ call }) => call)].map(({ leaf }) => leaf))

@@ -7,6 +7,7 @@ import Type from 'typebox'
 import { repositoryIndex, repositoryLoad, repositoryUnload } from '../../app/index.js'
 import type { ServerContext } from '../context.js'
 import { ActorHeaders, actorOf } from './actor.js'
+import { isShown } from './enforce.js'
 import { withLoadBody } from './load-body.js'
 import { sendText } from './oip.js'
 import type { Api } from './route.js'
@@ -41,7 +42,7 @@ export function repositoryRoutes(api: Api, { app }: ServerContext): void {
     },
     async (request, reply) => {
       const entries = await repositoryIndex(app, { readyOnly: request.body.ready === true })
-      return sendText(reply, JSON.stringify(entries))
+      return sendText(reply, JSON.stringify(entries.filter(({ name }) => isShown(request, name))))
     },
   )
 
@@ -67,7 +68,7 @@ export function repositoryRoutes(api: Api, { app }: ServerContext): void {
     },
     async (request, reply) => {
       const { model } = request.params
-      await repositoryUnload(app, { model }, actorOf(request.headers), { askedOver: 'http' })
+      await repositoryUnload(app, { model }, actorOf(request), { askedOver: 'http' })
       return sendText(reply, JSON.stringify({ name: model, unload: true }))
     },
   )
@@ -105,7 +106,7 @@ export function repositoryLoadRoutes(api: Api, context: ServerContext): void {
       const payload = request.body as unknown
       const body = payload instanceof Readable ? (payload as IncomingMessage) : request.raw
       await withLoadBody(context, body, model, ({ config, files }) =>
-        repositoryLoad(context.app, { model, config, files }, actorOf(request.headers), { askedOver: 'http' }),
+        repositoryLoad(context.app, { model, config, files }, actorOf(request), { askedOver: 'http' }),
       )
       return sendText(reply, JSON.stringify({ name: model, load: true }))
     },

@@ -3,6 +3,7 @@ import Type from 'typebox'
 import { endpointViews } from '../../app/index.js'
 import { generateTypes } from '../../client/index.js'
 import type { ServerContext } from '../context.js'
+import { isShown } from './enforce.js'
 import type { Api } from './route.js'
 
 export function typesRoutes(api: Api, { app }: ServerContext): void {
@@ -16,6 +17,9 @@ export function typesRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: Type.String() },
       },
     },
-    (_request, reply) => reply.type('text/plain; charset=utf-8').send(generateTypes(endpointViews(app))),
+    (request, reply) => {
+      const shown = endpointViews(app).filter(({ name }) => isShown(request, name))
+      return reply.type('text/plain; charset=utf-8').send(generateTypes(shown))
+    },
   )
 }

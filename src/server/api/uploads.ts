@@ -85,7 +85,7 @@ export function uploadRoutes(api: Api, { app }: ServerContext): void {
         await app.decide(
           { kind: 'version.seen', subject: `${model}/${version}`, detail: { model, version, digest } },
           { pushedOver: 'http' },
-          actorOf(request.headers),
+          actorOf(request),
         )
         return { model, version, digest, notices: [...notices] }
       } catch (error) {

@@ -7,6 +7,7 @@ import {
   type ServerHttp2Stream,
   sensitiveHeaders,
 } from 'node:http2'
+import { type Caller, type Credentials, NOBODY } from '../../access/index.js'
 import { type HeadraceError, toHeadraceError } from '../../core/index.js'
 import { PathErrors, type Prediction } from '../../path/index.js'
 import { inflate } from '../compression.js'
@@ -49,6 +50,8 @@ export class Call implements OpenCall {
   readonly arrivedMs: number
   /** What a method that takes many keeps of its call. */
   state: unknown = undefined
+  /** Who sent it, once that was asked. */
+  caller: Caller = NOBODY
   /** The reply is out, or nobody waits for one any more. */
   isDone = false
   /** Monotonic milliseconds since when the server has waited for this client. */
@@ -84,6 +87,10 @@ export class Call implements OpenCall {
     stream.on('wantTrailers', () => this.#sendTrailers())
     // Reset by the client, or cut off with its connection; `close` follows.
     stream.on('error', ignore)
+  }
+
+  get credentials(): Credentials {
+    return this.headers
   }
 
   header(name: string): string | undefined {

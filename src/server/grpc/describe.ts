@@ -21,21 +21,24 @@ const EXTENSIONS = [
   'statistics',
 ]
 
+/** By the name in the message; a message without one asks for a model that is not there. */
+const SEE_MODEL = { needs: 'see', on: ({ name }: { readonly name: string }) => name } as const
+
 export function describeMethods(context: ServerContext): GrpcMethod[] {
   const { app, closing } = context
   return [
-    unary(inferenceService.ServerLive, () => ({ live: true })),
-    unary(inferenceService.ServerReady, () => ({ ready: app.isReady() && !closing.aborted })),
+    unary(context, inferenceService.ServerLive, 'open', () => ({ live: true })),
+    unary(context, inferenceService.ServerReady, 'open', () => ({ ready: app.isReady() && !closing.aborted })),
     // As Triton: a model that nobody knows is not ready.
-    unary(inferenceService.ModelReady, async ({ name, version }) => ({
+    unary(context, inferenceService.ModelReady, SEE_MODEL, async ({ name, version }) => ({
       ready: (await unreadiness(context, name, version)) === undefined,
     })),
-    unary(inferenceService.ServerMetadata, () => ({
+    unary(context, inferenceService.ServerMetadata, { needs: 'see' }, () => ({
       name: 'headrace',
       version: packageVersion,
       extensions: [...EXTENSIONS],
     })),
-    unary(inferenceService.ModelMetadata, async ({ name, version }) => {
+    unary(context, inferenceService.ModelMetadata, SEE_MODEL, async ({ name, version }) => {
       const target = targetOf(name, version)
       await awake(context, target)
       const { reference } = destination(context, target)

@@ -63,7 +63,7 @@ export async function startGrpcServer(
   const { app, intake, bodyLimitBytes } = context
   const { clock, logger, metrics } = app.platform
   const { server: settings } = app.project.config
-  checkBind(settings.host, { insecure: settings.insecure })
+  checkBind(settings.host, { insecure: settings.insecure || !app.access.isOpen })
   const calls = new Calls({
     clock,
     logger,

@@ -1,4 +1,5 @@
 // gRPC's standard health service, for load balancers and Kubernetes probes: "" is the server, and every endpoint is a service.
+import { isAllowed } from '../../access/index.js'
 import { toHeadraceError } from '../../core/index.js'
 import { healthService, ServingStatus } from '../../oip/index.js'
 import { PathErrors } from '../../path/index.js'
@@ -16,13 +17,14 @@ const LOOK_MS = 1000
 export function healthMethods(context: ServerContext): GrpcMethod[] {
   const watchers = new Watchers(context)
   return [
-    unary(healthService.Check, ({ service }) => {
+    unary(context, healthService.Check, 'open', ({ service }) => {
       const status = statusOf(context, service, restingModels(context))
       if (status === ServingStatus.SERVICE_UNKNOWN) context.app.endpoints.get(service)
       return { status }
     }),
-    unary(healthService.List, () => {
-      const names = ['', ...context.app.endpoints.list().map(({ name }) => name)]
+    unary(context, healthService.List, { needs: 'see' }, (_request, { caller }) => {
+      const endpoints = context.app.endpoints.list().filter(({ name }) => isAllowed(caller, 'see', name))
+      const names = ['', ...endpoints.map(({ name }) => name)]
       const resting = restingModels(context)
       return { statuses: new Map(names.map((name) => [name, { status: statusOf(context, name, resting) }])) }
     }),

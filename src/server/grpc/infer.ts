@@ -17,6 +17,7 @@ import {
 } from '../../tensor/index.js'
 import type { ServerContext } from '../context.js'
 import { classCount, classify, identityOf, OipErrors, orderOutputs, refuseSequence } from '../oip/index.js'
+import { admitCaller } from '../predict/caller.js'
 import { givenTensors } from '../predict/given.js'
 import { priorityOf } from '../predict/oip.js'
 import { awake, destination, predictionRequest } from '../predict/request.js'
@@ -86,6 +87,8 @@ export async function infer(
       name: request.modelName,
       version: versionNumber(request.modelVersion),
     }
+    const admitting = admitCaller(context, call.credentials, target.name)
+    const caller = admitting instanceof Promise ? await admitting : admitting
     const waking = awake(context, target)
     if (waking !== undefined) await waking
     const to = destination(context, target)
@@ -106,7 +109,7 @@ export async function infer(
       wrapTag,
     }
     const prediction = new Prediction(
-      predictionRequest(context, call, arrivedMs, to, {
+      predictionRequest(context, call, arrivedMs, caller, to, {
         protocol: 'oip-grpc',
         tensors: to.features === undefined ? tensors : NO_TENSORS,
         given: to.features && givenTensors(to.features, tensors, identity.entities),

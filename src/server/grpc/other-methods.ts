@@ -14,7 +14,7 @@ export function otherMethods(context: ServerContext): ReadonlyMap<string, GrpcMe
     ...describeMethods(context),
     ...repositoryMethods(context),
     ...healthMethods(context),
-    ...unsupportedMethods(),
+    ...unsupportedMethods(context),
   ]
   return new Map(methods.map((method) => [method.path, method]))
 }

@@ -1,7 +1,9 @@
 // Models as Triton's tools ask for them: configuration, statistics, and what the repository holds, loads and unloads.
+import { isAllowed } from '../../access/index.js'
 import { modelConfig, modelStatistics, repositoryIndex, repositoryLoad, repositoryUnload } from '../../app/index.js'
 import type { Actor } from '../../decisions/index.js'
 import { inferenceService, type ModelRepositoryParameter } from '../../oip/index.js'
+import { actorFor } from '../api/actor.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
 import { awake } from '../predict/request.js'
@@ -13,25 +15,39 @@ import { statisticsMessage } from './statistics-message.js'
 import { unary } from './unary.js'
 import { versionNumber } from './version.js'
 
+const SEE_MODEL = {
+  needs: 'see',
+  on: ({ name }: { readonly name: string }) => (name === '' ? undefined : name),
+} as const
+const APPROVE_MODEL = {
+  needs: 'approver',
+  on: (request: { readonly repositoryName: string; readonly modelName: string }) =>
+    nameOf(request.repositoryName, request.modelName),
+} as const
+
 export function repositoryMethods(context: ServerContext): GrpcMethod[] {
   const { app } = context
   return [
-    unary(inferenceService.ModelConfig, async ({ name, version }) => {
+    unary(context, inferenceService.ModelConfig, SEE_MODEL, async ({ name, version }) => {
       await awake(context, targetOf(name, version))
       return { config: configMessage(modelConfig(app, name, versionNumber(version))) }
     }),
-    unary(inferenceService.ModelStatistics, async ({ name, version }) => {
+    unary(context, inferenceService.ModelStatistics, SEE_MODEL, async ({ name, version }, { caller }) => {
       const statistics = await modelStatistics(app, name === '' ? undefined : name, versionNumber(version))
-      return { modelStats: statistics.map(statisticsMessage) }
+      return { modelStats: statistics.filter((one) => isAllowed(caller, 'see', one.name)).map(statisticsMessage) }
     }),
-    unary(inferenceService.RepositoryIndex, async ({ ready }) => {
+    unary(context, inferenceService.RepositoryIndex, { needs: 'see' }, async ({ ready }, { caller }) => {
       const entries = await repositoryIndex(app, { readyOnly: ready })
       return {
-        models: entries.map(({ name, version = '', state, reason = '' }) => ({ name, version, state, reason })),
+        models: entries
+          .filter(({ name }) => isAllowed(caller, 'see', name))
+          .map(({ name, version = '', state, reason = '' }) => ({ name, version, state, reason })),
       }
     }),
     unary(
+      context,
       { ...inferenceService.RepositoryModelLoad, requestDeserialize: decodeLoadRequest },
+      APPROVE_MODEL,
       async ({ repositoryName, modelName, parameters }, call) => {
         const model = nameOf(repositoryName, modelName)
         await repositoryLoad(app, { model, ...loadOf(parameters) }, actorOf(call))
@@ -39,11 +55,16 @@ export function repositoryMethods(context: ServerContext): GrpcMethod[] {
       },
       context.bodyLimitBytes,
     ),
-    unary(inferenceService.RepositoryModelUnload, async ({ repositoryName, modelName }, call) => {
-      const model = nameOf(repositoryName, modelName)
-      await repositoryUnload(app, { model }, actorOf(call))
-      return { modelName: model, isUnloaded: true }
-    }),
+    unary(
+      context,
+      inferenceService.RepositoryModelUnload,
+      APPROVE_MODEL,
+      async ({ repositoryName, modelName }, call) => {
+        const model = nameOf(repositoryName, modelName)
+        await repositoryUnload(app, { model }, actorOf(call))
+        return { modelName: model, isUnloaded: true }
+      },
+    ),
   ]
 }
 
@@ -82,8 +103,7 @@ function invalid(parameter: string, expected: string, arrived: string | undefine
   })
 }
 
-/** As over HTTP: a name that proves nothing. */
+/** As over HTTP. */
 function actorOf(call: Call): Actor {
-  const name = call.header('headrace-actor')?.slice(0, 128)
-  return { kind: 'person', name: name?.replace(/^person:/, '') || 'anonymous' }
+  return actorFor(call.caller, call.header('headrace-actor'))
 }

@@ -29,11 +29,22 @@ export function streamInferMethod(context: ServerContext): Omit<GrpcMethod, 'pat
     mayIdle: true,
     opened(call) {
       call.state = new InferStream(context, call)
-      call.open()
+      void admit(context, call)
     },
     message: (call, message) => (call.state as InferStream).take(message),
     end: (call) => (call.state as InferStream).end(),
     drain: (call) => (call.state as InferStream).drain(),
+  }
+}
+
+/** Each message is looked at again: a key may expire, or be revoked, while its stream is open. */
+async function admit({ app }: ServerContext, call: Call): Promise<void> {
+  try {
+    const caller = app.access.authenticate(call.credentials)
+    app.access.check(caller instanceof Promise ? await caller : caller, 'predict')
+    call.open()
+  } catch (error) {
+    call.refuse(error)
   }
 }
 

@@ -1,6 +1,8 @@
 // Methods of one message and one reply that are not on the hot path: the generated codecs, and a function between them.
+import type { Need } from '../../access/index.js'
 import { HeadraceError } from '../../core/index.js'
 import type { Method } from '../../oip/index.js'
+import type { ServerContext } from '../context.js'
 import type { Call, GrpcMethod } from './call.js'
 import { GrpcErrors } from './errors.js'
 import { PREFIX_BYTES } from './frames.js'
@@ -9,8 +11,15 @@ import { newFrame } from './infer-reply.js'
 /** Names and settings. The generated decoders take 100 ns for a field of two bytes: 64 MiB of those would hold up everybody. */
 export const SMALL_BYTES = 64 * 1024
 
+/** What a caller needs, and for which endpoint or model; undefined: for the whole project. */
+export type MethodNeeds<Request> =
+  | 'open'
+  | { readonly needs: Need; readonly on?: (request: Request) => string | undefined }
+
 export function unary<Request, Response>(
+  context: ServerContext,
   method: Method<Request, Response>,
+  needs: MethodNeeds<Request>,
   answer: (request: Request, call: Call) => Response | Promise<Response>,
   limitBytes = SMALL_BYTES,
 ): GrpcMethod {
@@ -18,18 +27,27 @@ export function unary<Request, Response>(
     path: method.path,
     takesMany: false,
     limitBytes,
-    message: (call, message) => void answerUnary(method, answer, call, message),
+    message: (call, message) => void answerUnary(context, method, needs, answer, call, message),
   }
 }
 
 async function answerUnary<Request, Response>(
+  { app }: ServerContext,
   method: Method<Request, Response>,
+  needs: MethodNeeds<Request>,
   answer: (request: Request, call: Call) => Response | Promise<Response>,
   call: Call,
   message: Buffer,
 ): Promise<void> {
   try {
-    call.reply(frameOf(method, await answer(decoded(method, message), call)))
+    // Before the message is read: it may be large.
+    if (needs !== 'open') {
+      call.caller = await app.access.authenticate(call.credentials)
+      await call.caller.meter?.admitRequest()
+    }
+    const request = decoded(method, message)
+    if (needs !== 'open') app.access.check(call.caller, needs.needs, needs.on?.(request))
+    call.reply(frameOf(method, await answer(request, call)))
   } catch (error) {
     call.refuse(error)
   }

@@ -1,5 +1,6 @@
 // One request and the place for its reply. The predict handlers see no more of HTTP than this, so that the wire (`../wire/`)
 // and `node:http` run the same code.
+import type { Credentials } from '../../access/index.js'
 import type { HeadraceError } from '../../core/index.js'
 import type { Client } from './client.js'
 
@@ -12,6 +13,8 @@ export type PredictHeader =
   | 'headrace-unit'
   | 'headrace-priority'
   | 'traceparent'
+  | 'authorization'
+  | 'x-api-key'
 
 export type Encoding = 'gzip' | 'deflate'
 
@@ -28,6 +31,7 @@ export interface Exchange {
   /** As the caller wrote it; for messages. */
   readonly url: string
   readonly client: Client
+  readonly credentials: Credentials
   /** Undefined when the request has none. */
   header(name: PredictHeader): string | undefined
   /**

@@ -1,4 +1,5 @@
 // The hot path's face: body to tensors, one call to the path, reply. Small bodies are parsed here, large ones in the worker.
+import type { Caller } from '../../access/index.js'
 import { rowSchema } from '../../app/index.js'
 import { toHeadraceError } from '../../core/index.js'
 import { Prediction } from '../../path/index.js'
@@ -13,6 +14,7 @@ import { PARSE_INLINE_MAX_BYTES, type Protocol } from '../parse-pool.js'
 import type { PredictTarget } from '../target.js'
 import { answer } from './answer.js'
 import { parseBinaryRequest } from './binary.js'
+import { admitCaller } from './caller.js'
 import type { Exchange } from './exchange.js'
 import { kserveParsed } from './kserve-v1.js'
 import { predictNative } from './native.js'
@@ -32,11 +34,18 @@ export function createPredictHandler(context: ServerContext): PredictHandler {
     try {
       const jsonBytes = checkHeaders(exchange, target.protocol)
       const encoding = contentEncoding(exchange.header('content-encoding'))
-      const waking = awake(context, target)
+      const admitting = admitCaller(context, exchange.credentials, target.name)
+      let caller: Caller | undefined
+      let waking: Promise<void> | undefined
       let to: Destination | undefined
-      if (waking === undefined) to = destination(context, target)
-      // The body comes first; should it fail, nobody hears of the other.
-      else waking.catch(() => {})
+      if (admitting instanceof Promise) admitting.catch(() => {})
+      else {
+        caller = admitting
+        waking = awake(context, target)
+        if (waking === undefined) to = destination(context, target)
+        // The body comes first; should it fail, nobody hears of the other.
+        else waking.catch(() => {})
+      }
       const reading = exchange.readBody(jsonBytes)
       let body = reading instanceof Uint8Array ? reading : await reading
       // One that came piece by piece has taken its room already.
@@ -47,6 +56,11 @@ export function createPredictHandler(context: ServerContext): PredictHandler {
         intake.give(heldBytes)
         heldBytes = body.length
       }
+      if (caller === undefined) {
+        // Nothing is woken for somebody who may not be let in.
+        caller = await admitting
+        waking = awake(context, target)
+      }
       if (to === undefined) {
         await waking
         to = destination(context, target)
@@ -55,7 +69,7 @@ export function createPredictHandler(context: ServerContext): PredictHandler {
       if (target.protocol === 'native') {
         const schema = to.features?.rows ?? rowSchema(to.reference)
         const native = isLarge ? await parsePool.parse('native', body, schema) : parseNativeRequest(body, schema)
-        const { body: reply, error, id, flags } = await predictNative(context, exchange, arrivedMs, to, native)
+        const { body: reply, error, id, flags } = await predictNative(context, exchange, arrivedMs, caller, to, native)
         if (reply === undefined) exchange.refuse(error!, id, flags)
         else await answer(exchange, reply, id, flags, undefined)
         return
@@ -75,7 +89,7 @@ export function createPredictHandler(context: ServerContext): PredictHandler {
         const predict = isLarge ? await parsePool.parse('kserve-v1', body, schema) : parsePredictRequest(body, schema)
         parsed = kserveParsed(context, predict, to.features)
       }
-      const prediction = new Prediction(predictionRequest(context, exchange, arrivedMs, to, parsed))
+      const prediction = new Prediction(predictionRequest(context, exchange, arrivedMs, caller, to, parsed))
       exchange.client.enter(prediction)
       await app.path.predict(prediction)
       exchange.client.leave(prediction)

@@ -1,4 +1,6 @@
 // A native call: each row of its list is its own prediction with its own unit, routed by itself and batched with the others.
+
+import type { Caller } from '../../access/index.js'
 import { rowSchema } from '../../app/index.js'
 import type { HeadraceError } from '../../core/index.js'
 import { type Given, Prediction } from '../../path/index.js'
@@ -25,6 +27,7 @@ export async function predictNative(
   context: ServerContext,
   exchange: Exchange,
   arrivedMs: number,
+  caller: Caller,
   destination: Destination,
   native: NativeRequest,
 ): Promise<NativeAnswer> {
@@ -34,7 +37,7 @@ export async function predictNative(
   for (let start = 0; start < native.rows; start += WINDOW_ROWS) {
     const window: Promise<void>[] = []
     for (let row = start; row < Math.min(start + WINDOW_ROWS, native.rows); row++) {
-      const prediction = rowPrediction(context, exchange, arrivedMs, destination, native, row, given)
+      const prediction = rowPrediction(context, exchange, arrivedMs, caller, destination, native, row, given)
       predictions.push(prediction)
       exchange.client.enter(prediction)
       window.push(context.app.path.predict(prediction))
@@ -70,6 +73,7 @@ function rowPrediction(
   context: ServerContext,
   exchange: Exchange,
   arrivedMs: number,
+  caller: Caller,
   destination: Destination,
   native: NativeRequest,
   row: number,
@@ -77,7 +81,7 @@ function rowPrediction(
 ): Prediction {
   const tensors = native.rows === 1 || given !== undefined ? native.inputs : rowOf(native.inputs, row)
   return new Prediction(
-    predictionRequest(context, exchange, arrivedMs, destination, {
+    predictionRequest(context, exchange, arrivedMs, caller, destination, {
       protocol: 'native',
       tensors,
       given,

@@ -1,6 +1,7 @@
 // An exchange over node:http.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Credentials } from '../../access/index.js'
 import type { HeadraceError } from '../../core/index.js'
 import { readBody } from '../body.js'
 import type { Intake } from '../intake.js'
@@ -26,6 +27,10 @@ export class NodeExchange implements Exchange {
 
   get url(): string {
     return this.request.url!
+  }
+
+  get credentials(): Credentials {
+    return this.request.headers
   }
 
   header(name: PredictHeader): string | undefined {

@@ -1,5 +1,5 @@
 // What the predict protocols share: which endpoint and version are meant, and what the headers say.
-import { DEFAULT_TENANT } from '../../access/index.js'
+import type { Caller } from '../../access/index.js'
 import {
   type Endpoint,
   type EndpointFeatures,
@@ -83,6 +83,7 @@ export function predictionRequest(
   { app }: ServerContext,
   headers: Headers,
   arrivedMs: number,
+  caller: Caller,
   { endpoint, pinned, features }: Destination,
   parsed: Parsed,
 ): PredictionRequest {
@@ -90,7 +91,8 @@ export function predictionRequest(
     id: app.platform.ids.next(),
     endpoint,
     protocol: parsed.protocol,
-    tenant: DEFAULT_TENANT,
+    tenant: caller.tenant,
+    meter: caller.meter,
     unit: parsed.unit ?? headers.header('headrace-unit'),
     traceId: traceId(headers.header('traceparent')),
     tensors: parsed.tensors,

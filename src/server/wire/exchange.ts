@@ -1,4 +1,5 @@
 // An exchange over the wire.
+import type { Credentials } from '../../access/index.js'
 import type { HeadraceError } from '../../core/index.js'
 import type { Client } from '../predict/client.js'
 import type { Exchange, PredictHeader, ReplyForm } from '../predict/exchange.js'
@@ -39,6 +40,10 @@ export class WireExchange implements Exchange {
 
   get client(): Client {
     return this.connection.client
+  }
+
+  get credentials(): Credentials {
+    return this.head.headers
   }
 
   header(name: PredictHeader): string | undefined {

@@ -59,6 +59,8 @@ const PREDICT_HEADERS: readonly PredictHeader[] = [
   'headrace-unit',
   'headrace-priority',
   'traceparent',
+  'authorization',
+  'x-api-key',
 ]
 const KNOWN: readonly string[] = ['content-length', 'host', 'origin', 'connection', ...PREDICT_HEADERS]
 /** They change how the message is framed or what is to be answered. */
