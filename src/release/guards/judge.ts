@@ -10,12 +10,12 @@ export interface JudgeOptions {
 }
 
 /**
- * Weights of relative risks, chosen for the goals of proofs/guards.ts at a share of 5 %: a third on a doubling, which has to be told from
- * chance within 2,000 units, and a half on tenfold and more, so that disasters cost few units.
+ * Weights of relative risks, chosen for the goals of proofs/guards.ts at a share of 5 %: half of it around a doubling, which has to be told from
+ * chance within 2,000 units, and a third on tenfold and more, so that disasters cost few units.
  */
 export const HARM_PRIOR: RiskPrior = {
-  multiples: [1.25, 1.5, 2, 3, 5, 10, 20, 50],
-  weights: [0.03, 0.07, 0.3, 0.1, 0.1, 0.15, 0.15, 0.1],
+  multiples: [1.25, 1.5, 1.8, 2.2, 3, 5, 10, 20, 50],
+  weights: [0.02, 0.15, 0.15, 0.2, 0.08, 0.05, 0.12, 0.13, 0.1],
 }
 /** The same the other way round. */
 export const RELIEF_PRIOR: RiskPrior = {

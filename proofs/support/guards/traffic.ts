@@ -1,0 +1,189 @@
+// Traffic that breaks tests which assume too much: units with heavy-tailed numbers of requests, some of them always broken, which retry
+// what failed; load that follows the day; a base rate that drifts; bursts in which a third of everything fails.
+import { type Random, seededRandom } from '../../../src/core/index.js'
+
+export const DAY_MINUTES = 1440
+
+export interface TrafficOptions {
+  readonly units: number
+  /** How long it lasts; units arrive over all of it, at a rate that follows the hour. */
+  readonly minutes: number
+  /** Share of the candidate by minute, never falling. The control has as much. */
+  readonly shareAt: (minute: number) => number
+  /** Probability that a request fails, by minute; before bursts. */
+  readonly rate: { readonly champion: number; readonly candidate: number }
+  readonly hasBursts: boolean
+  /** Of a unit, its retries apart. */
+  readonly maxRequests: number
+  /** Latency, outputs and conversions too, all the same under both arms. */
+  readonly hasRest: boolean
+}
+
+export const CANDIDATE = 0
+export const CONTROL = 1
+export const BASELINE = 2
+
+/** Kinds of events: those below `UNIT` are guards'. */
+export const KINDS = [
+  'errors',
+  'latency-p50',
+  'latency-p95',
+  'latency-p99',
+  'outputs-low',
+  'outputs-middle',
+  'outputs-high',
+  'outcome:converted',
+] as const
+/** The first request of a unit to the candidate. */
+export const UNIT = KINDS.length
+
+export interface Traffic {
+  /** By time: kind, arm, the window's number from 1 (0: the first of the release), minute. */
+  readonly kind: Uint8Array
+  readonly arm: Uint8Array
+  readonly window: Uint8Array
+  readonly minute: Float64Array
+  /** Requests and failed ones of candidate and control by minute, for rules that count requests. */
+  readonly requests: readonly [Uint32Array, Uint32Array]
+  readonly failed: readonly [Uint32Array, Uint32Array]
+}
+
+/** Variance is infinite. */
+const PARETO = 1.5
+const BROKEN_SHARE = 0.003
+const RETRIES = 3
+/** A request that failed mostly fails again. */
+const RETRY_FAILS = 0.5
+const BURSTS = 3
+const BURST_MINUTES = 5
+const BURST_RATE = 0.3
+const WINDOW_MINUTES = 60
+/** Logarithms of the quantiles of a log-normal latency of spread 1 (0.6 of the unit, 0.8 of the request), and the slack of a tenth. */
+const SLOW = [0, 1.6449, 2.3263].map((quantile) => quantile + Math.log(1.1))
+const DECILE = 1.2816
+
+export function makeTraffic(random: Random, options: TrafficOptions): Traffic {
+  const { units, minutes, shareAt, rate, hasBursts, hasRest, maxRequests } = options
+  const requests: [Uint32Array, Uint32Array] = [new Uint32Array(minutes), new Uint32Array(minutes)]
+  const failed: [Uint32Array, Uint32Array] = [new Uint32Array(minutes), new Uint32Array(minutes)]
+  const drift = driftOf(random, minutes, hasBursts)
+  const kind: number[] = []
+  const arm: number[] = []
+  const window: number[] = []
+  const minute: number[] = []
+  const push = (what: number, who: number, which: number, when: number) => {
+    kind.push(what)
+    arm.push(who)
+    window.push(which)
+    minute.push(when)
+  }
+  const failedIn = new Uint8Array(256)
+  const slowIn = [new Uint8Array(256), new Uint8Array(256), new Uint8Array(256)]
+  for (let unit = 0; unit < units; unit++) {
+    const point = random.next()
+    const isBroken = random.next() < BROKEN_SHARE
+    const own = hasRest ? 0.6 * normal(random) : 0
+    const taste = hasRest ? normal(random) : 0
+    let left = Math.min(maxRequests, Math.floor((1 - random.next()) ** (-1 / PARETO)))
+    let now = arrival(random, minutes)
+    const gap = Math.min(10, (minutes - now) / left)
+    let wasCandidate = false
+    let wasCompared = false
+    failedIn.fill(0)
+    for (const one of slowIn) one.fill(0)
+    let lastWindow = -1
+    let tries = 0
+    while (left > 0 && now < minutes) {
+      const share = shareAt(now)
+      const who = point < share ? CANDIDATE : point >= 1 - share ? CONTROL : BASELINE
+      const at = Math.floor(now)
+      const in_ = Math.floor(now / WINDOW_MINUTES) + 1
+      const base = (who === CANDIDATE ? rate.candidate : rate.champion) * drift[at]!
+      const burst = drift[minutes + at]!
+      const probability = isBroken ? 1 : Math.max(Math.min(1, base), burst, tries > 0 ? RETRY_FAILS : 0)
+      const isFailed = random.next() < probability
+      if (who !== BASELINE) {
+        requests[who]![at]!++
+        if (isFailed) failed[who]![at]!++
+      }
+      if (who === CANDIDATE && !wasCandidate) {
+        wasCandidate = true
+        push(UNIT, who, 0, now)
+      }
+      if (isFailed) {
+        if (failedIn[0] === 0) push(0, who, 0, now)
+        if (failedIn[in_] === 0) push(0, who, in_, now)
+        failedIn[0] = 1
+        failedIn[in_] = 1
+      } else if (hasRest && who !== BASELINE) {
+        const isFirst = in_ !== lastWindow
+        lastWindow = in_
+        const latency = own + 0.8 * normal(random)
+        for (let q = 0; q < 3; q++) {
+          // The median is looked at at a unit's first call in the window, rarer quantiles at every call.
+          if (latency <= SLOW[q]! || (q === 0 && !isFirst)) continue
+          const slow = slowIn[q]!
+          if (slow[0] === 0) push(1 + q, who, 0, now)
+          if (slow[in_] === 0) push(1 + q, who, in_, now)
+          slow[0] = 1
+          slow[in_] = 1
+        }
+        if (!wasCompared) {
+          wasCompared = true
+          push(taste < -DECILE ? 4 : taste > DECILE ? 6 : 5, who, 0, now)
+          if (random.next() < 0.1) push(7, who, 0, Math.min(minutes - 1, now + 60 * random.next()))
+        }
+      }
+      if (isFailed && tries < RETRIES) {
+        tries++
+        now += 1 / 60
+        continue
+      }
+      tries = 0
+      left--
+      now += -Math.log(1 - random.next()) * gap
+    }
+  }
+  const order = Uint32Array.from(minute.keys()).sort((a, b) => minute[a]! - minute[b]!)
+  return {
+    kind: Uint8Array.from(order, (i) => kind[i]!),
+    arm: Uint8Array.from(order, (i) => arm[i]!),
+    window: Uint8Array.from(order, (i) => window[i]!),
+    minute: Float64Array.from(order, (i) => minute[i]!),
+    requests,
+    failed,
+  }
+}
+
+/** Factors of the base rate by minute (a random walk within a half and the double), then the rate that bursts force. */
+function driftOf(random: Random, minutes: number, hasBursts: boolean): Float64Array {
+  const drift = new Float64Array(2 * minutes)
+  let log = 0
+  for (let at = 0; at < minutes; at++) {
+    if (hasBursts) log = Math.max(-0.7, Math.min(0.7, log + 0.02 * normal(random)))
+    drift[at] = Math.exp(log)
+  }
+  for (let burst = 0; hasBursts && burst < BURSTS; burst++) {
+    const from = Math.floor(random.next() * minutes)
+    drift.fill(BURST_RATE, minutes + from, Math.min(2 * minutes, minutes + from + BURST_MINUTES))
+  }
+  return drift
+}
+
+/** At the busiest hour nine times as much comes as at the quietest; short traffic has no such hours. */
+function arrival(random: Random, minutes: number): number {
+  for (;;) {
+    const at = random.next() * minutes
+    if (minutes < DAY_MINUTES || random.next() * 1.8 < 1 + 0.8 * Math.sin((2 * Math.PI * at) / DAY_MINUTES)) return at
+  }
+}
+
+/** Drawn from a table, as a day needs a hundred thousand. */
+const NORMALS = new Float64Array(2 ** 16)
+const generator = seededRandom(1)
+for (let i = 0; i < NORMALS.length; i++)
+  NORMALS[i] = Math.sqrt(-2 * Math.log(1 - generator.next())) * Math.cos(2 * Math.PI * generator.next())
+
+function normal(random: Random): number {
+  return NORMALS[random.uint32() >>> 16]!
+}
