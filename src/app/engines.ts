@@ -5,6 +5,7 @@ import type { DecisionId, Digest, ModelName, Stop } from '../core/index.js'
 import type { Actor, Change, Decision, Decisions, Evidence } from '../decisions/index.js'
 import type { FileLog } from '../log/index.js'
 import type { Pointer, ServableVersions } from '../registry/index.js'
+import type { ActiveRelease, ReleaseTarget } from '../release/index.js'
 import type { CacheSwitches, SharedTier } from '../serving/index.js'
 import type { Blobs } from '../store/index.js'
 import type { VersionArtifact } from '../tensor/index.js'
@@ -23,6 +24,10 @@ export interface RegistryState {
   readonly registered: ServableVersions
   /** By endpoint. */
   readonly pointers: ReadonlyMap<string, Pointer>
+  /** That are not over. */
+  readonly releases: readonly ActiveRelease[]
+  /** What completed releases left. */
+  readonly targets: readonly ReleaseTarget[]
   readonly cacheSwitches: CacheSwitches
   /** Models that somebody loaded or unloaded by hand. */
   readonly repository: ReadonlyMap<ModelName, ModelSetting>
@@ -45,6 +50,8 @@ export interface Engines {
    * applies. What a lease allows counts from here.
    */
   storeConfirmedMs(): number
+  /** Adds a part to what this process reports of itself to the metadata store, about each second: `read` gives plain data, quickly. */
+  report(part: string, read: () => unknown): void
   readonly log: AppLog
   /** For reading, in any process; changes go through `decide` and `undo`. `watch` hears the decisions of every process. */
   readonly decisions: Omit<Decisions, 'apply' | 'applyAll' | 'undo'>

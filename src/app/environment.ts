@@ -6,6 +6,8 @@ import { projectSchema } from './project.js'
 /** Variables that hosts set by a name of their own. */
 const ALIASES: Readonly<Record<string, string>> = {
   'store.redisUrl': 'REDIS_URL',
+  'store.databaseUrl': 'DATABASE_URL',
+  'store.blobs': 'HEADRACE_BLOBS',
   'features.kafkaBrokers': 'KAFKA_BROKERS',
   'features.kafka.tls': 'KAFKA_SSL',
   'features.kafka.mechanism': 'KAFKA_SASL_MECHANISM',

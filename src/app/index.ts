@@ -73,7 +73,9 @@ export type {
   LiveVersion,
 } from './live/types.js'
 export { type LoadedProject, type LoadOptions, loadProject, withDefinitions } from './load-project.js'
+export type { NodesService, NodeView } from './nodes/service.js'
 export { openEngines } from './open-engines.js'
+export { packageVersion } from './package-version.js'
 export { connectToPrimary, type Primary, type RunningPrimary, startPrimary } from './processes.js'
 export { grpcPortOf, type ProjectConfig, type ProjectInput } from './project.js'
 export {

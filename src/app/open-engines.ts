@@ -3,7 +3,16 @@ import { rm } from 'node:fs/promises'
 import path from 'node:path'
 import { accessMigrations, type Fingerprint, keyChangeKinds, readKeys } from '../access/index.js'
 import { type DecisionId, type Digest, type Platform, type Stop, versionKey } from '../core/index.js'
-import { type Actor, type Change, createDecisions, type Decision, type Evidence } from '../decisions/index.js'
+import {
+  type Actor,
+  type Change,
+  createDecisions,
+  type Decision,
+  type DecisionPosition,
+  type Evidence,
+  readPosition,
+  requireTerm,
+} from '../decisions/index.js'
 import type { FeatureStore } from '../features/index.js'
 import { type FileLog, openLog, realFiles } from '../log/index.js'
 import { breakerChangeKinds } from '../path/index.js'
@@ -16,10 +25,11 @@ import {
   readVersions,
   registryChangeKinds,
   registryMigrations,
+  type ServableVersion,
 } from '../registry/index.js'
-import { gateChangeKinds } from '../release/index.js'
+import { gateChangeKinds, readActiveReleases, readReleaseTargets, releaseChangeKinds, releaseMigrations } from '../release/index.js'
 import { cacheMigrations, cacheSwitchKind, readCacheSwitches } from '../serving/index.js'
-import { createDiskBlobs, lockFolder, openSql, StoreErrors } from '../store/index.js'
+import { createDiskBlobs, lockFolder, StoreErrors } from '../store/index.js'
 import { openAccess } from './access/open-access.js'
 import { followFaults } from './chaos/chaos.js'
 import { chaosChangeKinds } from './chaos/decisions.js'
@@ -34,8 +44,15 @@ import { featureSwitchKind, isSwitch, switching } from './features/switch-decisi
 import { openGates } from './gates/open-gates.js'
 import { openLive } from './live/open-live.js'
 import type { LoadedProject } from './load-project.js'
+import { DecisionFlow } from './nodes/decision-flow.js'
+import { LocalCopy } from './nodes/local-copy.js'
 import { readNodeId } from './nodes/node-id.js'
+import { openMetadata } from './nodes/open-metadata.js'
+import { openNodes } from './nodes/open-nodes.js'
+import { isAway } from './nodes/patient-sql.js'
+import { type ReportParts, Reports } from './nodes/reports.js'
 import { isRegisteredChange, openRegistry } from './registry/open-registry.js'
+import { LEADER, openReleases } from './release/open-releases.js'
 import { readRepository, repositoryChangeKinds, repositoryMigrations } from './repository/decisions.js'
 import type { ServiceContext } from './service-context.js'
 import type { Services } from './services.js'
@@ -45,11 +62,16 @@ import { openTracking } from './tracking/open-tracking.js'
 /** Changes that nobody asked for by hand. */
 const SYSTEM: Actor = { kind: 'system', name: 'headrace' }
 
+/** Registered versions that come together are read one by one up to this many. */
+const FEW = 20
+
 /** Engines in this process. */
 export interface OpenedEngines extends Engines {
   readonly log: FileLog
   /** With the store itself: workers read through it. */
   readonly features: (Features & FeatureStore) | undefined
+  /** What another process of this node reports; undefined when it has ended. */
+  heardReport(pid: number, parts: ReportParts | undefined): void
 }
 
 /** Takes the data folder for this process and opens what is in it. Throws STORE_FOLDER_LOCKED. */
@@ -70,8 +92,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
   async function open(): Promise<OpenedEngines> {
     // What a server that was killed left behind; nobody else has the data folder now.
     await rm(uploadsFolder(project), { recursive: true, force: true })
-    const file = path.join(dataDir, 'metadata.db')
-    const sql = await openSql({ file, platform })
+    const { sql, file, copy } = await openMetadata(project, platform)
     closers.push(() => sql.close())
     const nodeId = await readNodeId(dataDir, platform)
     const blobs = await createDiskBlobs(blobsFolder(project), platform)
@@ -83,6 +104,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     await sql.migrate('serving-cache', cacheMigrations)
     await sql.migrate('repository', repositoryMigrations)
     await sql.migrate('access', accessMigrations)
+    await sql.migrate('releases', releaseMigrations)
     const pendingKeys = new Map<string, Fingerprint>()
     const registeredChanges = createRegisteredChanges(() => platform.clock.nowMs())
     const decisions = await createDecisions({
@@ -98,20 +120,47 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
         featureSwitchKind(platform),
         ...keyChangeKinds({ clock: platform.clock, pending: pendingKeys, hasIssuers: config.access.jwt.length > 0 }),
         ...gateChangeKinds,
+        ...releaseChangeKinds((tx, term) => requireTerm(tx, LEADER, term)),
       ],
     })
-    const digests = new Map((await readVersions(sql)).map((row) => [versionKey(row.ref), row.digest]))
-    const registered = await readServable(sql)
+    const digests = new Map<string, Digest>()
+    const registered = new Map<string, ServableVersion>()
     const readState = async (): Promise<RegistryState> => ({
       digests,
       registered,
       aliases: await readAliases(sql),
       pointers: await readPointers(sql),
+      releases: await readActiveReleases(sql),
+      targets: await readReleaseTargets(sql),
       cacheSwitches: await readCacheSwitches(sql),
       repository: await readRepository(sql),
       keys: await readKeys(sql),
     })
-    let state = await readState()
+    async function readAll(): Promise<void> {
+      for (const row of await readVersions(sql)) digests.set(versionKey(row.ref), row.digest)
+      refill(registered, await readServable(sql))
+      state = await readState()
+    }
+    let state: RegistryState
+    let position: DecisionPosition
+    let isFromCopy = false
+    try {
+      // Read before the state: what is decided in between takes effect twice, rather than never.
+      position = await readPosition(sql)
+      state = await readState()
+      await readAll()
+    } catch (error) {
+      if (copy === undefined || !isAway(error)) throw error
+      platform.logger.warn(
+        { err: error, decision: copy.position.number },
+        'the metadata store cannot be reached: serving by the copy in the data folder. Changes are refused until it is back',
+      )
+      isFromCopy = true
+      position = copy.position
+      refill(digests, copy.state.digests)
+      refill(registered, copy.state.registered)
+      state = { ...copy.state, digests, registered }
+    }
     const { features: definitions } = project
     let features: FeatureStore | undefined
     const followers = new Set<(decision: Decision) => void | Promise<void>>()
@@ -128,18 +177,42 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     )
 
     /** Aliases, pointers and switches change only by decisions, and rarely: they are read again as a whole. */
-    async function takeEffect(decision: Decision): Promise<Decision> {
-      const { kind, subject, detail } = decision.change
-      if (kind === 'version.seen') digests.set(subject, detail['digest'] as Digest)
-      else if (isRegisteredChange(kind)) await followRegistered(decision)
-      else if (isSwitch(decision.change)) await features?.tables.refresh()
-      else state = await readState()
-      await Promise.all([...followers].map((change) => change(decision)))
-      return decision
+    async function begin(made: readonly Decision[]): Promise<Promise<unknown>[]> {
+      const isRegistered = ({ change }: Decision) => isRegisteredChange(change.kind)
+      const isState = (decision: Decision) =>
+        decision.change.kind !== 'version.seen' && !isSwitch(decision.change) && !isRegistered(decision)
+      if (made.some(({ change }) => isSwitch(change))) await features?.tables.refresh()
+      const come = made.filter(isRegistered)
+      if (come.length > FEW) refill(registered, await readServable(sql))
+      else for (const decision of come) await followRegistered(decision)
+      if (made.some(isState)) state = await readState()
+      return made.map((decision) => {
+        const { kind, subject, detail } = decision.change
+        if (kind === 'version.seen' || kind === 'version.register') digests.set(subject, detail['digest'] as Digest)
+        return Promise.all([...followers].map(async (change) => change(decision)))
+      })
     }
 
-    async function followRegistered({ change: { kind, subject, detail } }: Decision): Promise<void> {
-      if (kind === 'version.register') digests.set(subject, detail['digest'] as Digest)
+    const localCopy = config.store.databaseUrl === undefined ? undefined : new LocalCopy(dataDir, platform)
+    if (localCopy) closers.push(() => localCopy.close())
+    const keepCopy = (at: DecisionPosition) => localCopy?.changed({ position: at, state })
+    const flow = new DecisionFlow({
+      sql,
+      platform,
+      position,
+      isFromCopy,
+      begin,
+      async reread() {
+        await sql.migrateDue()
+        await features?.tables.refresh()
+        await readAll()
+      },
+      onAdvance: keepCopy,
+    })
+    closers.push(() => flow.stop())
+    if (!isFromCopy) keepCopy(position)
+
+    async function followRegistered({ change: { subject, detail } }: Decision): Promise<void> {
       const version = await readServableOne(sql, String(detail['model']), Number(detail['version']))
       if (version === undefined) registered.delete(subject)
       else registered.set(subject, version)
@@ -149,7 +222,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       digests,
       async decide(changes) {
         checkDisk()
-        for (const decision of await decisions.applyAll(changes, SYSTEM)) await takeEffect(decision)
+        await flow.own(await decisions.applyAll(changes, SYSTEM))
       },
     })
 
@@ -162,7 +235,9 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       checkDisk(change.kind)
       if (change.kind === 'alias.set' || change.kind === 'endpoint.point')
         await services.gates.checkChange(change, evidence)
-      return takeEffect(await decisions.apply(change, evidence, by))
+      const decision = await decisions.apply(change, evidence, by)
+      await flow.own([decision])
+      return decision
     }
 
     if (faults) followers.add((decision) => followFaults(faults, decision))
@@ -179,13 +254,16 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
 
     async function undo(id: DecisionId, by: Actor): Promise<Decision> {
       checkDisk()
-      return takeEffect(await decisions.undo(id, by))
+      const decision = await decisions.undo(id, by)
+      await flow.own([decision])
+      return decision
     }
     function follow(change: (decision: Decision) => void | Promise<void>): Stop {
       followers.add(change)
       return () => followers.delete(change)
     }
-    const storeConfirmedMs = () => platform.clock.monotonicMs()
+    const storeConfirmedMs = () => flow.confirmedMs()
+    const reports = new Reports()
     const services = {} as Services
     const context: ServiceContext = {
       project,
@@ -203,15 +281,21 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       undo,
       follow,
       storeConfirmedMs,
+      report: (part, read) => reports.offer(part, read),
       onClose: (close) => closers.push(close),
     }
-    Object.assign(services, await openServices(context))
+    const nodes = await openNodes({ context, reports, decision: () => flow.position.number })
+    Object.assign(services, { nodes, ...(await openServices(context)) } satisfies Services)
+    // Everything that follows decisions is there.
+    flow.start()
 
     return {
       nodeId,
       services,
       blobs,
       storeConfirmedMs,
+      report: (part, read) => reports.offer(part, read),
+      heardReport: (pid, parts) => reports.heard(pid, parts),
       features: definitions && opened && { ...opened, project: definitions },
       log,
       decisions,
@@ -228,12 +312,18 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
 }
 
 /** One line per service: `registry: await openRegistry(context),`. */
-async function openServices(context: ServiceContext): Promise<Services> {
+async function openServices(context: ServiceContext): Promise<Omit<Services, 'nodes'>> {
   return {
     access: await openAccess(context, context.pendingKeys),
     gates: await openGates(context),
     live: openLive(context),
+    releases: await openReleases(context),
     registry: openRegistry(context),
     tracking: await openTracking(context),
   }
+}
+
+function refill<V>(map: Map<string, V>, entries: ReadonlyMap<string, V>): void {
+  map.clear()
+  for (const [key, value] of entries) map.set(key, value)
 }

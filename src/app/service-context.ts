@@ -28,6 +28,7 @@ export interface ServiceContext {
   undo: Engines['undo']
   follow: Engines['follow']
   storeConfirmedMs: Engines['storeConfirmedMs']
+  report: Engines['report']
   /** Called when the engines close, last opened first, while the store is still open. */
   onClose(close: () => Promise<void>): void
 }

@@ -2,16 +2,19 @@
 // the object itself; with several processes, workers reach it over IPC, so that faces need not know where they run.
 import { CoreErrors } from '../core/index.js'
 import type { RegistryService } from '../registry/index.js'
-import type { GateService } from '../release/index.js'
+import type { GateService, ReleaseService } from '../release/index.js'
 import type { TrackingService } from '../tracking/index.js'
 import type { AccessService } from './access/service.js'
 import type { LiveService } from './live/open-live.js'
+import type { NodesService } from './nodes/service.js'
 
 /** One line per service, of the domain's own type; each is opened by its own `src/app/<area>/open-<area>.ts`, in open-engines.ts. */
 export interface Services {
   readonly access: AccessService
   readonly gates: GateService
+  readonly releases: ReleaseService
   readonly live: LiveService
+  readonly nodes: NodesService
   readonly registry: RegistryService
   readonly tracking: TrackingService
 }

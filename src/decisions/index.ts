@@ -7,6 +7,7 @@ export { createDecisions, type DecisionsOptions } from './decisions.js'
 export { DecisionErrors } from './errors.js'
 export { createLeaderLease, type LeaderLease, type LeaderLeaseOptions } from './leader-lease.js'
 export { requireTerm } from './leader-table.js'
+export { type DecisionPosition, readDecisionsAfter, readPosition } from './position.js'
 export type {
   Actor,
   Change,

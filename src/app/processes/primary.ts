@@ -15,6 +15,7 @@ import { createFaults } from '../chaos/chaos.js'
 import { answerOperation } from '../features/remote-features.js'
 import type { LoadedProject } from '../load-project.js'
 import { type OpenedEngines, openEngines } from '../open-engines.js'
+import { isRegisteredChange } from '../registry/open-registry.js'
 import { modelOfDecision } from '../repository/decisions.js'
 import type { ModelStatistics } from '../repository/types.js'
 import { answerService } from '../services.js'
@@ -189,6 +190,7 @@ class PrimaryProcess implements RunningPrimary {
       this.#metrics.forget(member)
       this.#statistics.forget(member)
       this.#cache.leaderGone(process.pid)
+      this.engines.heardReport(process.pid, undefined)
       this.#tellReadiness()
     }
   }
@@ -258,6 +260,10 @@ class PrimaryProcess implements RunningPrimary {
         return engines.features.answerReads(request)
       },
       askFeatures: (operation, args) => answerOperation(engines.features, operation, args),
+      reportNode: (parts) => {
+        const { pid, number } = memberOf().process
+        if (this.#members.get(number)?.has(memberOf())) engines.heardReport(pid, parts)
+      },
       storeAgeMs: () => this.options.platform.clock.monotonicMs() - engines.storeConfirmedMs(),
       askService: (service, operation, args) => answerService(engines.services, service, operation, args),
       flushLog: async () => {
@@ -269,12 +275,14 @@ class PrimaryProcess implements RunningPrimary {
 
   /** A decision, or an undo of one, takes effect in every worker before it is answered. */
   async #spread(decision: Decision): Promise<void> {
-    const { digests: _, registered: __, ...state } = this.engines.registry()
+    const { digests: _, registered, ...state } = this.engines.registry()
+    const { kind, subject } = decision.change
+    const servable = isRegisteredChange(kind) ? (registered.get(subject) ?? null) : undefined
     const { logger } = this.options.platform
     const limitMs = modelOfDecision(decision.change) === undefined ? DECISION_LIMIT_MS : LOAD_LIMIT_MS
     await Promise.all(
       this.#joined().map(async ({ channel, process }) => {
-        const taken = await this.#ask(channel.call('changed', decision, state), limitMs)
+        const taken = await this.#ask(channel.call('changed', decision, state, servable), limitMs)
         if (taken === 'answered') return
         const fields = { worker: process.number, process: process.pid, decision: decision.id }
         if (taken === 'late') {

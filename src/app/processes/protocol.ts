@@ -11,10 +11,12 @@ import type {
 } from '../../decisions/index.js'
 import type { FeatureOperations, TablesState } from '../../features/index.js'
 import type { LogBatch, LogPosition, TakenBatch } from '../../log/index.js'
+import type { ServableVersion } from '../../registry/index.js'
 import type { HubReply } from '../../serving/index.js'
 import type { ActiveFault } from '../chaos/faults.js'
 import type { RegistryState, SeenVersion } from '../engines.js'
 import type { LoadedProject } from '../load-project.js'
+import type { ReportParts } from '../nodes/reports.js'
 import type { ModelStatistics } from '../repository/types.js'
 
 /** What a worker starts with. */
@@ -80,6 +82,8 @@ export interface PrimaryMethods {
    * finds old messages, and would take them for new ones.
    */
   storeAgeMs(): number
+  /** What this process says about itself, when that has changed. */
+  reportNode(parts: ReportParts): void
   /** An operation of one of the primary's services. */
   askService(service: string, operation: string, args: readonly unknown[]): Promise<unknown>
 
@@ -91,7 +95,12 @@ export interface PrimaryMethods {
 export interface WorkerMethods {
   joined(state: EnginesState): void
   /** Answered when the change has taken effect there. */
-  changed(decision: Decision, registry: Omit<RegistryState, 'digests' | 'registered'>): void
+  changed(
+    decision: Decision,
+    registry: Omit<RegistryState, 'digests' | 'registered'>,
+    /** What is to be served of the registered version that came or went; null: nothing. */
+    servable: ServableVersion | null | undefined,
+  ): void
   committed(durableThrough: LogPosition): void
   featureTables(state: TablesState): void
   handOverLog(): Promise<void>

@@ -13,7 +13,7 @@ import { logPolicyOf } from '../endpoints.js'
 import type { Engines, RegistryState } from '../engines.js'
 import { openRemoteFeatures } from '../features/remote-features.js'
 import { askedConfirmation } from '../nodes/confirmation.js'
-import { isRegisteredChange } from '../registry/open-registry.js'
+import { Reports, tellReports } from '../nodes/reports.js'
 import type { ModelStatistics } from '../repository/types.js'
 import { remoteServices } from '../services.js'
 import type { Channel } from './channel.js'
@@ -34,6 +34,8 @@ export async function openWorkerEngines(
     registered,
     aliases: [],
     pointers: new Map(),
+    releases: [],
+    targets: [],
     cacheSwitches: new Map(),
     repository: new Map(),
     keys: [],
@@ -91,15 +93,11 @@ export async function openWorkerEngines(
       for (const fault of state.faults) faults?.resume(fault)
       log.committed(state.durableThrough)
     },
-    async changed(decision, state) {
+    async changed(decision, state, servable) {
       const { kind, subject, detail } = decision.change
-      if (kind === 'version.seen') digests.set(subject, detail['digest'] as Digest)
-      if (isRegisteredChange(kind)) {
-        if (kind === 'version.register') digests.set(subject, detail['digest'] as Digest)
-        const version = await services.registry.servable(String(detail['model']), Number(detail['version']))
-        if (version === undefined) registered.delete(subject)
-        else registered.set(subject, version)
-      }
+      if (kind === 'version.seen' || kind === 'version.register') digests.set(subject, detail['digest'] as Digest)
+      if (servable === null) registered.delete(subject)
+      else if (servable !== undefined) registered.set(subject, servable)
       registry = { ...state, digests, registered }
       await Promise.all([...followers].map((change) => change(decision)))
       for (const watcher of watchers) tell(watcher, decision)
@@ -115,6 +113,8 @@ export async function openWorkerEngines(
   }
   Object.assign(local, methods)
   await primary.call('join')
+  const reports = new Reports()
+  const reporting = tellReports(reports, (parts) => primary.tell('reportNode', parts), platform)
   const confirmation = askedConfirmation(() => primary.call('storeAgeMs'), platform)
   const blobs = await createDiskBlobs(blobsFolder(welcome.project), platform, { isShared: true })
 
@@ -123,6 +123,7 @@ export async function openWorkerEngines(
     services,
     blobs,
     storeConfirmedMs: confirmation.ms,
+    report: (part, read) => reports.offer(part, read),
     log,
     decisions: {
       get: (id) => primary.call('getDecision', id),
@@ -160,6 +161,7 @@ export async function openWorkerEngines(
     },
     async close() {
       confirmation.stop()
+      reporting.stop()
       await features?.close()
       await log.close()
       await primary.call('leaving', await platform.metrics.snapshot(), ownStatistics())

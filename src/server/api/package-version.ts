@@ -1,8 +1,2 @@
-// The version of this package, from its package.json: three folders up, both from the sources and from the build.
-import { readFileSync } from 'node:fs'
-
-const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')) as {
-  readonly version: string
-}
-
-export const packageVersion: string = version
+// The version of this package, for what the API says about itself.
+export { packageVersion } from '../../app/index.js'
