@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { addChaos } from './chaos.js'
 import { type Faces, packageVersion } from './context.js'
 import { addDecisions } from './decisions.js'
+import { addDeploy } from './deploy.js'
 import { addDoctor } from './doctor.js'
 import { addEndpoints } from './endpoints.js'
 import { CliErrors } from './errors.js'
@@ -12,8 +13,10 @@ import { addFeatures } from './features.js'
 import { addInit } from './init.js'
 import { addLog } from './log.js'
 import { addModels } from './models.js'
+import { addModelsGates } from './models-gates.js'
 import { reportError } from './output.js'
 import { addPredict } from './predict.js'
+import { addProfile } from './profile.js'
 import { addServe } from './serve.js'
 import { addTypes } from './types.js'
 import { addWorker } from './worker.js'
@@ -37,6 +40,9 @@ export function createProgram(faces: Faces): Command {
   addInit(program)
   addPredict(program, faces)
   addModels(program, faces)
+  addModelsGates(program, faces)
+  addProfile(program, faces)
+  addDeploy(program, faces)
   addEndpoints(program, faces)
   addLog(program, faces)
   addFeatures(program, faces)
