@@ -77,20 +77,21 @@ export function makeTraffic(random: Random, options: TrafficOptions): Traffic {
     window.push(which)
     minute.push(when)
   }
-  const failedIn = new Uint8Array(256)
-  const slowIn = [new Uint8Array(256), new Uint8Array(256), new Uint8Array(256)]
+  const windows = Math.ceil(minutes / WINDOW_MINUTES) + 1
+  const failedIn = new Uint8Array(windows)
+  const slowIn = [new Uint8Array(windows), new Uint8Array(windows), new Uint8Array(windows)]
   for (let unit = 0; unit < units; unit++) {
     const point = random.next()
     const isBroken = random.next() < BROKEN_SHARE
     const own = hasRest ? 0.6 * normal(random) : 0
     const taste = hasRest ? normal(random) : 0
-    let left = Math.min(maxRequests, Math.floor((1 - random.next()) ** (-1 / PARETO)))
+    let left = maxRequests === 1 ? 1 : Math.min(maxRequests, Math.floor((1 - random.next()) ** (-1 / PARETO)))
     let now = arrival(random, minutes)
     const gap = Math.min(10, (minutes - now) / left)
     let wasCandidate = false
     let wasCompared = false
-    failedIn.fill(0)
-    for (const one of slowIn) one.fill(0)
+    failedIn.fill(0, 0, windows)
+    if (hasRest) for (const one of slowIn) one.fill(0, 0, windows)
     let lastWindow = -1
     let tries = 0
     while (left > 0 && now < minutes) {
@@ -170,11 +171,17 @@ function driftOf(random: Random, minutes: number, hasBursts: boolean): Float64Ar
   return drift
 }
 
+/** By minute of the day, as a share of the busiest. */
+const LOAD = Float64Array.from(
+  { length: DAY_MINUTES },
+  (_, minute) => (1 + 0.8 * Math.sin((2 * Math.PI * minute) / DAY_MINUTES)) / 1.8,
+)
+
 /** At the busiest hour nine times as much comes as at the quietest; short traffic has no such hours. */
 function arrival(random: Random, minutes: number): number {
   for (;;) {
     const at = random.next() * minutes
-    if (minutes < DAY_MINUTES || random.next() * 1.8 < 1 + 0.8 * Math.sin((2 * Math.PI * at) / DAY_MINUTES)) return at
+    if (minutes < DAY_MINUTES || random.next() < LOAD[Math.floor(at)]!) return at
   }
 }
 
