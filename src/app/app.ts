@@ -5,6 +5,7 @@ import {
   type DecisionId,
   type Digest,
   type HeadraceError,
+  type ModelName,
   type Platform,
   toHeadraceError,
   type VersionRef,
@@ -13,7 +14,13 @@ import {
 import type { Actor, Change, Decision, Decisions, Evidence } from '../decisions/index.js'
 import type { FeatureReader } from '../features/index.js'
 import { createPath, type Path, type Versions } from '../path/index.js'
-import { createFileSource, createFolderSource, createKeptArtifacts, type ModelSource } from '../registry/index.js'
+import {
+  combineSources,
+  createFileSource,
+  createFolderSource,
+  createKeptArtifacts,
+  type ModelSource,
+} from '../registry/index.js'
 import {
   type AnswerCache,
   addTritonMetrics,
@@ -48,6 +55,8 @@ import type { Features } from './features/features.js'
 import type { LoadedProject } from './load-project.js'
 import { type ModelMemory, openModelMemory } from './model-memory.js'
 import { openEngines } from './open-engines.js'
+import { namedKeys, openRegisteredVersions } from './registry/registered-versions.js'
+import { serveReleases } from './release/serve-releases.js'
 import { processStatistics } from './repository/process-statistics.js'
 import { Repository } from './repository/repository.js'
 import type { Services } from './services.js'
@@ -168,11 +177,14 @@ export async function createApp(project: LoadedProject, given: Platform, options
     const { processes: serverProcesses } = config.server
     const gauge = createMemoryGauge({ platform, onnx: onnxOptions })
     closers.push(() => gauge.close())
-    const kept = createKeptArtifacts({
-      folder: path.join(project.dataDir, 'artifacts'),
-      platform,
-      maxBytes: copiesMb * 2 ** 20,
-    })
+    const registered = openRegisteredVersions(project, engines, platform)
+    const kept = registered.withoutCopies(
+      createKeptArtifacts({
+        folder: path.join(project.dataDir, 'artifacts'),
+        platform,
+        maxBytes: copiesMb * 2 ** 20,
+      }),
+    )
     const pool = createPool({
       platform,
       cache,
@@ -190,7 +202,12 @@ export async function createApp(project: LoadedProject, given: Platform, options
       residentBytes: () => process.memoryUsage.rss(),
       factories: new Map<string, BackendFactory>([
         // A fault that hangs runs must not follow a version that moves because of it.
-        ['onnx', isolable(movingHung(breakable(onnx.load), breakable(processes.load, false)))],
+        [
+          'onnx',
+          registered.fetching(isolable(movingHung(breakable(onnx.load), breakable(processes.load, false))), (load) =>
+            retries.of(load),
+          ),
+        ],
         ['script', isolable(breakable(scripts.load))],
         ['remote', isolable(retries.of(breakable(remotes.load)))],
         ['pipeline', isolable(retries.of(breakable(pipelines.load)))],
@@ -218,9 +235,12 @@ export async function createApp(project: LoadedProject, given: Platform, options
       })
     if (config.server.tritonMetrics) addTritonMetrics(platform.metrics, pool.allStatistics)
     const versions = createVersions(pool, aliases)
+    const releases = serveReleases(engines, pool, platform)
+    closers.push(stopper(releases.stop))
     const requests = createPath({
       platform,
       versions,
+      leases: releases.leases,
       features: options.features ?? features?.reader,
       answers: cache,
       log,
@@ -229,7 +249,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
       onRefused: (ref, code, ms) => pool.statistics(ref)?.failed(code, ms),
       onBreaker: createBreakerJournal(platform, engines.decide),
     })
-    const source =
+    const own =
       project.models.kind === 'file'
         ? createFileSource({ file: project.models.file, platform })
         : createFolderSource({
@@ -238,8 +258,9 @@ export async function createApp(project: LoadedProject, given: Platform, options
             platform,
             memory: memory.files,
             // A project of features alone serves those.
-            mayBeMissing: project.features !== undefined,
+            mayBeMissing: project.features !== undefined || engines.registry().registered.size > 0,
           })
+    const source = combineSources(own, registered.source, platform)
     const found = new Map<string, VersionRef>()
     const repository = new Repository({
       project,
@@ -256,14 +277,22 @@ export async function createApp(project: LoadedProject, given: Platform, options
     })
     const refused = new Map<string, HeadraceError>()
     let isStarted = false
+    let named: ReadonlySet<string> | undefined
     /** Versions that come and go with what is asked for: too often for the log. */
     const restful = new Set<string>()
     const checked = new WeakSet<ServedVersion>()
 
     function refresh(): void {
+      named = undefined
       const registry = engines.registry()
       aliases.replace(registry.aliases)
-      endpoints.replace(new Set([...found.values()].map((ref) => ref.model)), registry.pointers)
+      endpoints.replace(
+        new Set([...found.values()].map((ref) => ref.model)),
+        registry.pointers,
+        registry.releases,
+        registry.targets,
+      )
+      releases.changed()
       followSwitches(cache, engines)
     }
 
@@ -290,12 +319,19 @@ export async function createApp(project: LoadedProject, given: Platform, options
       return digests
     }
 
+    /** The newest of each model, and what an alias or a route names. Other registered versions are loaded when somebody asks. */
+    function namedVersions(): ReadonlySet<string> {
+      named ??= new Set(namedKeys([...found.values()], aliases, endpoints.list()))
+      return named
+    }
+
     async function load(ref: VersionRef): Promise<void> {
       refused.delete(versionKey(ref))
       if (!repository.wants(ref)) return
       try {
         const artifact = repository.prepare(await obtain(ref))
-        if ((artifact.manifest.load ?? defaultLoad) === 'lazy') pool.register(artifact)
+        const isOld = registered.source.has(ref) && !namedVersions().has(versionKey(ref))
+        if ((artifact.manifest.load ?? (isOld ? 'lazy' : defaultLoad)) === 'lazy') pool.register(artifact)
         else await pool.load(artifact)
       } catch (error) {
         // What it needs is closed under its hands: no fault of the version.
@@ -326,7 +362,12 @@ export async function createApp(project: LoadedProject, given: Platform, options
       stopper(
         engines.follow(({ change }) => {
           // What a number stands for changes no endpoint, and a thousand of them may be seen at once.
-          if (change.kind !== 'version.seen') refresh()
+          if (change.kind === 'version.seen') return
+          refresh()
+          // The first caller of what an alias names from now on is not to wait for it.
+          const { model, version } = change.detail
+          if (change.kind === 'alias.set' && typeof version === 'number' && defaultLoad === 'preload')
+            void pool.wake({ model: model as ModelName, version })?.catch(() => undefined)
         }),
       ),
     )
@@ -378,7 +419,9 @@ export async function createApp(project: LoadedProject, given: Platform, options
         refresh()
         await Promise.all([...[...found.values()].map(load), runsFeatures ? features?.start() : undefined])
         isStarted = true
+        releases.start()
         void kept.prune(digestsInUse())
+        void registered.prune()
         if (restful.size > 0)
           logger.info({ versions: restful.size }, 'model versions are loaded when somebody asks for them')
         peers?.tellReady(isWarm())

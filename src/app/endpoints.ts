@@ -2,6 +2,7 @@
 import type { EndpointName, ModelName } from '../core/index.js'
 import type { LogPolicy } from '../log/index.js'
 import { type Endpoint, type EndpointConfig, endpointSchema, PathErrors } from '../path/index.js'
+import { type ActiveRelease, type ReleaseTarget, releaseTree } from '../release/index.js'
 import { compileRoute, RouteErrors, type RouteNode, type VersionLeaf } from '../route/index.js'
 import { cachePolicy } from '../serving/index.js'
 import { type Aliases, implicitRoute } from './versions.js'
@@ -15,7 +16,14 @@ export interface Endpoints {
   list(): Endpoint[]
   origin(name: string): EndpointOrigin
   /** What there is now: the models, and the endpoints that decisions point at a version. */
-  replace(models: Iterable<ModelName>, pointers: ReadonlyMap<string, VersionLeaf>): void
+  replace(
+    models: Iterable<ModelName>,
+    pointers: ReadonlyMap<string, VersionLeaf>,
+    releases?: readonly ActiveRelease[],
+    targets?: readonly ReleaseTarget[],
+  ): void
+  /** The route of an endpoint as it is without the release under way. */
+  stable(name: string): RouteNode | undefined
 }
 
 /** What each endpoint asks of the log, whether or not it is declared. */
@@ -30,6 +38,7 @@ export function createEndpoints(declared: Readonly<Record<string, EndpointConfig
   /** What the table was built from: most of a thousand endpoints stay as they are when a model comes. */
   const sources = new Map<string, RouteNode>()
   let table = new Map<string, Endpoint>()
+  let stables = new Map<string, RouteNode>()
 
   function build(name: string, route: RouteNode): Endpoint {
     const { deadlineMs, log, priority, cache, features } = declared[name] ?? defaults
@@ -58,14 +67,17 @@ export function createEndpoints(declared: Readonly<Record<string, EndpointConfig
     },
     list: () => [...table.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
     origin: (name) => origins.get(name) ?? 'implicit',
-    replace(models, pointers) {
+    stable: (name) => stables.get(name),
+    replace(models, pointers, releases = [], targets = []) {
       const routes = new Map<string, [EndpointOrigin, RouteNode]>()
       for (const model of models) routes.set(model, ['implicit', implicitRoute(model, aliases)])
       for (const [name, { route }] of Object.entries(declared)) routes.set(name, ['declared', route])
       for (const [name, leaf] of pointers) routes.set(name, ['pointed', leaf])
       const next = new Map<string, Endpoint>()
       origins.clear()
-      for (const [name, [origin, route]] of routes) {
+      stables = new Map([...routes].map(([name, [, route]]) => [name, releaseTree(name, route, [], targets)]))
+      for (const [name, [origin, plain]] of routes) {
+        const route = releaseTree(name, plain, releases, targets)
         const before = sources.get(name)
         const isSame = before !== undefined && isSameRoute(before, route)
         next.set(name, isSame ? table.get(name)! : build(name, route))
@@ -82,6 +94,6 @@ export function createEndpoints(declared: Readonly<Record<string, EndpointConfig
 
 function isSameRoute(a: RouteNode, b: RouteNode): boolean {
   if (a === b) return true
-  if (a.kind !== 'version' || b.kind !== 'version') return false
-  return a.model === b.model && JSON.stringify(a.version) === JSON.stringify(b.version)
+  if (a.kind !== b.kind) return false
+  return JSON.stringify(a) === JSON.stringify(b)
 }

@@ -6,7 +6,7 @@ import { featuresSection } from '../features/index.js'
 import { logSection } from '../log/index.js'
 import { endpointSchema } from '../path/index.js'
 import { modelsSection, registrySection } from '../registry/index.js'
-import { datasetsSection, gatesSchema } from '../release/index.js'
+import { datasetsSection, gatesSchema, plansSection, releaseSection } from '../release/index.js'
 import { servingSection } from '../serving/index.js'
 import { storeSection } from '../store/index.js'
 import { chaosSection } from './chaos/config.js'
@@ -93,11 +93,12 @@ export const projectSchema = z.strictObject({
   endpoints: z
     .record(
       z.string().refine(isName, 'endpoint names are letters, digits, ".", "_" or "-", at most 128'),
-      endpointSchema.extend({ gates: gatesSchema.optional() }),
+      endpointSchema.extend({ gates: gatesSchema.optional(), release: releaseSection }),
     )
     .default({})
     .describe('Endpoints by name. Every model has one of its own name without being listed here.'),
   datasets: datasetsSection,
+  plans: plansSection,
   features: featuresSection.prefault({}),
   log: logSection,
   store: storeSection.prefault({}),

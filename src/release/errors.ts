@@ -71,11 +71,4 @@ export const ReleaseErrors = defineErrors('RELEASE', {
     message: (p: { endpoint: string; what: string; expected: string; actual: string }) =>
       `What release and endpoint "${p.endpoint}" stand on was moved meanwhile: ${p.what} means ${p.actual}, not ${p.expected}. Nothing was changed.`,
   },
-  NOT_LEADER: {
-    status: 409,
-    retry: true,
-    level: 'info',
-    message: (p: { term: number }) =>
-      `The controller's term ${p.term} is over: another node leads now, and what this one decided was not done.`,
-  },
 })

@@ -1,6 +1,10 @@
 // Floor 4. Releases move an endpoint from one version to another: a plan of shadow and canary steps, leases that end by themselves,
 // guards that watch, a controller that goes on when they allow it.
 // Use it for what a release is and does; how it is wired into a server is `app/release`.
+export { releaseChangeKinds } from './changes.js'
+export { plansSection, type ReleaseSettings, releaseSection } from './config.js'
+export { ReleaseController } from './controller.js'
+export { DroppedJournal } from './dropped-journal.js'
 export { ReleaseErrors } from './errors.js'
 export {
   type DatasetSettings,
@@ -23,9 +27,15 @@ export {
 export { type CallersView, compareSignatures, type SignatureChange } from './gates/signature.js'
 export { actorText, gateChangeKinds, gateMigrations } from './gates/store.js'
 export type { Approval, GateReport, GateResult, GateVerdict, GateVersion } from './gates/types.js'
+export { guardsSection } from './guards/settings.js'
+export { LEASE_MS, LeaseTable } from './leases.js'
+export { ReleaseKeeper } from './node.js'
+export { createReleaseService } from './operations.js'
 export { BUILT_IN_PLANS, controlWeight, DEFAULT_MIN_UNITS, isSwitch, lengthText, parsePlan, stepText } from './plan.js'
+export { releaseTree, selectorOf, versionLeaves, weightOf } from './release-tree.js'
 export type {
   CandidateReport,
+  Grant,
   GuardHistory,
   GuardPoint,
   NamedPlan,
@@ -37,6 +47,7 @@ export type {
   ReleaseService,
   ReleaseStatus,
 } from './service.js'
+export { readActiveReleases, readReleaseTargets, releaseMigrations } from './tables.js'
 export type {
   ActiveRelease,
   PlanStep,

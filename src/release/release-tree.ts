@@ -2,11 +2,10 @@
 // and every leaf that completed releases moved becomes the version they left.
 import type { ModelName } from '../core/index.js'
 import type { RouteNode, SplitArm, VersionLeaf } from '../route/index.js'
+import { RELEASE_NODE } from './guards/reader.js'
 import { controlWeight, thousandth } from './plan.js'
 import type { ActiveRelease, ReleaseTarget } from './types.js'
 
-/** Name of the node in records; of a second leaf in the same tree `release-2`, and so on. */
-export const RELEASE_NODE = 'release'
 /** Copies of one shadow under way at once, in each process. */
 const MAX_SHADOWS = 64
 
@@ -22,6 +21,7 @@ export function releaseTree(
   if (ownReleases.length === 0 && ownTargets.length === 0) return route
   const names = new Set<string>()
   gatherNames(route, names)
+  // Guards read the first one; the others are of the same unit, by the same salt.
   const nodeName = () => {
     let name = RELEASE_NODE
     for (let i = 2; names.has(name); i++) name = `${RELEASE_NODE}-${i}`

@@ -12,6 +12,8 @@ export interface ReleaseRequest {
   readonly to: number
   /** JSON of the selector of the leaves that are replaced. */
   readonly selector: string
+  /** Alias that completion sets where the selector names none: `champion` of implicit endpoints. Default: the endpoint's leaves are moved. */
+  readonly alias?: string
   /** Name or steps. Default: the endpoint's plan, else `standard`. */
   readonly plan?: string
   /** Units of a step that are waited for; default: the endpoint's, else 100, and none for plans of one step. */
@@ -130,6 +132,15 @@ export interface ReleaseService {
   plans(): Promise<NamedPlan[]>
   /** A process serves an active release's candidate, or why it cannot. */
   report(report: CandidateReport): Promise<void>
+  /** What a process may call the candidates of, and since when that is known; it asks several times a second while releases are active. */
+  grants(): Promise<Grant[]>
+}
+
+/** A lease as processes ask for it. */
+export interface Grant {
+  readonly release: string
+  /** Milliseconds since before the question to the metadata store that confirmed it. */
+  readonly ageMs: number
 }
 
 /** What one process tells the node's owner of the data folder. */

@@ -1,0 +1,151 @@
+// What a release's guards know, as rows: first events of units and units seen, written with the position of the log they were read up to,
+// so that a node that is killed neither loses nor repeats any.
+import { type Kysely, sql as raw, type Transaction } from 'kysely'
+import type { Sql } from '../store/index.js'
+import type { ArmCount, GuardArm, GuardEvent, GuardReport } from './guards/types.js'
+import type { GuardPoint } from './service.js'
+import type { ReleaseTables } from './tables.js'
+
+/** A unit that an arm served (or, in a shadow step, that the candidate was shown). */
+export interface SeenUnit {
+  readonly step: number
+  readonly arm: GuardArm
+  /** 16 hex digits, as in GuardEvent. */
+  readonly unit: string
+}
+
+export interface UnitCount {
+  readonly step: number
+  readonly arm: string
+  readonly units: number
+}
+
+const ROWS = 200
+/** Points of one guard that are kept; beyond it every other one goes. */
+const MAX_POINTS = 200
+
+type Db = Kysely<ReleaseTables>
+
+export async function writeEvidence(
+  sql: Sql,
+  of: { readonly release: string; readonly node: string; readonly position: number },
+  events: readonly GuardEvent[],
+  units: readonly SeenUnit[],
+): Promise<void> {
+  const { release, node, position } = of
+  await sql.transaction(async (tx: Transaction<ReleaseTables>) => {
+    for (let i = 0; i < events.length; i += ROWS)
+      await tx
+        .insertInto('release_events')
+        .values(events.slice(i, i + ROWS).map(({ guard, unit, arm, step }) => ({ release, guard, unit, arm, step })))
+        .onConflict((conflict) => conflict.columns(['release', 'guard', 'unit']).doNothing())
+        .execute()
+    for (let i = 0; i < units.length; i += ROWS)
+      await tx
+        .insertInto('release_units')
+        .values(units.slice(i, i + ROWS).map(({ step, arm, unit }) => ({ release, step, arm, unit })))
+        .onConflict((conflict) => conflict.columns(['release', 'step', 'arm', 'unit']).doNothing())
+        .execute()
+    await tx
+      .insertInto('release_positions')
+      .values({ release, node, position })
+      .onConflict((conflict) => conflict.columns(['release', 'node']).doUpdateSet({ position }))
+      .execute()
+  })
+}
+
+export async function readPosition(db: Db, release: string, node: string): Promise<number | undefined> {
+  const row = await db
+    .selectFrom('release_positions')
+    .select('position')
+    .where('release', '=', release)
+    .where('node', '=', node)
+    .executeTakeFirst()
+  return row?.position
+}
+
+/** Distinct units by guard, step and arm, of all nodes. */
+export async function readCounts(db: Db, release: string): Promise<ArmCount[]> {
+  const rows = await db
+    .selectFrom('release_events')
+    .select(['guard', 'step', 'arm'])
+    .select(raw<number>`count(*)`.as('units'))
+    .where('release', '=', release)
+    .groupBy(['guard', 'step', 'arm'])
+    .execute()
+  return rows.map(({ guard, step, arm, units }) => ({ guard, step, arm: arm as GuardArm, units: Number(units) }))
+}
+
+export async function readEventKeys(db: Db, release: string): Promise<Set<string>> {
+  const rows = await db.selectFrom('release_events').select(['guard', 'unit']).where('release', '=', release).execute()
+  return new Set(rows.map(({ guard, unit }) => `${guard} ${unit}`))
+}
+
+export async function readUnits(db: Db, release: string): Promise<UnitCount[]> {
+  const rows = await db
+    .selectFrom('release_units')
+    .select(['step', 'arm'])
+    .select(raw<number>`count(*)`.as('units'))
+    .where('release', '=', release)
+    .groupBy(['step', 'arm'])
+    .execute()
+  return rows.map(({ step, arm, units }) => ({ step, arm, units: Number(units) }))
+}
+
+/** Keeps a look at each guard, and thins what is there to half when it gets too much. */
+export async function writeLooks(
+  sql: Sql,
+  release: string,
+  timeMs: number,
+  step: number,
+  reports: readonly GuardReport[],
+): Promise<void> {
+  await sql.transaction(async (tx: Transaction<ReleaseTables>) => {
+    for (const { guard, relative, eValue, candidate, reference } of reports) {
+      const point: GuardPoint = {
+        timeMs,
+        step,
+        estimate: relative?.estimate ?? null,
+        low: relative?.low ?? null,
+        high: relative?.high ?? null,
+        eValue,
+        candidate,
+        reference,
+      }
+      await tx
+        .insertInto('release_looks')
+        .values({ release, guard, time_ms: timeMs, point: JSON.stringify(point) })
+        .onConflict((conflict) => conflict.columns(['release', 'guard', 'time_ms']).doNothing())
+        .execute()
+    }
+    const times = await tx
+      .selectFrom('release_looks')
+      .select('time_ms')
+      .distinct()
+      .where('release', '=', release)
+      .orderBy('time_ms')
+      .execute()
+    if (times.length <= MAX_POINTS) return
+    const surplus = times
+      .filter((_, index) => index % 2 === 1 && index < times.length - 1)
+      .map(({ time_ms }) => time_ms)
+    await tx.deleteFrom('release_looks').where('release', '=', release).where('time_ms', 'in', surplus).execute()
+  })
+}
+
+/** By guard, oldest first. */
+export async function readLooks(db: Db, release: string): Promise<Map<string, GuardPoint[]>> {
+  const rows = await db
+    .selectFrom('release_looks')
+    .select(['guard', 'point'])
+    .where('release', '=', release)
+    .orderBy('time_ms')
+    .execute()
+  const series = new Map<string, GuardPoint[]>()
+  for (const { guard, point } of rows) {
+    const points = series.get(guard) ?? []
+    points.push(JSON.parse(point) as GuardPoint)
+    series.set(guard, points)
+  }
+  return series
+}

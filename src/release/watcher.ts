@@ -1,0 +1,265 @@
+// Watches one release on one node: reads the node's log from where it was left, keeps what guards look for, and judges it together with
+// what all nodes have stored. What it finds it acts on before it is stored, so that a store that is down delays no rollback.
+import { hash } from 'node:crypto'
+import type { Clock, Logger, Stop, Timer } from '../core/index.js'
+import type { StoredRecord } from '../log/index.js'
+import type { Sql } from '../store/index.js'
+import {
+  readCounts,
+  readEventKeys,
+  readPosition,
+  readUnits,
+  type SeenUnit,
+  type UnitCount,
+  writeEvidence,
+} from './evidence.js'
+import { guardCounts } from './guards/counts.js'
+import { judge } from './guards/judge.js'
+import { createGuardReader, type GuardReader, LEASE_EXPIRED, RELEASE_NODE } from './guards/reader.js'
+import type { GuardSettings } from './guards/settings.js'
+import { createShadowReader, type ShadowReader } from './guards/shadow-reader.js'
+import type { ShadowState } from './guards/shadow-types.js'
+import type { ArmCount, GuardArm, GuardEvent, GuardReport, GuardThresholds } from './guards/types.js'
+import type { ReleaseTables } from './tables.js'
+import type { Release } from './types.js'
+
+/** Evidence is written so often. */
+const FLUSH_MS = 250
+/** Between two judgements. */
+const JUDGE_MS = 100
+/** Kept back while the store is down; beyond it the log is read no further, and the rest is read when the store is back. */
+const MAX_PENDING = 50_000
+/** Units of one step and arm that are counted; plans that ask for more take their time from elsewhere. */
+const MAX_UNITS = 100_000
+
+export interface WatcherOptions {
+  readonly sql: Sql
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly node: string
+  readonly subscribe: (from: number, batch: (records: StoredRecord[]) => Promise<void>) => Stop
+  /** Where a release that this node has not read before is read from. */
+  readonly startAt: number
+  readonly release: Release
+  readonly settings: GuardSettings
+  readonly minUnits: number
+  readonly thresholds: GuardThresholds | undefined
+  /** A guard failed. Called at each judgement that says so. */
+  readonly onFailed: (failed: GuardReport, reports: readonly GuardReport[]) => void
+}
+
+export class ReleaseWatcher {
+  /** What all nodes stored, as read last, and what this one has not stored yet. */
+  reports: readonly GuardReport[] = []
+  units: readonly UnitCount[] = []
+  readonly #options: WatcherOptions
+  readonly #reader: GuardReader
+  /** Undefined when the plan has no shadow step. */
+  readonly #shadow: ShadowReader | undefined
+  readonly #known: Set<string>
+  readonly #seen = new Set<string>()
+  readonly #seenCounts = new Map<string, number>()
+  #release: Release
+  #thresholds: GuardThresholds | undefined
+  #stored: ArmCount[] = []
+  #storedUnits: UnitCount[] = []
+  #events: GuardEvent[] = []
+  #newUnits: SeenUnit[] = []
+  #position: number
+  #savedPosition: number
+  #flushing: Promise<void> | undefined
+  #timer: Timer | undefined
+  #judgedMs = Number.NEGATIVE_INFINITY
+  #isStopped = false
+  #stop: Stop | undefined
+
+  /** Reads what is stored, then follows the log. */
+  static async open(options: WatcherOptions): Promise<ReleaseWatcher> {
+    const db = options.sql.db<ReleaseTables>()
+    const { id } = options.release
+    const saved = await readPosition(db, id, options.node)
+    // Saved before anything is read, so that a node that is killed now begins at the same place.
+    if (saved === undefined)
+      await writeEvidence(options.sql, { release: id, node: options.node, position: options.startAt }, [], [])
+    const watcher = new ReleaseWatcher(options, saved ?? options.startAt, await readEventKeys(db, id))
+    await watcher.refresh()
+    watcher.#follow()
+    return watcher
+  }
+
+  private constructor(options: WatcherOptions, position: number, known: Set<string>) {
+    this.#options = options
+    this.#release = options.release
+    this.#thresholds = options.thresholds
+    this.#position = position
+    this.#savedPosition = position
+    this.#known = known
+    const { release, settings, thresholds } = options
+    this.#reader = createGuardReader({ release, settings, ...(thresholds && { thresholds }) })
+    const hasShadow = release.plan.steps.some(({ kind }) => kind === 'shadow')
+    this.#shadow = hasShadow ? createShadowReader({ release, settings }) : undefined
+  }
+
+  /** What this node learned and nobody stored yet. */
+  learned(): GuardThresholds | undefined {
+    return this.#thresholds === undefined ? this.#reader.learned() : undefined
+  }
+
+  /** What the shadow step showed since this watcher was opened; undefined outside of one. */
+  shadow(): ShadowState | undefined {
+    const isShadow = this.#release.plan.steps[this.#release.step]!.kind === 'shadow'
+    return isShadow ? this.#shadow?.state() : undefined
+  }
+
+  follow(release: Release, thresholds: GuardThresholds | undefined): void {
+    if (release.step !== this.#release.step) this.#reader.enter(release.step)
+    this.#release = release
+    if (thresholds !== undefined && this.#thresholds === undefined) {
+      this.#thresholds = thresholds
+      this.#reader.use(thresholds)
+    }
+  }
+
+  /** Reads what all nodes stored, and judges it. */
+  async refresh(): Promise<void> {
+    const db = this.#options.sql.db<ReleaseTables>()
+    const { id } = this.#release
+    this.#stored = await readCounts(db, id)
+    this.#storedUnits = await readUnits(db, id)
+    this.#judge()
+  }
+
+  /** Everything read so far is stored when it resolves. */
+  async flush(): Promise<void> {
+    if (this.#flushing) return this.#flushing
+    this.#flushing = this.#write().finally(() => {
+      this.#flushing = undefined
+    })
+    return this.#flushing
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#stop?.()
+    this.#timer?.cancel()
+    await this.flush().catch(() => undefined)
+  }
+
+  #follow(): void {
+    this.#stop = this.#options.subscribe(this.#position + 1, (records) => this.#take(records))
+  }
+
+  async #take(records: readonly StoredRecord[]): Promise<void> {
+    if (this.#isStopped) return
+    while (this.#events.length + this.#newUnits.length > MAX_PENDING && !this.#isStopped) await this.#pause()
+    for (const event of this.#reader.read(records)) {
+      const key = `${event.guard} ${event.unit}`
+      if (this.#known.has(key)) continue
+      this.#known.add(key)
+      this.#events.push(event)
+    }
+    if (this.#release.plan.steps[this.#release.step]!.kind === 'shadow') this.#shadow?.read(records)
+    for (const record of records) this.#count(record)
+    this.#position = records.at(-1)!.seq
+    this.#timer ??= this.#options.clock.after(FLUSH_MS, () => {
+      this.#timer = undefined
+      void this.flush().catch(() => undefined)
+    })
+    if (this.#options.clock.monotonicMs() - this.#judgedMs >= JUDGE_MS) this.#judge()
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#options.clock.after(FLUSH_MS, () => {
+        void this.flush()
+          .catch(() => undefined)
+          .then(resolve)
+      })
+    })
+  }
+
+  #count(record: StoredRecord): void {
+    const { endpoint, id, step, plan } = this.#release
+    if (record.kind !== 'prediction' || record.endpoint !== endpoint || record.flags.includes(LEASE_EXPIRED)) return
+    const choice = record.route.find(({ node }) => node === RELEASE_NODE)
+    const arm = choice?.arm === 'shadow' ? 'candidate' : choice?.arm
+    if (arm !== 'candidate' && arm !== 'control') return
+    // A record of the step before, written while the release went on, counts for neither.
+    const weight = plan.steps[step]!
+    if ((weight.kind === 'shadow') !== (choice!.arm === 'shadow')) return
+    if (weight.kind === 'canary' && arm === 'candidate' && Math.abs(weight.weight - choice!.probability) > 1e-6) return
+    const unit = hash('sha256', `${id}\u0000${record.unit ?? record.id}`, 'hex').slice(0, 16)
+    const group = `${step} ${arm}`
+    const key = `${group} ${unit}`
+    const counted = this.#seenCounts.get(group) ?? 0
+    if (counted >= MAX_UNITS || this.#seen.has(key)) return
+    this.#seen.add(key)
+    this.#seenCounts.set(group, counted + 1)
+    this.#newUnits.push({ step, arm, unit })
+  }
+
+  async #write(): Promise<void> {
+    if (this.#position === this.#savedPosition) return
+    const events = this.#events
+    const units = this.#newUnits
+    const position = this.#position
+    const { sql, node, logger } = this.#options
+    const eventCount = events.length
+    const unitCount = units.length
+    try {
+      await writeEvidence(sql, { release: this.#release.id, node, position }, events, units)
+    } catch (error) {
+      logger.warn({ release: this.#release.id, err: error }, "a release's evidence waits for the metadata store")
+      this.#timer ??= this.#options.clock.after(1_000, () => {
+        this.#timer = undefined
+        void this.flush().catch(() => undefined)
+      })
+      throw error
+    }
+    // More may have come meanwhile.
+    this.#events = this.#events.slice(eventCount)
+    this.#newUnits = this.#newUnits.slice(unitCount)
+    this.#savedPosition = position
+    await this.refresh()
+  }
+
+  #judge(): void {
+    this.#judgedMs = this.#options.clock.monotonicMs()
+    const { settings, minUnits } = this.#options
+    const rows = this.#events.length === 0 ? this.#stored : withPending(this.#stored, this.#events)
+    this.units = this.#newUnits.length === 0 ? this.#storedUnits : unitsWithPending(this.#storedUnits, this.#newUnits)
+    const { steps } = this.#release.plan
+    this.reports = judge(guardCounts(rows, steps, settings, this.#thresholds), settings, {
+      units: { candidate: unitsOf(this.units, this.#release.step, 'candidate'), minUnits },
+    })
+    const failed = this.reports.find(({ verdict }) => verdict === 'failed')
+    if (failed && !this.#isStopped) this.#options.onFailed(failed, this.reports)
+  }
+}
+
+export function unitsOf(units: readonly UnitCount[], step: number, arm: GuardArm): number {
+  return units.find((count) => count.step === step && count.arm === arm)?.units ?? 0
+}
+
+function withPending(stored: readonly ArmCount[], events: readonly GuardEvent[]): ArmCount[] {
+  const counts = new Map<string, { guard: string; step: number; arm: GuardArm; units: number }>()
+  for (const count of stored) counts.set(`${count.guard} ${count.step} ${count.arm}`, { ...count })
+  for (const { guard, step, arm } of events) {
+    const key = `${guard} ${step} ${arm}`
+    const count = counts.get(key)
+    if (count) count.units++
+    else counts.set(key, { guard, step, arm, units: 1 })
+  }
+  return [...counts.values()]
+}
+
+function unitsWithPending(stored: readonly UnitCount[], seen: readonly SeenUnit[]): UnitCount[] {
+  const counts = new Map(stored.map((count) => [`${count.step} ${count.arm}`, { ...count }]))
+  for (const { step, arm } of seen) {
+    const key = `${step} ${arm}`
+    const count = counts.get(key)
+    if (count) counts.set(key, { ...count, units: count.units + 1 })
+    else counts.set(key, { step, arm, units: 1 })
+  }
+  return [...counts.values()]
+}
