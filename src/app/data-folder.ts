@@ -16,3 +16,8 @@ export function blobsFolder({ dataDir }: LoadedProject): string {
 export function registeredFolder({ dataDir }: LoadedProject): string {
   return path.join(dataDir, 'registered')
 }
+
+/** Uploads in pieces, which survive a restart. */
+export function incomingFolder({ dataDir }: LoadedProject): string {
+  return path.join(dataDir, 'incoming')
+}

@@ -2,6 +2,7 @@
 // Users write `defineProject` from here; faces get an App and ask its views.
 // Domains that may not know each other are wired here and nowhere else.
 
+export type { AccessService, KeyRequest, KeyView, MadeKey } from './access/service.js'
 export { type App, createApp } from './app.js'
 export type { Chaos, FaultView } from './chaos/chaos.js'
 export { ChaosErrors } from './chaos/errors.js'
@@ -78,6 +79,7 @@ export { openEngines } from './open-engines.js'
 export { packageVersion } from './package-version.js'
 export { connectToPrimary, type Primary, type RunningPrimary, startPrimary } from './processes.js'
 export { grpcPortOf, type ProjectConfig, type ProjectInput } from './project.js'
+export { openUploads, type PushRequest, pushRegistered } from './registry/push-version.js'
 export {
   type LoadRequest,
   type ModelConfig,

@@ -188,6 +188,8 @@ export function createRegistry(options: RegistryOptions): RegistryService {
     const draftFolder = await local.draft()
     try {
       const inspected = await inspect(registration, model, draftFolder)
+      if (registration.mustServe && !inspected.isServable)
+        throw RegistryErrors.REFUSED({ model: name, reason: inspected.reason })
       const ref = await decideRegistration(registration, name, model, content, inspected)
       if (ref === undefined) return { version: await versionOf((await sameContent(model, content))!), isNew: false }
       if (inspected.isServable) await local.keep(draftFolder, inspected.served)

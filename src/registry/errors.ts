@@ -155,6 +155,13 @@ export const RegistryErrors = defineErrors('REGISTRY', {
     message: (p: { model: string; version: number; reason: string }) =>
       `Version ${p.version} of model "${p.model}" cannot be served: ${p.reason}`,
   },
+  REFUSED: {
+    status: 422,
+    retry: false,
+    level: 'info',
+    message: (p: { model: string; reason: string }) =>
+      `Nothing was pushed to "${p.model}", because it could not be served: ${p.reason}`,
+  },
   VERSION_IN_USE: {
     status: 409,
     retry: false,

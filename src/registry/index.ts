@@ -66,4 +66,12 @@ export {
   type VersionUpdate,
   type VersionUse,
 } from './service.js'
+export { type StagedFiles, stageVersion } from './stage-version.js'
 export type { FolderSource, ModelSource, PendingVersion, SourceEvent } from './types.js'
+export {
+  type Announced,
+  createUploadSessions,
+  type UploadFile,
+  type UploadSession,
+  type UploadSessions,
+} from './upload-sessions.js'

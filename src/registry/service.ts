@@ -174,6 +174,8 @@ export interface Registration {
   readonly tags?: Tags
   /** Makes a version even when one has the same files. Default false: that one is returned. */
   readonly allowSame?: boolean
+  /** Refuses with REGISTRY_REFUSED what cannot be served. Default false: it is kept, with the reason. */
+  readonly mustServe?: boolean
   /** A folder of this machine where they lie by their paths, so that they need not be fetched to be looked at. */
   readonly stagedIn?: string
   /** Evidence of the decision. */

@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import Type from 'typebox'
-import { AppErrors, uploadsFolder } from '../../app/index.js'
+import { pushRegistered, uploadsFolder } from '../../app/index.js'
 import { HeadraceError } from '../../core/index.js'
-import { pushVersion, RegistryErrors } from '../../registry/index.js'
-import { ConvertErrors, convertModel } from '../../serving/index.js'
+import { RegistryErrors } from '../../registry/index.js'
+import { ConvertErrors } from '../../serving/index.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
 import { ActorHeaders, actorOf } from './actor.js'
@@ -31,7 +31,7 @@ export function uploadRoutes(api: Api, { app }: ServerContext): void {
     {
       schema: {
         tags: ['Models'],
-        summary: 'Push a version',
+        summary: 'Push a version in one piece',
         description:
           'The body is model.json, as many bytes as Headrace-Manifest-Length says, and then the ONNX file, or a file of XGBoost (JSON, UBJ) or LightGBM (text), which is converted to ONNX and compared with it. The version is loaded by itself soon after.',
         params: Type.Object({ name: NameParam('Model') }),
@@ -48,7 +48,10 @@ export function uploadRoutes(api: Api, { app }: ServerContext): void {
           {
             version: Type.Optional(VersionNumber),
             allowSame: Type.Optional(
-              Type.Boolean({ description: 'Makes a version even when the newest has the same content; default false' }),
+              Type.Boolean({
+                description:
+                  'Makes a version even when there is one of the same content, which otherwise is returned; default false',
+              }),
             ),
           },
           { additionalProperties: false },
@@ -59,14 +62,13 @@ export function uploadRoutes(api: Api, { app }: ServerContext): void {
             model: Type.String(),
             version: VersionNumber,
             digest: Type.String(),
+            isNew: Type.Boolean({ description: 'False when a version of the same content was there' }),
             notices: Type.Array(Type.String(), { description: 'What to know about the conversion, if there was one' }),
           }),
         },
       },
     },
     async (request) => {
-      const { models } = app.project
-      if (models.kind === 'file') throw AppErrors.NO_MODELS_FOLDER()
       const { body } = request
       if (!(body instanceof Readable)) throw wrongType(request.headers['content-type'])
       await mkdir(folder, { recursive: true })
@@ -74,20 +76,19 @@ export function uploadRoutes(api: Api, { app }: ServerContext): void {
       try {
         const manifestBytes = Number(request.headers['headrace-manifest-length'] ?? 0)
         const files = await receive(body, upload, manifestBytes)
-        const { ref, digest, notices } = await pushVersion({
-          folder: models.folder,
+        const {
+          version: registered,
+          isNew,
+          notices,
+        } = await pushRegistered(app, {
           model: request.params.name,
+          scratch: upload,
           ...files,
           ...request.query,
-          convert: convertModel,
+          by: actorOf(request),
         })
-        const { model, version } = ref
-        await app.decide(
-          { kind: 'version.seen', subject: `${model}/${version}`, detail: { model, version, digest } },
-          { pushedOver: 'http' },
-          actorOf(request),
-        )
-        return { model, version, digest, notices: [...notices] }
+        const { model, version, digest } = registered
+        return { model, version, digest, isNew, notices: [...notices] }
       } catch (error) {
         throw aboutUpload(error, upload)
       } finally {
