@@ -21,6 +21,8 @@ export interface Faces {
 /** Options of the program itself, before the command. */
 export interface GlobalOptions {
   readonly server?: string
+  /** Default: HEADRACE_KEY. */
+  readonly key?: string
   readonly project: string
   readonly dataDir?: string
   readonly json?: true
@@ -56,9 +58,10 @@ export async function withApi<T>(
   needs: { readonly loads: boolean },
   work: (api: Api) => Promise<T>,
 ): Promise<T> {
-  if (options.server !== undefined) return work(createApi(options.server, false))
+  const key = keyOf(options)
+  if (options.server !== undefined) return work(createApi(options.server, key, false))
   const found = await projectOrServer(options)
-  if (found.server !== undefined) return work(createApi(found.server.url, false))
+  if (found.server !== undefined) return work(createApi(found.server.url, key, false))
   const { project } = found
   const quiet = {
     ...project.config,
@@ -72,7 +75,8 @@ export async function withApi<T>(
   })
   try {
     if (needs.loads) await app.start({ runsFeatures: false })
-    return await work(createApi(server.url, true))
+    // Who has the data folder has everything that is in it.
+    return await work(createApi(server.url, app.access.ownerKey, true))
   } finally {
     await server.close()
   }
@@ -94,10 +98,19 @@ async function projectOrServer(options: GlobalOptions): Promise<ProjectOrServer>
   }
 }
 
-function createApi(url: string, isOwn: boolean): Api {
+/** The key that commands send; undefined for none. */
+export function keyOf({ key }: Pick<GlobalOptions, 'key'>): string | undefined {
+  return key ?? (process.env['HEADRACE_KEY'] || undefined)
+}
+
+function createApi(url: string, key: string | undefined, isOwn: boolean): Api {
   const base = url.replace(/\/+$/, '')
   // A connection that is not kept lets the server end at once when it was started for this command.
-  const headers = { 'headrace-actor': `person:${userName()}`, connection: 'close' }
+  const headers = {
+    'headrace-actor': `person:${userName()}`,
+    connection: 'close',
+    ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+  }
   async function request(method: string, path: string, init: RequestInit = {}): Promise<Response> {
     let response: Response
     try {

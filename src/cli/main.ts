@@ -1,6 +1,7 @@
 // The command line. Each command parses, makes one call to the HTTP API, and prints; `--json` prints the API's own answer.
 import process from 'node:process'
 import { Command, CommanderError } from 'commander'
+import { addAudit } from './audit.js'
 import { addChaos } from './chaos.js'
 import { type Faces, packageVersion } from './context.js'
 import { addDecisions } from './decisions.js'
@@ -11,6 +12,7 @@ import { CliErrors } from './errors.js'
 import { addExplain } from './explain.js'
 import { addFeatures } from './features.js'
 import { addInit } from './init.js'
+import { addKeys } from './keys.js'
 import { addLog } from './log.js'
 import { addModels } from './models.js'
 import { addModelsGates } from './models-gates.js'
@@ -30,6 +32,7 @@ export function createProgram(faces: Faces): Command {
       '--server <url>',
       'server to talk to (default: the one that has the project open, else one opened for the command)',
     )
+    .option('--key <key>', 'key to call the server with (default: HEADRACE_KEY)')
     .option('--project <path>', 'project folder, models folder or .onnx file', '.')
     .option('--data-dir <folder>', 'data folder (default: .headrace in the project)')
     .option('--json', 'print JSON for programs')
@@ -48,6 +51,8 @@ export function createProgram(faces: Faces): Command {
   addFeatures(program, faces)
   addExplain(program, faces)
   addDecisions(program, faces)
+  addKeys(program, faces)
+  addAudit(program, faces)
   addChaos(program, faces)
   addTypes(program, faces)
   addDoctor(program, faces)

@@ -45,6 +45,8 @@ async function readServerFile(dataDir: string): Promise<ServerFile | undefined> 
 async function isServing({ url, pid }: ServerFile): Promise<boolean> {
   try {
     const response = await fetch(`${url}/api/v1/status`, { signal: AbortSignal.timeout(ANSWER_MS) })
+    // It is there, and does not say more without a key.
+    if (response.status === 401 || response.status === 403) return true
     const status = (await response.json()) as { readonly pid?: number }
     return status.pid === pid
   } catch (error) {

@@ -1,5 +1,6 @@
 // Every route the server answers, also those that Fastify never sees: what OpenAPI describes, and how a wrong method (405) is
 // told from a wrong path (404).
+import type { RouteNeed } from './needs.js'
 import type { RouteSchema } from './route.js'
 
 export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
@@ -8,6 +9,8 @@ export interface DescribedRoute {
   readonly method: Method
   /** As OpenAPI writes it: `/v2/models/{model}/infer`. */
   readonly path: string
+  /** What callers need. */
+  readonly needs: RouteNeed
   readonly schema: RouteSchema
 }
 

@@ -3,10 +3,13 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
+import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
+import type { Endpoint } from '../../path/index.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
 import type { Catalogue } from './catalogue.js'
+import { isShown } from './enforce.js'
 import { liveKey, liveRoutes } from './live-routes.js'
 import { sendText } from './oip.js'
 import { openApiDocument } from './openapi.js'
@@ -40,7 +43,25 @@ const PAGE = `<!doctype html>
 </html>
 `
 
-const START = `SwaggerUIBundle({ url: '${DOCS_PATH}/json', dom_id: '#page', deepLinking: true, validatorUrl: null })\n`
+/** The page is for everybody, the document for those with a key: the page asks for it, and keeps it as long as its tab is open. */
+const START = `
+let key = sessionStorage.getItem('headrace-key')
+async function load() {
+  const reply = await fetch('${DOCS_PATH}/json', key ? { headers: { 'x-api-key': key } } : {})
+  if (reply.status !== 401) return reply.json()
+  key = prompt('This server asks for a key')
+  if (!key) return undefined
+  sessionStorage.setItem('headrace-key', key)
+  return load()
+}
+function withKey(request) {
+  if (key && !request.headers.Authorization) request.headers['x-api-key'] = key
+  return request
+}
+load().then((spec) => {
+  if (spec) SwaggerUIBundle({ spec, dom_id: '#page', deepLinking: true, validatorUrl: null, requestInterceptor: withKey })
+})
+`
 
 /** Only what this server sends may run; Swagger UI styles itself inline and draws its icons from data URLs. */
 const CONTENT_SECURITY_POLICY =
@@ -52,26 +73,28 @@ export function docsRoutes(api: Api, { app }: ServerContext, catalogue: Catalogu
   let text = ''
 
   /** Written again when other versions answer than the last time. */
-  function document(): string {
+  function document(request: FastifyRequest): string {
     const endpoints = app.endpoints.list()
+    const shown = endpoints.filter(({ name }) => isShown(request, name))
+    if (shown.length < endpoints.length) return textFor(shown)
     const now = liveKey(endpoints, app.versions)
     if (now !== key) {
-      text = JSON.stringify(
-        openApiDocument(title, [
-          ...catalogue.routes,
-          ...liveRoutes(endpoints, app.versions, (endpoint) => app.path.featuresOf(endpoint, undefined)?.describe()),
-        ]),
-      )
+      text = textFor(endpoints)
       key = now
     }
     return text
+  }
+
+  function textFor(endpoints: readonly Endpoint[]): string {
+    const live = liveRoutes(endpoints, app.versions, (endpoint) => app.path.featuresOf(endpoint, undefined)?.describe())
+    return JSON.stringify(openApiDocument(title, [...catalogue.routes, ...live]))
   }
 
   for (const path of [`${DOCS_PATH}/json`, '/api/openapi.json']) {
     api.get(
       path,
       { schema: { tags: TAGS, summary: 'This document', response: { 200: Type.Object({ openapi: Type.String() }) } } },
-      (_request, reply) => sendText(reply, document()),
+      (request, reply) => sendText(reply, document(request)),
     )
   }
 

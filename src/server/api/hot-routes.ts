@@ -1,6 +1,7 @@
 // The routes that the HTTP server answers without Fastify, described here so that OpenAPI and 405 know of them.
 import Type, { type TSchema } from 'typebox'
 import type { DescribedRoute, Method } from './catalogue.js'
+import type { RouteNeed } from './needs.js'
 import type { RouteSchema } from './route.js'
 import { mapOf, NameParam } from './schemas.js'
 
@@ -171,18 +172,24 @@ export const hotRoutes: readonly DescribedRoute[] = [
     body: nativeRequest(Row, Type.String()),
     response: { 200: nativeResponse(mapOf(Type.Unknown())) },
   }),
-  route('GET', '/livez', { ...PROBE, summary: 'Whether the process lives', response: { 200: Live } }),
-  route('GET', '/readyz', READY),
-  route('GET', '/v2/health/live', { ...PROBE, summary: 'Whether the process lives', response: { 200: Live } }),
-  route('GET', '/v2/health/ready', READY),
-  route('GET', '/metrics', {
-    ...PROBE,
-    summary: 'Prometheus metrics',
-    produces: 'text/plain',
-    response: { 200: Type.String() },
-  }),
+  route('GET', '/livez', { ...PROBE, summary: 'Whether the process lives', response: { 200: Live } }, 'open'),
+  route('GET', '/readyz', READY, 'open'),
+  route('GET', '/v2/health/live', { ...PROBE, summary: 'Whether the process lives', response: { 200: Live } }, 'open'),
+  route('GET', '/v2/health/ready', READY, 'open'),
+  route(
+    'GET',
+    '/metrics',
+    {
+      ...PROBE,
+      summary: 'Prometheus metrics',
+      description: 'Open to everybody with access.openMetrics.',
+      produces: 'text/plain',
+      response: { 200: Type.String() },
+    },
+    'viewer',
+  ),
 ]
 
-function route(method: Method, path: string, schema: RouteSchema): DescribedRoute {
-  return { method, path, schema }
+function route(method: Method, path: string, schema: RouteSchema, needs: RouteNeed = 'predict'): DescribedRoute {
+  return { method, path, needs, schema }
 }

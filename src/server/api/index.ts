@@ -17,6 +17,7 @@ import { featureOnlineRoutes } from './features-online.js'
 import { featureWorkRoutes } from './features-work.js'
 import { gateRoutes } from './gates.js'
 import { hotRoutes } from './hot-routes.js'
+import { keyRoutes } from './keys.js'
 import { kserveV1Routes } from './kserve-v1.js'
 import { liveRoutes } from './live.js'
 import { logRoutes } from './log.js'
@@ -51,6 +52,7 @@ const AREAS: readonly Area[] = [
   liveRoutes,
   logRoutes,
   decisionRoutes,
+  keyRoutes,
   chaosRoutes,
   typesRoutes,
   feastRoutes,
@@ -85,10 +87,13 @@ export async function createApi(context: ServerContext): Promise<Api> {
   api.addHook('onSend', async (_request, reply) => {
     if (reply.getHeader('content-type') === 'application/json; charset=utf-8') reply.type(JSON_TYPE)
   })
-  api.addHook('onRoute', ({ method, url, schema }) => {
+  api.addHook('onRoute', ({ method, url, schema, config }) => {
     const path = openApiPath(url)
     if (method === 'HEAD') catalogue.allow(method, path)
-    else catalogue.add({ method: method as Method, path, schema: schema as unknown as RouteSchema })
+    else {
+      const needs = config?.needs ?? 'admin'
+      catalogue.add({ method: method as Method, path, needs, schema: schema as unknown as RouteSchema })
+    }
   })
   readJsonBodies(api, context)
   for (const area of AREAS) api.register(async (scope) => area(scope, context))

@@ -57,6 +57,7 @@ function nativeRoute(name: string, served: ServedVersion, needs: FeatureNeeds | 
   )
   return {
     method: 'POST',
+    needs: 'predict',
     path: `/api/v1/predict/${name}`,
     schema: { ...about('Predictions', name, served), body, response: { 200: nativeResponse(outputs) } },
   }
@@ -109,6 +110,7 @@ function inferRoute(name: string, served: ServedVersion): DescribedRoute {
   )
   return {
     method: 'POST',
+    needs: 'predict',
     path: `/v2/models/${name}/infer`,
     schema: { ...about('Open Inference Protocol', name, served), body, response: { 200: InferResponse } },
   }

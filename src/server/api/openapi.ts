@@ -1,6 +1,7 @@
 // The OpenAPI 3.1 document: the routes' own schemas, and a path of its own for each live endpoint with its features and tensors.
 import type { TObject, TSchema } from 'typebox'
 import type { DescribedRoute } from './catalogue.js'
+import type { RouteNeed } from './needs.js'
 import { packageVersion } from './package-version.js'
 import type { RouteSchema } from './route.js'
 import { ErrorReply } from './schemas.js'
@@ -13,9 +14,9 @@ type Paths = Record<string, Record<string, object>>
 export function openApiDocument(title: string, routes: readonly DescribedRoute[]): object {
   const paths: Paths = {}
   const ids = new Set<string>()
-  for (const { method, path, schema } of routes) {
+  for (const { method, path, schema, needs } of routes) {
     paths[path] ??= {}
-    paths[path][method.toLowerCase()] = operation(operationId(method, path, ids), schema)
+    paths[path][method.toLowerCase()] = operation(operationId(method, path, ids), schema, needs)
   }
   return {
     openapi: '3.1.1',
@@ -27,8 +28,15 @@ export function openApiDocument(title: string, routes: readonly DescribedRoute[]
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: '/' }],
+    // One of them, once there are keys.
+    security: [{ bearer: [] }, { apiKey: [] }, { basic: [] }],
     paths,
     components: {
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', description: 'A key, or a token of an issuer in access.jwt' },
+        apiKey: { type: 'apiKey', in: 'header', name: 'x-api-key' },
+        basic: { type: 'http', scheme: 'basic', description: 'The key is the password; the name does not matter' },
+      },
       schemas: { Error: ErrorReply },
       responses: {
         Error: { description: 'It failed', content: { [JSON_CONTENT]: { schema: ref('schemas/Error') } } },
@@ -37,7 +45,7 @@ export function openApiDocument(title: string, routes: readonly DescribedRoute[]
   }
 }
 
-function operation(operationId: string, schema: RouteSchema): object {
+function operation(operationId: string, schema: RouteSchema, needs: RouteNeed): object {
   const { tags, summary, description, params, querystring, headers, body, response } = schema
   const { consumes = JSON_CONTENT, produces = JSON_CONTENT } = schema
   const parameters = [
@@ -62,6 +70,7 @@ function operation(operationId: string, schema: RouteSchema): object {
       ? undefined
       : { requestBody: { required: isRequired(requestBody), content: { [consumes]: { schema: requestBody } } } }),
     responses,
+    ...(needs === 'open' ? { security: [] } : { 'x-headrace-needs': needs }),
   }
 }
 
