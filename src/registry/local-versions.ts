@@ -5,7 +5,7 @@ import { createWriteStream } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
-import { type Digest, HeadraceError, type Platform, type VersionRef } from '../core/index.js'
+import { type Digest, HeadraceError, type Metrics, type Platform, type VersionRef } from '../core/index.js'
 import type { Blobs } from '../store/index.js'
 import { fileDigest } from './digest.js'
 import { RegistryErrors } from './errors.js'
@@ -36,11 +36,7 @@ const DRAFT = '.draft-'
 
 export function createLocalVersions({ folder, blobs, platform }: LocalVersionsOptions): LocalVersions {
   const { logger, metrics } = platform
-  const damaged = metrics.counter({
-    name: 'headrace_registry_damaged_total',
-    help: 'Files of registered versions that were not what was registered when they were about to be loaded, by where they were.',
-    labels: ['where'],
-  })
+  const damaged = damagedCounter(metrics)
   /** One look at a version at a time. */
   const underWay = new Map<string, Promise<void>>()
 
@@ -139,6 +135,21 @@ export function createLocalVersions({ folder, blobs, platform }: LocalVersionsOp
       }
     },
   }
+}
+
+const counters = new WeakMap<Metrics, ReturnType<Metrics['counter']>>()
+
+/** One for the process: who registers has copies of its own, in the same folder. */
+function damagedCounter(metrics: Metrics): ReturnType<Metrics['counter']> {
+  const counter =
+    counters.get(metrics) ??
+    metrics.counter({
+      name: 'headrace_registry_damaged_total',
+      help: 'Files of registered versions that were not what was registered when they were about to be loaded, by where they were.',
+      labels: ['where'],
+    })
+  counters.set(metrics, counter)
+  return counter
 }
 
 async function isThere(path: string): Promise<boolean> {
