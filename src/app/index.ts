@@ -80,6 +80,7 @@ export { packageVersion } from './package-version.js'
 export { connectToPrimary, type Primary, type RunningPrimary, startPrimary } from './processes.js'
 export { grpcPortOf, type ProjectConfig, type ProjectInput } from './project.js'
 export { openUploads, type PushRequest, pushRegistered } from './registry/push-version.js'
+export { type StartRelease, startRelease } from './release/start-release.js'
 export {
   type LoadRequest,
   type ModelConfig,

@@ -19,6 +19,7 @@ import { addModelsGates } from './models-gates.js'
 import { reportError } from './output.js'
 import { addPredict } from './predict.js'
 import { addProfile } from './profile.js'
+import { addRelease } from './release.js'
 import { addServe } from './serve.js'
 import { addTypes } from './types.js'
 import { addWorker } from './worker.js'
@@ -46,6 +47,7 @@ export function createProgram(faces: Faces): Command {
   addModelsGates(program, faces)
   addProfile(program, faces)
   addDeploy(program, faces)
+  addRelease(program, faces)
   addEndpoints(program, faces)
   addLog(program, faces)
   addFeatures(program, faces)

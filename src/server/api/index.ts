@@ -3,6 +3,7 @@ import { type FastifyError, fastify } from 'fastify'
 import type { TSchema } from 'typebox'
 import type { ServerContext } from '../context.js'
 import { feastRoutes } from '../feast/routes.js'
+import { mlflowRoutes, mlflowUrl } from '../mlflow/routes.js'
 import { JSON_TYPE } from '../reply.js'
 import { readJsonBodies } from './bodies.js'
 import { createCatalogue, type Method, openApiPath } from './catalogue.js'
@@ -26,6 +27,7 @@ import { modelRoutes } from './models.js'
 import { notOfferedRoutes } from './not-offered.js'
 import { oipRoutes } from './oip.js'
 import { predictionRoutes } from './predictions.js'
+import { releaseRoutes } from './releases.js'
 import { repositoryLoadRoutes, repositoryRoutes } from './repository.js'
 import type { Api, Area, RouteSchema } from './route.js'
 import { statusRoutes } from './status.js'
@@ -43,6 +45,7 @@ const AREAS: readonly Area[] = [
   statusRoutes,
   modelRoutes,
   gateRoutes,
+  releaseRoutes,
   uploadRoutes,
   endpointRoutes,
   predictionRoutes,
@@ -56,6 +59,7 @@ const AREAS: readonly Area[] = [
   chaosRoutes,
   typesRoutes,
   feastRoutes,
+  mlflowRoutes,
 ]
 
 /** Longer paths do not fit into Node's limit for headers. */
@@ -71,6 +75,7 @@ export async function createApi(context: ServerContext): Promise<Api> {
 
   const api: Api = fastify({
     logger: false,
+    rewriteUrl: ({ url = '/' }) => mlflowUrl(url),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH, ignoreTrailingSlash: true },
     frameworkErrors: (error, request, reply) => answerFailure(context, error, request, reply),
   })

@@ -1,0 +1,101 @@
+// Starts a release as a person asks for it: finds what the endpoint serves now, asks the gates, and hands the rest to the service.
+import { type ModelName, versionKey } from '../../core/index.js'
+import type { Actor } from '../../decisions/index.js'
+import { PathErrors } from '../../path/index.js'
+import { type Release, ReleaseErrors, selectorOf, versionLeaves } from '../../release/index.js'
+import type { VersionLeaf } from '../../route/index.js'
+import type { App } from '../app.js'
+import { gateRelease } from '../gates/gate-release.js'
+
+export interface StartRelease {
+  readonly endpoint: string
+  readonly to: number
+  /** The model whose version is replaced, where the endpoint has several. */
+  readonly model?: string | undefined
+  /** The version it is replaced in place of; default: the one that is served. */
+  readonly from?: number | undefined
+  readonly plan?: string | undefined
+  readonly minUnits?: number | undefined
+  readonly timeScale?: number | undefined
+  /** Passes by the gates, for this reason. */
+  readonly skipGates?: string | undefined
+  readonly reason?: string | undefined
+}
+
+/**
+ * Throws PATH_ENDPOINT_NOT_FOUND, RELEASE_REQUEST_INVALID, RELEASE_ALREADY_LIVE, RELEASE_ALREADY_ACTIVE, RELEASE_NOT_SERVABLE,
+ * RELEASE_PLAN_INVALID and what the gates refuse with.
+ */
+export async function startRelease(app: App, request: StartRelease, by: Actor): Promise<Release> {
+  const { endpoint, to } = request
+  const route = app.endpoints.stable(endpoint)
+  if (route === undefined)
+    throw PathErrors.ENDPOINT_NOT_FOUND({
+      name: endpoint.slice(0, 128),
+      known: app.endpoints.list().map(({ name }) => name),
+    })
+  const active = (await app.services.releases.list({ endpoint, limit: 1 }))[0]
+  if (active && (active.state === 'running' || active.state === 'paused'))
+    throw ReleaseErrors.ALREADY_ACTIVE({ endpoint, id: active.id, to: active.to })
+  const leaf = leafOf(endpoint, versionLeaves(route), request.model)
+  const { model } = leaf
+  const serves = app.versions.there(leaf)?.ref.version
+  const from = request.from ?? serves
+  if (from === to) throw ReleaseErrors.ALREADY_LIVE({ endpoint, model, version: to })
+  if (from === undefined)
+    throw ReleaseErrors.REQUEST_INVALID({
+      endpoint,
+      problem: `no version of ${model} is served there that a release could start from; point it at one first, or say which ("--from")`,
+    })
+  expectKnown(app, model, to)
+  expectKnown(app, model, from)
+  const gates = await gateRelease(app, { model, version: to }, endpoint, {
+    startedBy: by,
+    skipReason: request.skipGates,
+  })
+  const { plan, minUnits, timeScale, reason } = request
+  return app.services.releases.start(
+    {
+      endpoint,
+      model,
+      from,
+      to,
+      selector: selectorOf(leaf),
+      // An endpoint that nobody declared or pointed follows its champion as soon as there is one.
+      ...(app.endpoints.origin(endpoint) === 'implicit' && { alias: 'champion' }),
+      ...(plan !== undefined && { plan }),
+      ...(minUnits !== undefined && { minUnits }),
+      ...(timeScale !== undefined && { timeScale }),
+      evidence: { ...gates, ...(reason !== undefined && { reason }) },
+    },
+    by,
+  )
+}
+
+/** The one leaf, or the one selector of the model, that the release is about. */
+function leafOf(endpoint: string, leaves: readonly VersionLeaf[], model: string | undefined): VersionLeaf {
+  const named = leaves.filter((leaf) => model === undefined || leaf.model === model)
+  const [first] = named
+  if (first === undefined)
+    throw ReleaseErrors.REQUEST_INVALID({
+      endpoint,
+      problem: model === undefined ? 'its route has no version' : `its route has no version of ${model}`,
+    })
+  const others = named.filter((leaf) => leaf.model !== first.model || selectorOf(leaf) !== selectorOf(first))
+  if (others.length === 0) return first
+  const kinds = [...new Set(named.map((leaf) => `${leaf.model} ${selectorOf(leaf)}`))].join(', ')
+  throw ReleaseErrors.REQUEST_INVALID({
+    endpoint,
+    problem: `its route has several leaves (${kinds}); say which model ("--model"), and let its leaves name one selector`,
+  })
+}
+
+function expectKnown(app: App, model: ModelName, version: number): void {
+  const refused = app.refused.get(versionKey({ model, version }))
+  const status = app.pool.status({ model, version })
+  if (refused !== undefined) throw ReleaseErrors.NOT_SERVABLE({ model, version, reason: refused.message })
+  if (status?.state === 'failed')
+    throw ReleaseErrors.NOT_SERVABLE({ model, version, reason: status.reason ?? 'it could not be loaded.' })
+  if (status === undefined)
+    throw ReleaseErrors.NOT_SERVABLE({ model, version, reason: 'this server has no such version.' })
+}
