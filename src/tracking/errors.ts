@@ -109,6 +109,13 @@ export const TrackingErrors = defineErrors('TRACKING', {
     level: 'info',
     message: (p: { path: string; problem: string }) => `Invalid path: '${p.path}' ${p.problem}.`,
   },
+  RANGE_INVALID: {
+    status: 416,
+    retry: false,
+    level: 'info',
+    message: (p: { range: string; sizeBytes: number }) =>
+      `The range "${p.range}" does not lie in the file, which has ${p.sizeBytes} bytes.`,
+  },
   UPLOAD_UNKNOWN: {
     status: 404,
     retry: false,

@@ -3,7 +3,7 @@
 import type { RouteNeed } from './needs.js'
 import type { RouteSchema } from './route.js'
 
-export type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
+export type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
 
 export interface DescribedRoute {
   readonly method: Method

@@ -3,6 +3,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { HeadraceError, toHeadraceError } from '../../core/index.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
+import { answerMlflowFailure } from '../mlflow/failures.js'
 import { sendError } from '../reply.js'
 import type { Catalogue } from './catalogue.js'
 
@@ -16,12 +17,17 @@ const FASTIFY_ERRORS: Readonly<Record<string, (request: FastifyRequest) => Headr
 }
 
 export function answerFailure(
-  { app }: ServerContext,
+  context: ServerContext,
   error: FastifyError | HeadraceError,
   request: FastifyRequest,
   reply: FastifyReply,
 ): void {
   const failure = toFailure(error, request)
+  if (request.url.startsWith('/mlflow/')) {
+    answerMlflowFailure(context, failure, request, reply)
+    return
+  }
+  const { app } = context
   if (failure.level === 'error') app.platform.logger.error({ err: failure, path: request.url }, failure.message)
   app.path.countError(failure.code)
   reply.hijack()
