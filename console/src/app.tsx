@@ -44,7 +44,7 @@ export function App() {
 
   return (
     <>
-      <a className="skip" href="#main" onClick={() => main.current?.focus()}>
+      <a className="skip" href="#main">
         Skip to the content
       </a>
       <header className="top">

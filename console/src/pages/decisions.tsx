@@ -29,7 +29,7 @@ export function DecisionsPage() {
           )
           return (
             <>
-              <div className="filters" role="search">
+              <search className="filters">
                 <label className="field">
                   <span>Search</span>
                   <input
@@ -46,7 +46,7 @@ export function DecisionsPage() {
                 <span className="muted count" role="status">
                   {formatCount(wanted.length)} of the newest {formatCount(all.length)}
                 </span>
-              </div>
+              </search>
               <DataTable
                 label="Decisions, newest first"
                 rows={wanted}

@@ -51,7 +51,7 @@ export function EndpointsPage() {
               {live.error && live.error.status !== 401 && !endpoints.error && (
                 <Failed error={live.error} retry={live.retry} />
               )}
-              <div className="filters" role="search">
+              <search className="filters">
                 <label className="field">
                   <span>Search</span>
                   <input
@@ -72,7 +72,7 @@ export function EndpointsPage() {
                 <span className="muted count" role="status">
                   {formatCount(wanted.length)} of {formatCount(all.length)}
                 </span>
-              </div>
+              </search>
               <DataTable
                 label="Endpoints"
                 rows={wanted}

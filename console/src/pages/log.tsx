@@ -40,7 +40,7 @@ export function LogPage() {
       {!error && isFirst && !isConnected && <Loading what="the log" />}
       {(isConnected || !isFirst) && (
         <>
-          <div className="filters" role="search">
+          <search className="filters">
             <label className="field">
               <span>Search</span>
               <input
@@ -78,7 +78,7 @@ export function LogPage() {
               {isPaused ? 'paused' : isConnected ? 'following' : 'connecting'}, {formatCount(wanted.length)} of{' '}
               {formatCount(records.length)}
             </span>
-          </div>
+          </search>
           <DataTable
             label="Records of the log, newest first"
             rows={wanted}
@@ -109,7 +109,7 @@ const COLUMNS: readonly Column<LogRecord>[] = [
   {
     key: 'time',
     title: 'Time',
-    width: '118px',
+    width: '132px',
     cell: ({ timeMs }) => (
       <time dateTime={new Date(timeMs).toISOString()} title={formatUtc(timeMs)}>
         {formatClock(timeMs, true)}

@@ -33,7 +33,7 @@ export function ReleasesPage() {
           )
           return (
             <>
-              <div className="filters" role="search">
+              <search className="filters">
                 <label className="field">
                   <span>Search</span>
                   <input
@@ -46,7 +46,7 @@ export function ReleasesPage() {
                 <span className="muted count" role="status">
                   {formatCount(wanted.length)} of {formatCount(all.length)}
                 </span>
-              </div>
+              </search>
               <DataTable
                 label="Releases"
                 rows={wanted}

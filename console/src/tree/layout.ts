@@ -36,11 +36,11 @@ export interface TreeLayout {
   readonly edges: readonly Edge[]
 }
 
-export const BOX_WIDTH = 190
+export const BOX_WIDTH = 176
 export const BOX_HEIGHT = 50
 const ROW_GAP = 26
 /** Holds the names and shares of arms. */
-const COLUMN_GAP = 150
+const COLUMN_GAP = 134
 const MARGIN = 4
 
 export function layoutTree(root: RouteView, arms: readonly LiveArm[]): TreeLayout {

@@ -1,6 +1,6 @@
 // Nodes, arms and their settings in words.
 import type { RouteArm, RouteView } from '../api/types.js'
-import { formatDuration, formatMs, formatShare, formatValue } from '../format.js'
+import { formatDuration, formatNumber, formatShare, formatValue } from '../format.js'
 
 const KINDS: Readonly<Record<RouteView['kind'], string>> = {
   version: 'version',
@@ -26,7 +26,7 @@ export function kindText({ kind, settings }: RouteView): string {
       return `ensemble, ${formatValue(settings['combine'])}`
     case 'fastest':
       return Number(settings['staggerMs']) > 0
-        ? `fastest, one more each ${formatMs(Number(settings['staggerMs']))}`
+        ? `fastest, next after ${milliseconds(settings['staggerMs'])}`
         : 'fastest, all at once'
     case 'last-known':
       return settings['maxAgeMs'] === undefined
@@ -44,9 +44,8 @@ export function armText({ kind }: RouteView, { arm, share, settings }: RouteArm)
     case 'split':
       return `${arm} ${formatShare(share)}`
     case 'fallback': {
-      const retries = settings['retries'] ? `, ${formatValue(settings['retries'])} retries` : ''
-      const time = settings['timeoutMs'] === undefined ? '' : ` ≤ ${formatMs(Number(settings['timeoutMs']))}`
-      return nth === 1 ? `first${time}${retries}` : `then${time}${retries}`
+      const time = settings['timeoutMs'] === undefined ? '' : ` ≤ ${milliseconds(settings['timeoutMs'])}`
+      return `${nth === 1 ? 'first' : 'then'}${time}`
     }
     case 'cascade':
       return settings['confidence'] === undefined ? 'else' : `if ≥ ${formatShare(Number(settings['confidence']))} sure`
@@ -59,6 +58,11 @@ export function armText({ kind }: RouteView, { arm, share, settings }: RouteArm)
     default:
       return arm
   }
+}
+
+/** As it was set, without the digits of something measured. */
+function milliseconds(value: unknown): string {
+  return `${formatNumber(Number(value))}\u00a0ms`
 }
 
 /** Conditions of a match's case: `tenant: acme or globex`. */

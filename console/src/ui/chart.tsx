@@ -50,6 +50,8 @@ export function Chart({ label, timesMs, lines, format, height = 150, isLogarithm
       height,
       cursor: { y: false, points: { size: 5 }, drag: { x: false, y: false } },
       legend: { live: true },
+      // While nobody points at a time, the legend says how things stand.
+      hooks: { setCursor: [showNewest] },
       scales: {
         x: { time: true },
         y: {
@@ -97,6 +99,7 @@ export function Chart({ label, timesMs, lines, format, height = 150, isLogarithm
 
   useEffect(() => {
     plot.current?.setData(data.current)
+    if (plot.current) showNewest(plot.current)
   })
 
   return (
@@ -105,6 +108,10 @@ export function Chart({ label, timesMs, lines, format, height = 150, isLogarithm
       <div ref={box} aria-hidden="true" className="chart-box" style={{ minHeight: height }} />
     </figure>
   )
+}
+
+function showNewest(plot: UPlot): void {
+  if (plot.cursor.idx == null) plot.setLegend({ idx: plot.data[0].length - 1 }, false)
 }
 
 function axisRange(

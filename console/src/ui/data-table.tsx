@@ -143,7 +143,7 @@ export function DataTable<Row>({ label, rows, columns, rowKey, to, sortedBy, row
           </tr>
         </thead>
         <tbody>
-          {first > 0 && <tr aria-hidden="true" style={{ height: first * ROW_PX }} />}
+          {first > 0 && <tr style={{ height: first * ROW_PX }} />}
           {sorted.slice(first, last).map((row, i) => {
             const index = first + i
             const target = to?.(row)
@@ -168,7 +168,7 @@ export function DataTable<Row>({ label, rows, columns, rowKey, to, sortedBy, row
               </tr>
             )
           })}
-          {last < sorted.length && <tr aria-hidden="true" style={{ height: (sorted.length - last) * ROW_PX }} />}
+          {last < sorted.length && <tr style={{ height: (sorted.length - last) * ROW_PX }} />}
         </tbody>
       </table>
       {sorted.length === 0 && empty}
