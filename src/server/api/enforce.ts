@@ -38,5 +38,5 @@ function nameActor({ raw }: FastifyRequest, name: string): void {
 
 function namedInPath({ params }: FastifyRequest): string | undefined {
   const { name, model, endpoint } = (params ?? {}) as Readonly<Record<string, string | undefined>>
-  return name ?? model ?? endpoint
+  return name ?? endpoint ?? model
 }

@@ -4,7 +4,7 @@ import { HeadraceError, toHeadraceError } from '../../core/index.js'
 import type { Api } from '../api/route.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
-import { sendJson } from '../reply.js'
+import { errorHeaders, sendJson } from '../reply.js'
 
 /** Of feast.errors; everything else is its FeastError. */
 const CLASS_OF: Readonly<Record<string, string>> = {
@@ -27,15 +27,16 @@ export function answerAsFeast(api: Api, { app }: ServerContext): void {
   })
 }
 
-function sendFailure(reply: FastifyReply, { code, message, status, params }: HeadraceError): void {
+function sendFailure(reply: FastifyReply, error: HeadraceError): void {
+  const { code, message, status } = error
   const detail = JSON.stringify({
     module: 'feast.errors',
     class: CLASS_OF[code] ?? 'FeastError',
     message: `${message} (${code})`,
   })
   reply.hijack()
-  const { retryAfterMs } = params
-  if (typeof retryAfterMs === 'number') reply.raw.setHeader('Retry-After', String(Math.ceil(retryAfterMs / 1000)))
+  const headers = errorHeaders(error, undefined, [])
+  for (let i = 0; i < headers.length; i += 2) reply.raw.setHeader(headers[i]!, headers[i + 1]!)
   sendJson(reply.raw, status, JSON.stringify(detail))
 }
 
