@@ -21,3 +21,8 @@ export function registeredFolder({ dataDir }: LoadedProject): string {
 export function incomingFolder({ dataDir }: LoadedProject): string {
   return path.join(dataDir, 'incoming')
 }
+
+/** The private key that packages of versions are signed with. */
+export function signingKeyFile({ dataDir }: LoadedProject): string {
+  return path.join(dataDir, 'signing-key.pem')
+}

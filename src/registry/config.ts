@@ -51,6 +51,10 @@ export const registrySection = z
       })
       .prefault({})
       .describe('What "headrace models gc" may delete. What an endpoint, an alias or a release uses always stays.'),
+    trustedSigners: z
+      .array(z.string().regex(/^ed25519:[A-Za-z0-9_-]{43}$/, 'must be a public key as "headrace models key" prints it'))
+      .default([])
+      .describe('Public keys of other registries whose exported versions are imported without --trust.'),
   })
   .prefault({})
   .describe('Registered models.')

@@ -25,6 +25,8 @@ export {
   registryMigrations,
 } from './metadata.js'
 export { describedKind, isScript } from './model-file.js'
+export { exportVersion, type ImportRequest, importVersion, type PackagesOptions } from './package/packages.js'
+export { isSigner, openSigning, type Signing } from './package/signing.js'
 export { type PushedVersion, type PushOptions, pushVersion, versionsIn } from './push.js'
 export { putFile } from './put-file.js'
 export { createRegisteredChanges, type RegisteredChanges } from './registered-changes.js'
