@@ -27,15 +27,21 @@ import {
   registryMigrations,
   type ServableVersion,
 } from '../registry/index.js'
-import { gateChangeKinds, readActiveReleases, readReleaseTargets, releaseChangeKinds, releaseMigrations } from '../release/index.js'
+import {
+  gateChangeKinds,
+  readActiveReleases,
+  readReleaseTargets,
+  releaseChangeKinds,
+  releaseMigrations,
+} from '../release/index.js'
 import { cacheMigrations, cacheSwitchKind, readCacheSwitches } from '../serving/index.js'
-import { createDiskBlobs, lockFolder, StoreErrors } from '../store/index.js'
+import { lockFolder, StoreErrors } from '../store/index.js'
 import { openAccess } from './access/open-access.js'
 import { followFaults } from './chaos/chaos.js'
 import { chaosChangeKinds } from './chaos/decisions.js'
 import { faultyFiles, isDiskFull } from './chaos/disk.js'
 import type { Faults } from './chaos/faults.js'
-import { blobsFolder, uploadsFolder } from './data-folder.js'
+import { uploadsFolder } from './data-folder.js'
 import { logPolicyOf } from './endpoints.js'
 import type { Engines, RegistryState } from './engines.js'
 import type { Features } from './features/features.js'
@@ -47,6 +53,7 @@ import type { LoadedProject } from './load-project.js'
 import { DecisionFlow } from './nodes/decision-flow.js'
 import { LocalCopy } from './nodes/local-copy.js'
 import { readNodeId } from './nodes/node-id.js'
+import { openBlobs } from './nodes/open-blobs.js'
 import { openMetadata } from './nodes/open-metadata.js'
 import { openNodes } from './nodes/open-nodes.js'
 import { isAway } from './nodes/patient-sql.js'
@@ -95,7 +102,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     const { sql, file, copy } = await openMetadata(project, platform)
     closers.push(() => sql.close())
     const nodeId = await readNodeId(dataDir, platform)
-    const blobs = await createDiskBlobs(blobsFolder(project), platform)
+    const blobs = await openBlobs(project, platform)
     const policy = logPolicyOf(config.endpoints)
     const files = faults ? faultyFiles(realFiles, faults) : realFiles
     const log = await openLog({ ...config.log, folder: path.join(dataDir, 'log'), platform, policy, files })

@@ -136,6 +136,20 @@ export const StoreErrors = defineErrors('STORE', {
     message: (p: { key: string; start: number; end: number | undefined; sizeBytes: number }) =>
       `Bytes ${p.start} to ${p.end ?? 'the end'} of "${p.key}" do not exist: it has ${p.sizeBytes}.`,
   },
+  S3_MISSING: {
+    status: 500,
+    retry: false,
+    level: 'error',
+    message: () =>
+      'store.blobs names an S3 store, and the package that reaches it is not installed. Run "npm install @aws-sdk/client-s3".',
+  },
+  BLOBS_INVALID: {
+    status: 500,
+    retry: false,
+    level: 'error',
+    message: (p: { problem: string }) =>
+      `store.blobs cannot be used: ${p.problem}. It reads s3://bucket/prefix?region=eu-central-1&endpoint=https://minio:9000.`,
+  },
   REDIS_FAILED: {
     status: 503,
     retry: true,

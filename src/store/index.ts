@@ -12,6 +12,7 @@ export { createMemoryStream, type MemoryStreamOptions } from './memory-stream.js
 export { openPostgres, type PostgresOptions } from './postgres.js'
 export { createRedisKeyValue, type RedisKeyValue, type RedisKeyValueOptions } from './redis-key-value.js'
 export { openRemembered, type Remembered, type RememberedOptions } from './remembered.js'
+export { createS3Blobs, type S3BlobsOptions } from './s3-blobs.js'
 export { openSql, type SqlOptions } from './sqlite.js'
 export type { SentRecord, Stream, StreamConsumer, StreamReader, StreamRecord } from './stream-types.js'
 export type {

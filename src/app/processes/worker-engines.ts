@@ -6,13 +6,12 @@ import { projectFingerprint } from '../../features/index.js'
 import { createLogRelay } from '../../log/index.js'
 import type { ServableVersion } from '../../registry/index.js'
 import type { SharedTier } from '../../serving/index.js'
-import { createDiskBlobs } from '../../store/index.js'
 import { createFaults, followFaults } from '../chaos/chaos.js'
-import { blobsFolder } from '../data-folder.js'
 import { logPolicyOf } from '../endpoints.js'
 import type { Engines, RegistryState } from '../engines.js'
 import { openRemoteFeatures } from '../features/remote-features.js'
 import { askedConfirmation } from '../nodes/confirmation.js'
+import { openBlobs } from '../nodes/open-blobs.js'
 import { Reports, tellReports } from '../nodes/reports.js'
 import type { ModelStatistics } from '../repository/types.js'
 import { remoteServices } from '../services.js'
@@ -116,7 +115,7 @@ export async function openWorkerEngines(
   const reports = new Reports()
   const reporting = tellReports(reports, (parts) => primary.tell('reportNode', parts), platform)
   const confirmation = askedConfirmation(() => primary.call('storeAgeMs'), platform)
-  const blobs = await createDiskBlobs(blobsFolder(welcome.project), platform, { isShared: true })
+  const blobs = await openBlobs(welcome.project, platform, true)
 
   return {
     nodeId: welcome.nodeId,
