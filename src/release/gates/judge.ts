@@ -177,6 +177,8 @@ function regression(
   if (overall.isWorse) failures.push(`It is worse than the champion: ${worse(metric, settings, overall)}`)
   else if (settings.strictness === 'excluded' && mayBeWorse(metric, comparison, settings.tolerance!))
     failures.push(`It may be worse than the champion: ${worse(metric, settings, overall)}`)
+  else if (mayBeWorse(metric, comparison, settings.tolerance!))
+    doubts.push(`These rows do not exclude that it is worse by more than ${settings.tolerance}.`)
 }
 
 function worse(
