@@ -113,7 +113,8 @@ function afterKeySql(keys: readonly CompiledKey[], relation: Relation, afterKey:
 
 /** A part of a decoded key in SQL. */
 export function keyLiteral(key: CompiledKey, value: KeyValue): string {
-  return key.type === 'int64' ? `${value}::BIGINT` : literal(String(value))
+  // In brackets: a cast binds tighter than the sign, and 2^63 is no BIGINT.
+  return key.type === 'int64' ? `(${value})::BIGINT` : literal(String(value))
 }
 
 /** Infinite ranges as the ends of what DuckDB counts. */
