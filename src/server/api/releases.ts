@@ -44,7 +44,7 @@ export function releaseRoutes(api: Api, { app }: ServerContext): void {
   api.post(
     '/api/v1/releases',
     {
-      config: { needs: 'approver', on: (request) => (request.body as { endpoint?: string }).endpoint ?? '' },
+      config: { needs: 'approver', on: (request) => (request.body as { endpoint?: string } | undefined)?.endpoint },
       schema: {
         tags: TAGS,
         summary: 'Start a release',
