@@ -42,8 +42,9 @@ export function uploadRoutes(api: Api, { app }: ServerContext): void {
       ...unchecked,
     },
     async (request, reply) => {
-      pathOf(request)
-      const parts = fieldsOf(request).count('num_parts', 0)
+      const fields = fieldsOf(request)
+      pathOf(request, fields)
+      const parts = fields.count('num_parts', 0)
       if (!Number.isInteger(parts) || parts < 1 || parts > MAX_PARTS)
         throw TrackingErrors.VALUE_INVALID({
           what: 'num_parts',
@@ -67,8 +68,8 @@ export function uploadRoutes(api: Api, { app }: ServerContext): void {
     `${UPLOADS}/complete/*`,
     { schema: { tags: TAGS, summary: 'Make one file of the parts', response: { 200: Empty } }, ...unchecked },
     async (request, reply) => {
-      const path = pathOf(request)
       const fields = fieldsOf(request)
+      const path = pathOf(request, fields)
       const uploadId = uploadIdOf(fields.text('upload_id'))
       const parts = fields
         .list('parts')
@@ -98,7 +99,6 @@ export function uploadRoutes(api: Api, { app }: ServerContext): void {
     `${UPLOADS}/abort/*`,
     { schema: { tags: TAGS, summary: 'Give up an upload', response: { 200: Empty } }, ...unchecked },
     async (request, reply) => {
-      pathOf(request)
       await remove(folderOf(uploadIdOf(fieldsOf(request).text('upload_id'))), () => true)
       return sendAnswer(reply, {})
     },
@@ -136,9 +136,11 @@ function fieldsOf({ body }: FastifyRequest): Fields {
   return new Fields(isMembers(body) ? body : {})
 }
 
-function pathOf({ params }: FastifyRequest): string {
-  const path = (params as { '*': string })['*']
-  if (path === '' || isRegistered(path))
+/** The URL names the folder, and the body the file as it is called on the client's disk, from its root. */
+function pathOf({ params }: FastifyRequest, fields: Fields): string {
+  const folder = (params as { '*': string })['*'].replace(/\/+$/, '')
+  const path = `${folder}/${fields.text('path').split(/[\\/]/).at(-1)}`
+  if (folder === '' || isRegistered(path))
     throw TrackingErrors.ARTIFACT_PATH_INVALID({ path, problem: 'is no place to upload to' })
   return path
 }
