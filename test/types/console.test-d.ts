@@ -6,13 +6,15 @@ import type { StoredDecision, StoredLateCall, StoredOutcome, StoredPrediction } 
 import type { Release, ReleaseStatus } from '../../src/release/index.js'
 
 /** What arrives is JSON: what is undefined is absent. */
-type Json<T> = T extends readonly (infer Item)[]
-  ? readonly Json<Item>[]
-  : T extends object
-    ? { readonly [K in keyof T as undefined extends T[K] ? never : K]: Json<T[K]> } & {
-        readonly [K in keyof T as undefined extends T[K] ? K : never]?: Json<Exclude<T[K], undefined>>
-      }
-    : T
+type Json<T> = T extends string
+  ? T
+  : T extends readonly (infer Item)[]
+    ? readonly Json<Item>[]
+    : T extends object
+      ? { readonly [K in keyof T as undefined extends T[K] ? never : K]: Json<T[K]> } & {
+          readonly [K in keyof T as undefined extends T[K] ? K : never]?: Json<Exclude<T[K], undefined>>
+        }
+      : T
 
 declare function answered<T>(): Json<T>
 
