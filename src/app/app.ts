@@ -50,10 +50,11 @@ import { skewable } from './chaos/clock.js'
 import { openRedisProxy } from './chaos/redis-proxy.js'
 import { checkConstants } from './check-constants.js'
 import { createEndpoints, type Endpoints } from './endpoints.js'
-import type { AppLog, Engines, Peers } from './engines.js'
+import type { AppLog, Engines, Peers, RegistryState } from './engines.js'
 import type { Features } from './features/features.js'
 import type { LoadedProject } from './load-project.js'
 import { type ModelMemory, openModelMemory } from './model-memory.js'
+import { reportVersions } from './nodes/report-versions.js'
 import { openEngines } from './open-engines.js'
 import { namedKeys, openRegisteredVersions } from './registry/registered-versions.js'
 import { serveReleases } from './release/serve-releases.js'
@@ -86,11 +87,15 @@ export interface App {
   readonly refused: ReadonlyMap<string, HeadraceError>
   /** Operations on metadata; in a worker they reach the primary's. */
   readonly services: Services
+  /** What the metadata store says of versions, aliases and releases, as this process applies it. */
+  registryState(): RegistryState
   /** Who sends a request, and what it may do. */
   readonly access: KeyedAccess
   /** Artifacts. */
   readonly blobs: Blobs
   readonly nodeId: string
+  /** Adds a part to what this node reports of itself. */
+  readonly report: Engines['report']
   /** Undefined when the project defines none. */
   readonly features: Features | undefined
   /** Undefined when this process is the whole server. */
@@ -218,6 +223,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
         ),
     })
     closers.push(() => pool.close())
+    reportVersions(engines, pool)
     pipelines.follow(pool)
     closers.push(stopper(retries.follow(pool)))
     onFailure = pool.restart
@@ -400,9 +406,11 @@ export async function createApp(project: LoadedProject, given: Platform, options
       decisions,
       log,
       services: engines.services,
+      registryState: engines.registry,
       access,
       blobs: engines.blobs,
       nodeId: engines.nodeId,
+      report: engines.report,
       features,
       source,
       repository,

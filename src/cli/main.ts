@@ -16,6 +16,7 @@ import { addKeys } from './keys.js'
 import { addLog } from './log.js'
 import { addModels } from './models.js'
 import { addModelsGates } from './models-gates.js'
+import { addNodes } from './nodes.js'
 import { reportError } from './output.js'
 import { addPredict } from './predict.js'
 import { addProfile } from './profile.js'
@@ -53,6 +54,7 @@ export function createProgram(faces: Faces): Command {
   addFeatures(program, faces)
   addExplain(program, faces)
   addDecisions(program, faces)
+  addNodes(program, faces)
   addKeys(program, faces)
   addAudit(program, faces)
   addChaos(program, faces)

@@ -156,12 +156,14 @@ export async function startServer(app: App): Promise<RunningServer> {
     await parsePool.close()
   }
 
+  const url = `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`
+  app.report('url', () => url)
   return {
     app,
     async loadApi() {
       await Promise.all([loadApi(), grpc?.loadMethods()])
     },
-    url: `http://${settings.host.includes(':') ? `[${settings.host}]` : settings.host}:${port}`,
+    url,
     grpcAddress: grpc?.address,
     close() {
       closed ??= close()

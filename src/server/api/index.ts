@@ -24,9 +24,12 @@ import { liveRoutes } from './live.js'
 import { logRoutes } from './log.js'
 import { modelFactRoutes } from './model-facts.js'
 import { modelRoutes } from './models.js'
+import { nodeRoutes } from './nodes.js'
 import { notOfferedRoutes } from './not-offered.js'
 import { oipRoutes } from './oip.js'
 import { predictionRoutes } from './predictions.js'
+import { registryRoutes } from './registry.js'
+import { registryByteRoutes, registryUploadRoutes } from './registry-uploads.js'
 import { releaseRoutes } from './releases.js'
 import { repositoryLoadRoutes, repositoryRoutes } from './repository.js'
 import type { Api, Area, RouteSchema } from './route.js'
@@ -47,6 +50,9 @@ const AREAS: readonly Area[] = [
   gateRoutes,
   releaseRoutes,
   uploadRoutes,
+  registryRoutes,
+  registryUploadRoutes,
+  registryByteRoutes,
   endpointRoutes,
   predictionRoutes,
   featureRoutes,
@@ -55,6 +61,7 @@ const AREAS: readonly Area[] = [
   liveRoutes,
   logRoutes,
   decisionRoutes,
+  nodeRoutes,
   keyRoutes,
   chaosRoutes,
   typesRoutes,
