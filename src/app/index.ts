@@ -79,7 +79,9 @@ export { openEngines } from './open-engines.js'
 export { packageVersion } from './package-version.js'
 export { connectToPrimary, type Primary, type RunningPrimary, startPrimary } from './processes.js'
 export { grpcPortOf, type ProjectConfig, type ProjectInput } from './project.js'
+export { exportRegistered, importRegistered, signerOf } from './registry/packages.js'
 export { openUploads, type PushRequest, pushRegistered } from './registry/push-version.js'
+export { usesOfVersion, versionsInUse } from './registry/version-uses.js'
 export { type StartRelease, startRelease } from './release/start-release.js'
 export {
   type LoadRequest,
