@@ -5,7 +5,7 @@ import { fromStoredValue } from './metric-value.js'
 import { readPageToken, writePageToken } from './page-token.js'
 import { runRow } from './runs.js'
 import type { TrackingContext } from './store.js'
-import type { TrackingTables } from './tables.js'
+import { bucketOf, type TrackingTables } from './tables.js'
 import type { TrackingService } from './types.js'
 
 const MAX_POINTS = 25_000
@@ -25,6 +25,7 @@ export function createHistory({ sql: store }: TrackingContext): Pick<TrackingSer
         .selectFrom('metric_points')
         .select(['timestamp_ms', 'step', 'value', 'is_nan', 'is_infinite'])
         .where('run', '=', number)
+        .where('bucket', '=', bucketOf(key))
         .where('key', '=', key)
         // The table's own order: a page is one stretch of it.
         .orderBy(sql`timestamp_ms, step, value, is_nan, is_infinite`)

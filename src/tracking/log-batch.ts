@@ -6,7 +6,7 @@ import { toStoredValue } from './metric-value.js'
 import { activeRun, putRunTags } from './runs.js'
 import type { RunRow } from './search/search-runs.js'
 import { retrying, type TrackingContext, type Tx } from './store.js'
-import { headOf, type TrackingTables } from './tables.js'
+import { bucketOf, headOf, type TrackingTables } from './tables.js'
 import type { Batch, Metric, Pair, TrackingService } from './types.js'
 
 type Point = TrackingTables['metric_points']
@@ -84,7 +84,8 @@ async function putMetrics(tx: Tx, run: RunRow, metrics: readonly Metric[]): Prom
   for (let i = 0; i < metrics.length; i++) {
     const { key, value, timestampMs, step } = metrics[i]!
     const { value: stored, is_nan, is_infinite } = toStoredValue(value)
-    const point = { run: run.number, key, timestamp_ms: timestampMs, step, value: stored, is_nan, is_infinite }
+    const bucket = bucketOf(key)
+    const point = { run: run.number, bucket, key, timestamp_ms: timestampMs, step, value: stored, is_nan, is_infinite }
     points.push(point)
     const before = latest.get(key)
     if (before === undefined || isLater(point, before)) latest.set(key, point)
@@ -96,7 +97,7 @@ async function putMetrics(tx: Tx, run: RunRow, metrics: readonly Metric[]): Prom
     .execute()
   await tx
     .insertInto('latest_metrics')
-    .values([...latest.values()].map((point) => ({ ...point, experiment: run.experiment })))
+    .values([...latest.values()].map(({ bucket, ...point }) => ({ ...point, experiment: run.experiment })))
     .onConflict((conflict) =>
       conflict
         .columns(['run', 'key'])

@@ -200,11 +200,18 @@ async function fewest(store: Sql, { experiments, comparisons }: Question): Promi
     const { entity, operator, key } = comparison
     if (entity === 'attribute' && ['=', 'IN', '>', '>=', '<', '<='].includes(operator) && INDEXED.includes(key))
       await consider('tracking_runs', sql`${here} and ${compare(store.dialect, `s.${key}`, comparison)}`)
-    const isIndexed = entity === 'metric' ? operator !== '!=' : operator === '='
-    if (isPairEntity(entity) && isIndexed)
-      await consider(PAIR_TABLES[entity], sql`${here} and ${pairCondition(store.dialect, 's', comparison)}`)
+    if (!isPairEntity(entity)) continue
+    // A range has two ends: only together are they few.
+    const same = comparisons.filter((one) => one.entity === entity && one.key === key && hasIndex(one))
+    if (same[0] !== comparison) continue
+    const pair = allOf(same.map((one) => pairCondition(store.dialect, 's', one)))
+    await consider(PAIR_TABLES[entity], sql`${here} and ${pair}`)
   }
   return best
+}
+
+function hasIndex({ entity, operator }: Comparison): boolean {
+  return entity === 'metric' ? operator !== '!=' : operator === '='
 }
 
 const INDEXED: readonly string[] = ['run_id', 'name', 'status', 'start_ms']
