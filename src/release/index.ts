@@ -27,7 +27,7 @@ export {
 export { type CallersView, compareSignatures, type SignatureChange } from './gates/signature.js'
 export { actorText, gateChangeKinds, gateMigrations } from './gates/store.js'
 export type { Approval, GateReport, GateResult, GateVerdict, GateVersion } from './gates/types.js'
-export { guardsSection } from './guards/settings.js'
+export { guardsOfEndpoint, guardsSection } from './guards/settings.js'
 export { LEASE_MS, LeaseTable } from './leases.js'
 export { ReleaseKeeper } from './node.js'
 export { createReleaseService } from './operations.js'

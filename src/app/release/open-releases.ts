@@ -6,6 +6,7 @@ import { createLeaderLease } from '../../decisions/index.js'
 import {
   createReleaseService,
   DroppedJournal,
+  guardsOfEndpoint,
   type Release,
   ReleaseController,
   ReleaseKeeper,
@@ -69,7 +70,11 @@ export async function openReleases(context: ServiceContext): Promise<ReleaseServ
     keeper,
     decisions,
     plans: config.plans,
-    settingsOf: (endpoint) => config.endpoints[endpoint]?.release ?? settings,
+    settingsOf: (name) => {
+      const endpoint = config.endpoints[name]
+      const asked = endpoint?.release ?? settings
+      return { ...asked, guards: guardsOfEndpoint(asked.guards, endpoint?.cache !== undefined) }
+    },
     isKnown: (model, version) => registry().digests.has(versionKey({ model: model as ModelName, version })),
     decide,
   })

@@ -111,6 +111,15 @@ export const guardsSection = z
 
 export type GuardSettings = z.output<typeof guardsSection>
 
+/**
+ * With the default that depends on the endpoint. Behind a cache the candidate's is cold and its units call more often, so that they also
+ * fail more often: only the control, whose cache is as cold, compares.
+ */
+export function guardsOfEndpoint(settings: GuardSettings, hasCache: boolean): GuardSettings {
+  const reference = settings.errors.reference ?? (hasCache ? 'control' : 'champion')
+  return { ...settings, errors: { ...settings.errors, reference } }
+}
+
 /** One guard as it is judged. */
 export interface GuardSpec {
   readonly name: string
