@@ -112,6 +112,16 @@ export function createReleaseService(options: OperationsOptions): ReleaseService
       .execute()
     return rows.map(({ node, at_ms, report }) => {
       const { beat: _, ...said } = JSON.parse(report) as NodeReport
+      // What a node said last of a release that is over was said before it was.
+      if (!isActive(row))
+        return {
+          node,
+          ...said,
+          holdsLease: false,
+          weight: 0,
+          reason: 'the release is over',
+          ageMs: Math.max(0, nowMs() - at_ms),
+        }
       return { node, ...said, ageMs: Math.max(0, nowMs() - at_ms) }
     })
   }
