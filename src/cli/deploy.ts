@@ -5,7 +5,7 @@ import process from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { type ModelView, parseVersion } from '../app/index.js'
-import { isName, type VersionRef } from '../core/index.js'
+import { type HeadraceError, isName, type VersionRef } from '../core/index.js'
 import type { GateReport, Release, ReleaseStatus } from '../release/index.js'
 import { type Api, type Faces, withApi } from './context.js'
 import { CliErrors } from './errors.js'
@@ -48,7 +48,7 @@ export function addDeploy(program: Command, faces: Faces): void {
     .option('--model <model>', 'of a file: the name of its model; default the name of the file')
     .option('--manifest <file>', 'of a file: its model.json')
     .option('--endpoint <endpoint>', 'whose traffic it takes; default the one of the name of the model')
-    .option('--plan <plan>', 'name or steps of the release; default the endpoint’s, else instant')
+    .option('--plan <plan>', 'name or steps of the release; default instant')
     .option('--watch', 'wait for approvals and for the end of a release that takes long')
     .option('--skip-gates', 'pass by the gates; needs --reason and is recorded')
     .option('--reason <text>', 'kept with the decision')
@@ -84,14 +84,11 @@ async function deploy(api: Api, text: string, own: DeployOptions, say: (line: st
     tookMs: Math.round(performance.now() - startedMs),
   })
   if (gates?.passed === false) return ended(gates.awaitsApproval ? 'awaits-approval' : 'gates-failed', null)
-  const started = await api.json<Release>('POST', '/api/v1/releases', {
-    endpoint,
-    model,
-    to: version,
-    plan: own.plan ?? 'instant',
-    ...(own.skipGates ? { skipGates: true } : {}),
-    ...(own.reason === undefined ? {} : { reason: own.reason }),
-  })
+  const started = await start(api, ref, endpoint, own)
+  if (started === undefined) {
+    say(`Endpoint ${endpoint} serves ${model}@${version} already.`)
+    return ended('done', null)
+  }
   say(
     `Release ${started.id} of ${model}@${version} on ${endpoint}: ${started.plan.text}, from version ${started.from}.`,
   )
@@ -170,6 +167,27 @@ async function check(
       return { ...report, results, awaitsApproval: false }
     }
   }
+}
+
+/** Undefined when the version is served already: where `latest` is served, a push is enough. */
+function start(
+  api: Api,
+  { model, version }: VersionRef,
+  endpoint: string,
+  { plan = 'instant', skipGates, reason }: DeployOptions,
+): Promise<Release | undefined> {
+  const body = {
+    endpoint,
+    model,
+    to: version,
+    plan,
+    ...(skipGates && { skipGates }),
+    ...(reason !== undefined && { reason }),
+  }
+  return api.json<Release>('POST', '/api/v1/releases', body).catch((error: HeadraceError) => {
+    if (error.code === 'RELEASE_ALREADY_LIVE') return undefined
+    throw error
+  })
 }
 
 /** Until it is over; without `watch`, only of a plan that ends at once. */

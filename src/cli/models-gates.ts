@@ -41,7 +41,7 @@ export function addModelsGates(program: Command, faces: Faces): void {
     })
 
   for (const [name, verdict, description] of [
-    ['approve', 'approved', 'say that a version may take an endpoint’s traffic; holds for its present content'],
+    ['approve', 'approved', "say that a version may take an endpoint's traffic; holds for its present content"],
     ['reject', 'rejected', 'say that it may not; its gates fail until that is undone'],
   ] as const) {
     models

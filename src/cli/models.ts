@@ -6,11 +6,19 @@ import type { Command } from 'commander'
 import { AppErrors, type MemoryView, type ModelView } from '../app/index.js'
 import { HeadraceError } from '../core/index.js'
 import type { Decision } from '../decisions/index.js'
-import { describedKind, foreignFormat, isScript, pushVersion, RegistryErrors } from '../registry/index.js'
+import {
+  describedKind,
+  foreignFormat,
+  isScript,
+  pushVersion,
+  type RegisteredVersion,
+  RegistryErrors,
+} from '../registry/index.js'
 import { type Faces, type GlobalOptions, projectOf, withApi } from './context.js'
 import { decisionLine } from './decision-line.js'
 import { CliErrors } from './errors.js'
-import { readInput } from './input-file.js'
+import { addRegistered, collect, describeVersion, isRef } from './models-registry.js'
+import { pushFile, type SaidOptions } from './models-upload.js'
 import { globalOptions, wholeNumber } from './options.js'
 import { print, printJson, shortText, table } from './output.js'
 
@@ -23,11 +31,17 @@ export function addModels(program: Command, faces: Faces): void {
     .addHelpText('after', '\nExample:\n  headrace models list --json\n')
     .action(async (_: unknown, command: Command) => {
       const options = globalOptions(command)
-      const answer = await withApi(faces, options, { loads: true }, (api) =>
-        api.json<{ models: ModelView[] }>('GET', '/api/v1/models'),
-      )
+      const answer = await withApi(faces, options, { loads: true }, async (api) => ({
+        ...(await api.json<{ models: ModelView[] }>('GET', '/api/v1/models')),
+        notServable: (
+          await api.json<{ versions: RegisteredVersion[] }>('POST', '/api/v1/registry/search', {
+            isServable: false,
+            limit: 1000,
+          })
+        ).versions,
+      }))
       if (options.json) return printJson(answer)
-      if (answer.models.length === 0)
+      if (answer.models.length === 0 && answer.notServable.length === 0)
         return print('No models. Push one with "headrace models push <name> <file.onnx>".')
       const rows = answer.models.flatMap((model) =>
         model.versions.map(({ version, state, isolation, memory, digest, reason, convertedFrom }) => [
@@ -45,16 +59,29 @@ export function addModels(program: Command, faces: Faces): void {
           shortText(reason ?? '', 100),
         ]),
       )
+      for (const { model, version, aliases, digest, reason } of answer.notServable)
+        rows.push([
+          model,
+          version,
+          aliases.join(', '),
+          'not servable',
+          '',
+          '',
+          digest.slice(0, 19),
+          '',
+          shortText(reason ?? '', 100),
+        ])
       print(table(['model', 'version', 'aliases', 'state', 'runs', 'memory', 'digest', 'made from', ''], rows))
     })
 
   models
     .command('show')
-    .argument('<model>')
-    .description('one model: signatures, labels, training facts')
-    .addHelpText('after', '\nExample:\n  headrace models show fraud\n')
+    .argument('<model>', 'a model, or one version: fraud@4, fraud@champion')
+    .description('one model: signatures, labels, training facts; or all that is registered of one version')
+    .addHelpText('after', '\nExamples:\n  headrace models show fraud\n  headrace models show fraud@champion\n')
     .action(async (name: string, _: unknown, command: Command) => {
       const options = globalOptions(command)
+      if (isRef(name)) return describeVersion(faces, name, options)
       const model = await withApi(faces, options, { loads: true }, (api) =>
         api.json<ModelView>('GET', `/api/v1/models/${encodeURIComponent(name)}`),
       )
@@ -70,18 +97,30 @@ export function addModels(program: Command, faces: Faces): void {
       'the .onnx file, a model of XGBoost (.json, .ubj) or LightGBM (.txt), a script (.ts, .mjs, .js), remote.json or pipeline.json',
     )
     .option('--manifest <file>', 'its model.json')
-    .option('--allow-same', 'make a version even when the newest has the same content')
+    .option('--allow-same', 'make a version even when there is one of the same content')
+    .option('--description <text>', 'shown to people')
+    .option('--card <file>', 'model card, Markdown')
+    .option('--owner <name>', 'who answers for it')
+    .option('--team <name>', 'whose it is')
+    .option('--tag <key=value>', 'a tag; again for more', collect, [])
+    .option('--metric <name=value>', 'a metric; again for more', collect, [])
+    .option('--run <id>', 'the run that made it')
+    .option('--code <commit>', 'the code that made it')
+    .option('--dataset <name=digest>', 'data it was trained on; again for more', collect, [])
+    .option('--parent <model@version>', 'a version it was made from; again for more', collect, [])
     .option('--remote <url>', 'in place of a file: the server that runs the model (http, https, grpc or grpcs)')
     .option('--remote-model <name>', 'its name there; default the same name')
     .option('--remote-version <version>', 'its version there; default whichever that server takes')
-    .description('add a version to the models folder; it is served once it is warm')
+    .description(
+      'add a version to the registry; it is served once it is warm. Begun and cut off, the same push goes on',
+    )
     .addHelpText(
       'after',
-      '\nExamples:\n  headrace models push fraud ./model.onnx --manifest ./model.json\n  headrace models push resnet --remote grpc://triton:8001 --remote-model resnet50\n',
+      '\nExamples:\n  headrace models push fraud ./model.onnx --manifest ./model.json --metric auc=0.93 --owner ada\n  headrace models push resnet --remote grpc://triton:8001 --remote-model resnet50\n',
     )
     .action(async (name: string, given: string | undefined, own: PushOptions, command: Command) => {
       const options = globalOptions(command)
-      const { manifest, allowSame = false } = own
+      const { manifest } = own
       if (own.remote !== undefined) {
         if (given !== undefined) usage('A version is a file or --remote, not both.')
         report(await pushRemote(name, own, options), options)
@@ -95,18 +134,16 @@ export function addModels(program: Command, faces: Faces): void {
         return
       }
       await refuseForeign(file)
-      const [model, text] = await Promise.all([
-        readInput(file),
-        manifest === undefined ? Buffer.alloc(0) : readInput(manifest),
-      ])
-      const answer = await withApi(faces, options, { loads: false }, async (api) => {
-        const path = `/api/v1/models/${encodeURIComponent(name)}/versions?allowSame=${allowSame}`
-        const response = await api.request('POST', path, {
-          body: Buffer.concat([text, model]),
-          headers: { 'Content-Type': 'application/octet-stream', 'Headrace-Manifest-Length': String(text.length) },
-        })
-        return (await response.json()) as Pushed
-      })
+      const { version, isNew } = await withApi(faces, options, { loads: false }, (api) =>
+        pushFile(api, name, file, manifest, own),
+      )
+      const answer = {
+        model: version.model,
+        version: version.version,
+        digest: version.digest,
+        isNew,
+        notices: version.notices,
+      }
       report(answer, options)
     })
 
@@ -116,13 +153,24 @@ export function addModels(program: Command, faces: Faces): void {
     .argument('<alias>', 'champion, challenger, …')
     .argument('<version>', 'version number', wholeNumber)
     .option('--reason <text>', 'kept with the decision')
+    .option('--force', 'pass by the gates of endpoints that follow the alias; needs --reason')
     .description('point an alias at a version')
     .addHelpText('after', '\nExample:\n  headrace models alias fraud champion 2 --reason "better held-out AUC"\n')
     .action(
-      async (model: string, alias: string, version: number, { reason }: { reason?: string }, command: Command) => {
+      async (
+        model: string,
+        alias: string,
+        version: number,
+        { reason, force }: { reason?: string; force?: true },
+        command: Command,
+      ) => {
         const options = globalOptions(command)
         const decision = await withApi(faces, options, { loads: true }, (api) =>
-          api.json<Decision>('PUT', aliasPath(model, alias), { version, ...(reason === undefined ? {} : { reason }) }),
+          api.json<Decision>('PUT', aliasPath(model, alias), {
+            version,
+            ...(reason === undefined ? {} : { reason }),
+            ...(force && { force }),
+          }),
         )
         if (options.json) printJson(decision)
         else print(decisionLine(decision))
@@ -146,6 +194,7 @@ export function addModels(program: Command, faces: Faces): void {
     })
 
   addRepository(models, faces)
+  addRegistered(models, faces)
 }
 
 /** Here the name says more than the bytes that a server is sent, and a folder cannot be sent: a TensorFlow SavedModel is one. */
@@ -197,20 +246,23 @@ interface Pushed {
   readonly version: number
   readonly digest: string
   readonly notices?: readonly string[]
+  /** False: it was there. */
+  readonly isNew?: boolean
 }
 
 function report(pushed: Pushed, { json }: GlobalOptions): void {
   const { model, version, digest } = pushed
   if (json) printJson(pushed)
   else {
-    print(`Pushed ${model}/${version} (${digest}). See it with "headrace models show ${model}".`)
+    if (pushed.isNew === false)
+      print(`${model}/${version} is that already (${digest}). Make another one of it with --allow-same.`)
+    else print(`Pushed ${model}/${version} (${digest}). See it with "headrace models show ${model}".`)
     for (const notice of pushed.notices ?? []) print(notice)
   }
 }
 
-interface PushOptions {
+interface PushOptions extends SaidOptions {
   readonly manifest?: string
-  readonly allowSame?: true
   readonly remote?: string
   readonly remoteModel?: string
   readonly remoteVersion?: string

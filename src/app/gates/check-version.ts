@@ -79,9 +79,14 @@ export async function checkVersion(
     awaitsApproval:
       failed.length > 0 && failed.every(({ gate, evidence }) => gate === 'approvals' && evidence['rejected'] === false),
     results,
-    notChecked: results
-      .filter(({ verdict }) => verdict === 'skipped')
-      .map(({ gate, summary }) => `${gate}: ${summary}`),
+    notChecked: [
+      ...results.filter(({ verdict }) => verdict === 'skipped').map(({ gate, summary }) => `${gate}: ${summary}`),
+      ...(isOpen(app, ref, endpoint)
+        ? [
+            `The route of endpoint "${endpoint}" says latest: versions that are pushed take its traffic without gates. Name a number or an alias there.`,
+          ]
+        : []),
+    ],
     settings: settingsDigest(app.project, endpoint),
     checkedMs: clock.nowMs(),
     durationMs: Math.round(clock.monotonicMs() - startedMs),
@@ -133,6 +138,13 @@ export function championOf(
     ? 'It serves the endpoint already, so there is nothing else to compare with.'
     : `No version of ${ref.model} serves endpoint "${name}" now, so there is nothing to compare with.`
   return { champion: undefined, noChampion }
+}
+
+/** Whether a new version takes the endpoint's traffic although the endpoint has gates. */
+function isOpen({ project, endpoints }: App, { model }: VersionRef, name: string): boolean {
+  const leaves = endpoints.list().find((endpoint) => endpoint.name === name)?.route.leaves ?? []
+  const hasGates = project.config.endpoints[name]?.gates !== undefined
+  return hasGates && leaves.some((leaf) => leaf.model === model && leaf.version === 'latest')
 }
 
 async function run(gate: Gate, candidate: Candidate): Promise<GateResult[]> {

@@ -10,6 +10,7 @@ import type { ServiceContext } from '../service-context.js'
 export async function openGates(context: ServiceContext): Promise<GateService> {
   const { project, platform, sql, decisions, decide, registry } = context
   await sql.migrate('gates', gateMigrations)
+  const declared = gatedEndpoints(project)
   return createGateService({
     sql,
     platform,
@@ -17,7 +18,13 @@ export async function openGates(context: ServiceContext): Promise<GateService> {
     decide,
     digestOf: (ref) => registry().digests.get(versionKey(ref)),
     knownVersions: (model) => numbersOf(registry().digests.keys(), model as ModelName),
-    gated: gatedEndpoints(project),
+    aliasOf: (model, alias) =>
+      registry().aliases.find((known) => known.model === model && known.alias === alias)?.version,
+    gated: () =>
+      declared.map((endpoint) => {
+        const pointer = registry().pointers.get(endpoint.name)
+        return pointer === undefined ? endpoint : { ...endpoint, leaves: [pointer] }
+      }),
   })
 }
 

@@ -7,7 +7,10 @@ import { type JudgedRows, judge } from './judge.js'
 const ROWS = 2000
 
 /** Scores of two models for the same rows: the candidate's are as noisy as said, the champion's by 1. */
-function world(noise: number, { rows = ROWS, worseIn, seed = 7 }: { rows?: number; worseIn?: string; seed?: number } = {}): JudgedRows {
+function world(
+  noise: number,
+  { rows = ROWS, worseIn, seed = 7 }: { rows?: number; worseIn?: string; seed?: number } = {},
+): JudgedRows {
   const random = seededRandom(seed)
   const normal = () => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next())
   const values = ['DE', 'PL', 'XX']

@@ -50,11 +50,13 @@ export interface GateServiceOptions {
   readonly decide: (change: Change, evidence: Evidence, by: Actor) => Promise<Decision>
   readonly digestOf: (ref: VersionRef) => string | undefined
   readonly knownVersions: (model: string) => readonly number[]
-  readonly gated: readonly GatedEndpoint[]
+  readonly aliasOf: (model: string, alias: string) => number | undefined
+  /** As they are now: decisions point endpoints elsewhere. */
+  readonly gated: () => readonly GatedEndpoint[]
 }
 
 export function createGateService(options: GateServiceOptions): GateService {
-  const { sql, platform, decisions, gated } = options
+  const { sql, platform, decisions } = options
 
   async function authors({ model, version }: VersionRef): Promise<Actor[]> {
     const found = await decisions.list({ subject: `${model}/${version}`, limit: 100 })
@@ -85,7 +87,7 @@ export function createGateService(options: GateServiceOptions): GateService {
           version: String(ref.version),
           known: options.knownVersions(ref.model),
         })
-      const settings = gated.find(({ name }) => name === endpoint)?.settings
+      const settings = options.gated().find(({ name }) => name === endpoint)?.settings
       if (verdict === 'approved' && settings?.approvals?.fourEyes) {
         const isAuthor = (await authors(ref)).some((author) => actorText(author) === actorText(by))
         if (isAuthor) throw GateErrors.APPROVER_IS_AUTHOR({ name: by.name, did: 'pushed' })
@@ -107,8 +109,7 @@ export function createGateService(options: GateServiceOptions): GateService {
         if (typeof evidence['reason'] !== 'string') throw GateErrors.REASON_NEEDED()
         return
       }
-      for (const { endpoint, model, version } of touched(change, gated)) {
-        const { settings, settingsDigest } = gated.find(({ name }) => name === endpoint)!
+      for (const { endpoint, model, version, settings, settingsDigest } of touched(change, options)) {
         const reasons = await whyNot({ model, version } as VersionRef, endpoint, settings, settingsDigest)
         if (reasons.length > 0) throw GateErrors.NOT_PASSED({ endpoint, model, version, reasons })
       }
@@ -139,24 +140,30 @@ export function createGateService(options: GateServiceOptions): GateService {
   }
 }
 
-interface Touched {
+interface Touched extends Pick<GatedEndpoint, 'settings' | 'settingsDigest'> {
   readonly endpoint: string
   readonly model: string
   readonly version: number
 }
 
 /** The versions that a change would give an endpoint's traffic to, of endpoints with gates. */
-function touched({ kind, subject, detail }: Change, gated: readonly GatedEndpoint[]): Touched[] {
+function touched({ kind, subject, detail }: Change, options: GateServiceOptions): Touched[] {
   const model = String(detail['model'])
-  const version = detail['version']
+  const { alias } = detail
+  const isAlias = kind === 'alias.set'
+  const version = isAlias ? detail['version'] : pointedAt(model, detail, options)
   if (typeof version !== 'number') return []
-  if (kind === 'alias.set') {
-    const isOf = ({ leaves }: GatedEndpoint) =>
-      leaves.some(
-        (leaf) => leaf.model === model && typeof leaf.version === 'object' && leaf.version.alias === detail['alias'],
-      )
-    return gated.filter(isOf).map(({ name }) => ({ endpoint: name, model, version }))
-  }
-  if (kind !== 'endpoint.point') return []
-  return gated.filter(({ name }) => name === subject).map(({ name }) => ({ endpoint: name, model, version }))
+  const follows = ({ name, leaves }: GatedEndpoint) =>
+    isAlias
+      ? leaves.some((leaf) => leaf.model === model && typeof leaf.version === 'object' && leaf.version.alias === alias)
+      : name === subject
+  return options
+    .gated()
+    .filter(follows)
+    .map(({ name, settings, settingsDigest }) => ({ endpoint: name, model, version, settings, settingsDigest }))
+}
+
+function pointedAt(model: string, { version, alias }: Change['detail'], options: GateServiceOptions): unknown {
+  if (typeof alias === 'string') return options.aliasOf(model, alias)
+  return version === 'latest' ? options.knownVersions(model).at(-1) : version
 }

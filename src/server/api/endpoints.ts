@@ -6,7 +6,7 @@ import { ActorHeaders, actorOf, callerOf } from './actor.js'
 import { isShown } from './enforce.js'
 import { evidence } from './models.js'
 import type { Api } from './route.js'
-import { Decision, EndpointView, NameParam, Reason, VersionNumber } from './schemas.js'
+import { Decision, EndpointView, Force, NameParam, Reason, VersionNumber } from './schemas.js'
 
 const TAGS = ['Endpoints'] as const
 const Params = Type.Object({ name: NameParam('Endpoint') })
@@ -78,6 +78,7 @@ export function endpointRoutes(api: Api, { app }: ServerContext): void {
               ),
             ]),
             reason: Type.Optional(Reason),
+            force: Type.Optional(Force),
           },
           { additionalProperties: false },
         ),
@@ -86,12 +87,12 @@ export function endpointRoutes(api: Api, { app }: ServerContext): void {
     },
     (request) => {
       const { name } = request.params
-      const { model, version, reason } = request.body
+      const { model, version, reason, force } = request.body
       // The endpoint is in the path; what it may be pointed at is named in the body.
       app.access.check(callerOf(request), 'see', model)
       const selected = typeof version === 'object' ? { alias: version.alias } : { version }
       const detail = { endpoint: name, model, ...selected }
-      return app.decide({ kind: 'endpoint.point', subject: name, detail }, evidence(reason), actorOf(request))
+      return app.decide({ kind: 'endpoint.point', subject: name, detail }, evidence(reason, force), actorOf(request))
     },
   )
 }

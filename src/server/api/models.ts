@@ -6,7 +6,7 @@ import type { ServerContext } from '../context.js'
 import { ActorHeaders, actorOf } from './actor.js'
 import { isShown } from './enforce.js'
 import type { Api } from './route.js'
-import { Decision, ModelView, NameParam, Reason, VersionNumber } from './schemas.js'
+import { Decision, Force, ModelView, NameParam, Reason, VersionNumber } from './schemas.js'
 
 const TAGS = ['Models'] as const
 const AliasParams = Type.Object({ name: NameParam('Model'), alias: NameParam('Alias: champion, challenger, …') })
@@ -45,13 +45,20 @@ export function modelRoutes(api: Api, { app }: ServerContext): void {
         summary: 'Point an alias at a version',
         params: AliasParams,
         headers: ActorHeaders,
-        body: Type.Object({ version: VersionNumber, reason: Type.Optional(Reason) }, { additionalProperties: false }),
+        body: Type.Object(
+          { version: VersionNumber, reason: Type.Optional(Reason), force: Type.Optional(Force) },
+          { additionalProperties: false },
+        ),
         response: { 200: Decision },
       },
     },
     (request) => {
       const { params, body } = request
-      return app.decide(aliasSet(params.name, params.alias, body.version), evidence(body.reason), actorOf(request))
+      return app.decide(
+        aliasSet(params.name, params.alias, body.version),
+        evidence(body.reason, body.force),
+        actorOf(request),
+      )
     },
   )
 
@@ -84,6 +91,6 @@ function aliasSet(model: string, alias: string, version: number | null) {
   return { kind: 'alias.set', subject: `${model}@${alias}`, detail: { model, alias, version } }
 }
 
-export function evidence(reason: string | undefined): Readonly<Record<string, string>> {
-  return reason === undefined ? {} : { reason }
+export function evidence(reason: string | undefined, isForced?: boolean): Readonly<Record<string, string | boolean>> {
+  return { ...(reason !== undefined && { reason }), ...(isForced && { forced: true }) }
 }

@@ -196,6 +196,10 @@ export const Explanation = Type.Object({
   related: Type.Array(Decision, { description: 'Other decisions on the same subject' }),
 })
 
+export const Force = Type.Boolean({
+  description: 'Passes by the gates of the endpoints that it concerns; needs a reason. Default false',
+})
+
 export const Reason = Type.String({
   minLength: 1,
   maxLength: 1000,
