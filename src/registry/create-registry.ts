@@ -217,12 +217,17 @@ export function createRegistry(options: RegistryOptions): RegistryService {
       .executeTakeFirst()
   }
 
-  async function inspect({ files, stagedIn }: Registration, model: string, folder: string): Promise<Inspected> {
+  async function inspect(
+    { files, stagedIn, mustServe = false }: Registration,
+    model: string,
+    folder: string,
+  ): Promise<Inspected> {
     const ref = { model, version: 0 } as VersionRef
     const inspected = await inspectVersion({
       files,
       folder,
       convert: options.convert,
+      mustServe,
       fetch: (file, to) =>
         stagedIn === undefined ? local.fetch(ref, file.digest, to) : copyDurably(join(stagedIn, file.path), to),
     })

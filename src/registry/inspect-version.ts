@@ -1,6 +1,6 @@
 // Finds what of a version's files can be served: an ONNX file and what it names, or a file of XGBoost or LightGBM, which is converted.
 // It works on copies in a folder of its own, which then is the version's place on this machine.
-import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join, posix, relative } from 'node:path'
 import { HeadraceError } from '../core/index.js'
 import type { ModelConverter } from '../formats/index.js'
@@ -34,6 +34,8 @@ export interface InspectOptions {
   /** Puts the bytes of a file there. */
   readonly fetch: (file: VersionFile, to: string) => Promise<void>
   readonly convert: ModelConverter | undefined
+  /** A conversion that fails rejects, in place of a version that cannot be served. */
+  readonly mustServe: boolean
 }
 
 const MODEL = 'model.onnx'
@@ -65,6 +67,7 @@ export async function inspectVersion(options: InspectOptions): Promise<Inspected
 
   async function inspectModel(file: VersionFile): Promise<Inspected> {
     const model = join(folder, MODEL)
+    await rm(model, { force: true })
     await options.fetch(file, model)
     const foreign =
       file.sizeBytes === 0 ? { found: 'an empty file', remedy: 'Export it again.' } : await foreignFormat(model)
@@ -150,7 +153,7 @@ export async function inspectVersion(options: InspectOptions): Promise<Inspected
         notices,
       }
     } catch (error) {
-      if (!(error instanceof HeadraceError) || error.retry) throw error
+      if (!(error instanceof HeadraceError) || error.retry || options.mustServe) throw error
       return unservable(`"${file.path}" cannot be converted: ${error.message.replaceAll(original, file.path)}`)
     }
   }
@@ -192,7 +195,9 @@ function nativeCandidates(
     return file ? [file] : []
   }
   // Of many files, which one is meant would be a guess.
-  return files.length > 4 ? [] : files.filter(({ path }) => NATIVE.test(path))
+  if (files.length > 4) return []
+  const isManifest = ({ path }: VersionFile) => Number(posix.basename(path) === MANIFEST)
+  return files.filter(({ path }) => NATIVE.test(path)).sort((a, b) => isManifest(a) - isManifest(b))
 }
 
 function manifestOf(model: VersionFile, byPath: ReadonlyMap<string, VersionFile>): VersionFile | undefined {

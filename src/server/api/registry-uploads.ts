@@ -23,6 +23,7 @@ import {
 } from './registry-schemas.js'
 import type { Api } from './route.js'
 import { VersionNumber } from './schemas.js'
+import { aboutUpload } from './uploads.js'
 
 const TAGS = ['Registry'] as const
 const UPLOAD_TYPE = 'application/octet-stream'
@@ -83,7 +84,9 @@ export function registryUploadRoutes(api: Api, { app }: ServerContext): void {
       },
     },
     async (request) => {
-      const { version, isNew } = await uploads.finish(request.params.upload, actorOf(request))
+      const { version, isNew } = await uploads
+        .finish(request.params.upload, actorOf(request))
+        .catch((error: unknown) => Promise.reject(aboutUpload(error, '')))
       return { version: versionView(version), isNew }
     },
   )
@@ -167,7 +170,7 @@ export function registryByteRoutes(api: Api, { app }: ServerContext): void {
         headers: ActorHeaders,
         querystring: Type.Object(
           {
-            trust: Type.Optional(Type.Array(Type.String(), { description: 'Public keys of signers' })),
+            trust: Type.Optional(Type.String({ description: 'Public keys of signers, with commas between them' })),
             as: Type.Optional(RegisteredName),
             insecureUnsigned: Type.Optional(Type.Boolean({ description: 'Takes a package without a signature' })),
           },
@@ -178,7 +181,7 @@ export function registryByteRoutes(api: Api, { app }: ServerContext): void {
       },
     },
     async (request) => {
-      const { trust = [], as, insecureUnsigned = false } = request.query
+      const { trust, as, insecureUnsigned = false } = request.query
       await mkdir(folder, { recursive: true })
       const scratch = await mkdtemp(join(folder, 'import-'))
       try {
@@ -186,7 +189,7 @@ export function registryByteRoutes(api: Api, { app }: ServerContext): void {
         await pipeline(streamOf(request.body), createWriteStream(file))
         const { version, isNew } = await importRegistered(app, {
           file,
-          trust,
+          trust: trust?.split(',') ?? [],
           insecureUnsigned,
           ...(as === undefined ? {} : { as }),
           by: actorOf(request),

@@ -145,7 +145,7 @@ async function receive(
 }
 
 /** The caller knows nothing of our temporary files: errors speak of what was sent. */
-function aboutUpload(error: unknown, folder: string): unknown {
+export function aboutUpload(error: unknown, folder: string): unknown {
   if (!(error instanceof HeadraceError)) return error
   const { code, params } = error
   if (code === 'REGISTRY_NOT_ONNX')
