@@ -120,7 +120,14 @@ function Calls({ prediction, late }: CallsProps) {
   const calls = [...(prediction?.calls ?? []), ...late]
   const longestMs = Math.max(0, ...calls.map(({ latencyMs }) => latencyMs))
   return (
-    <Panel title="Calls" aside={<span className="muted">queue and run</span>}>
+    <Panel
+      title="Calls"
+      aside={
+        <span className="muted">
+          <span className="queue-word">queue</span> and <span className="run-word">run</span>
+        </span>
+      }
+    >
       {calls.length === 0 ? (
         <Empty title="No version was called" />
       ) : (

@@ -1,11 +1,11 @@
 // One release: where it stands, what its guards have seen, who did what, and what each node does about it.
-import type { Guard, PlanStep, Release, ReleaseStatus } from '../api/types.js'
+import type { PlanStep, Release, ReleaseStatus } from '../api/types.js'
 import { usePoll } from '../api/use-poll.js'
-import { formatCount, formatDuration, formatNumber, formatShare } from '../format.js'
+import { formatCount, formatDuration, formatNumber, formatShare, formatValue } from '../format.js'
 import { Link, pathTo } from '../router.js'
 import { Badge, Facts, Figure, Panel, Time, type Tone } from '../ui/bits.js'
-import { Chart } from '../ui/chart.js'
 import { Empty, Loaded } from '../ui/states.js'
+import { Guards } from './guards.js'
 import { ReleaseBadge } from './releases.js'
 
 export function ReleasePage({ id }: { readonly id: string }) {
@@ -23,7 +23,7 @@ export function ReleasePage({ id }: { readonly id: string }) {
 }
 
 function ReleaseView({ status }: { readonly status: ReleaseStatus }) {
-  const { release, weight, progress, guards, shadow, nodes, events, timeScale } = status
+  const { release, weight, progress, guards, shadow, events, timeScale } = status
   const failed = guards.filter(({ report }) => report.verdict === 'failed').length
   return (
     <>
@@ -70,32 +70,23 @@ function ReleaseView({ status }: { readonly status: ReleaseStatus }) {
           <Steps release={release} status={status} />
           <p className="muted">{progress.summary}</p>
         </Panel>
-        {guards.length === 0 && (
-          <Panel title="Guards" className="wide">
-            <Empty title="Guards have said nothing yet">They speak when the candidate has been called.</Empty>
-          </Panel>
-        )}
-        {guards.map((guard) => (
-          <GuardPanel key={guard.report.guard} guard={guard} />
-        ))}
-        {shadow && (
-          <Panel title="Shadow report">
-            <Facts of={shadow} />
-          </Panel>
-        )}
-        <Panel
-          title="Nodes"
-          aside={
-            <span className="muted">
-              wanted: revision {release.revision}, {formatShare(weight)}
-            </span>
-          }
-        >
-          <Nodes status={status} />
-        </Panel>
-        <Panel title="What happened" className={nodes.length > 0 && shadow ? 'wide' : ''}>
+        <Panel title="What happened">
           {events.length === 0 ? <Empty title="Nothing yet" /> : <Timeline events={events} />}
         </Panel>
+        <div className="stack">
+          <Panel
+            title="Nodes"
+            aside={
+              <span className="muted">
+                wanted: revision {release.revision}, {formatShare(weight)}
+              </span>
+            }
+          >
+            <Nodes status={status} />
+          </Panel>
+          {shadow && <ShadowReport report={shadow} />}
+        </div>
+        <Guards guards={guards} />
       </div>
     </>
   )
@@ -157,75 +148,6 @@ function stepShare({ length }: PlanStep, { elapsedMs, units, unitsNeeded }: Rele
   return parts.length === 0 ? 1 : Math.min(1, ...parts)
 }
 
-const VERDICTS: Readonly<Record<Guard['report']['verdict'], Tone>> = {
-  failed: 'bad',
-  passed: 'ok',
-  inconclusive: 'muted',
-}
-
-function GuardPanel({ guard: { report, series } }: { readonly guard: Guard }) {
-  const limit = 1 / report.alpha
-  const timesMs = series.map(({ timeMs }) => timeMs)
-  const positive = (value: number | null): number | null => (value === null || value <= 0 ? null : value)
-  return (
-    <Panel title={`Guard: ${report.guard}`} aside={<Badge tone={VERDICTS[report.verdict]}>{report.verdict}</Badge>}>
-      <p>{report.summary}</p>
-      <p className="muted">
-        {formatCount(report.candidate)} units of the candidate, {formatCount(report.reference)} of the reference
-        {report.relative &&
-          `; rate ${formatNumber(report.relative.estimate)} × the reference's, between ${formatNumber(report.relative.low)} and ${formatNumber(report.relative.high)}`}
-        . Evidence {formatNumber(report.eValue)} of {formatNumber(limit)}.
-      </p>
-      {series.length < 2 ? (
-        <p className="muted">A plot follows when there is more than one look.</p>
-      ) : (
-        <div className="guard-charts">
-          <div>
-            <h3>Rate over the reference's</h3>
-            <Chart
-              label={`${report.guard}: the candidate's rate over the reference's, with its interval`}
-              timesMs={timesMs}
-              format={formatNumber}
-              range={[0, 2]}
-              lines={[
-                {
-                  name: 'high',
-                  colour: 'chart-1',
-                  values: series.map(({ high }) => capped(high)),
-                  bandTo: 1,
-                  isEdge: true,
-                },
-                { name: 'low', colour: 'chart-1', values: series.map(({ low }) => capped(low)), isEdge: true },
-                { name: 'estimate', colour: 'chart-1', values: series.map(({ estimate }) => capped(estimate)) },
-                { name: 'the same', colour: 'muted', values: series.map(() => 1), isDashed: true },
-              ]}
-            />
-          </div>
-          <div>
-            <h3>Evidence against the candidate</h3>
-            <Chart
-              label={`${report.guard}: evidence against the candidate and the limit at which it fails`}
-              timesMs={timesMs}
-              format={formatNumber}
-              isLogarithmic
-              range={[0.1, limit]}
-              lines={[
-                { name: 'evidence', colour: 'chart-2', values: series.map(({ eValue }) => positive(eValue)) },
-                { name: 'limit', colour: 'bad', values: series.map(() => limit), isDashed: true },
-              ]}
-            />
-          </div>
-        </div>
-      )}
-    </Panel>
-  )
-}
-
-/** While little is known an interval reaches so far that nothing else could be seen beside it. */
-function capped(value: number | null): number | null {
-  return value === null ? null : Math.min(value, 10)
-}
-
 function Nodes({ status: { nodes, release, weight } }: { readonly status: ReleaseStatus }) {
   if (nodes.length === 0) return <Empty title="No node has reported yet" />
   return (
@@ -249,7 +171,7 @@ function Nodes({ status: { nodes, release, weight } }: { readonly status: Releas
         <tbody>
           {nodes.map((node) => (
             <tr key={node.node}>
-              <td title={node.node}>{node.node}</td>
+              <td title={node.node}>{node.node.length > 16 ? `…${node.node.slice(-10)}` : node.node}</td>
               <td className={`number ${node.revision === release.revision ? '' : 'warn'}`}>
                 {node.revision ?? 'none'}
               </td>
@@ -265,6 +187,21 @@ function Nodes({ status: { nodes, release, weight } }: { readonly status: Releas
         </tbody>
       </table>
     </div>
+  )
+}
+
+/** Its words, and below them every figure as it came. */
+function ShadowReport({ report }: { readonly report: Readonly<Record<string, unknown>> }) {
+  const { verdict, summary, ...figures } = report
+  const tone: Tone = verdict === 'indistinguishable' ? 'ok' : verdict === 'differs' ? 'warn' : 'muted'
+  return (
+    <Panel title="Shadow report" aside={<Badge tone={tone}>{formatValue(verdict)}</Badge>}>
+      <p>{formatValue(summary, 1000)}</p>
+      <details>
+        <summary>All figures</summary>
+        <Facts of={figures} />
+      </details>
+    </Panel>
   )
 }
 

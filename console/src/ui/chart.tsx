@@ -60,12 +60,13 @@ export function Chart({ label, timesMs, lines, format, height = 150, isLogarithm
         },
       },
       axes: [
-        { ...axis, size: 26, values: (_, ticks) => ticks.map((s) => formatClock(s * 1000).slice(0, 5)), space: 70 },
+        { ...axis, size: 26, values: timeTicks, space: 70 },
         {
           ...axis,
           size: 62,
           values: (_, ticks) => ticks.map((tick) => (tick === null ? '' : format(tick))),
           space: 34,
+          ...(isLogarithmic && { splits: powersOfTen }),
         },
       ],
       series: [
@@ -108,6 +109,19 @@ export function Chart({ label, timesMs, lines, format, height = 150, isLogarithm
       <div ref={box} aria-hidden="true" className="chart-box" style={{ minHeight: height }} />
     </figure>
   )
+}
+
+/** Within a few minutes seconds are needed to tell ticks apart. */
+function timeTicks(_: UPlot, ticks: readonly number[]): string[] {
+  const isShort = ticks.length > 1 && ticks[1]! - ticks[0]! < 60
+  return ticks.map((s) => formatClock(s * 1000).slice(0, isShort ? 8 : 5))
+}
+
+function powersOfTen(_: UPlot, __: number, min: number, max: number): number[] {
+  const first = Math.ceil(Math.log10(min) - 1e-9)
+  const last = Math.floor(Math.log10(max) + 1e-9)
+  const step = Math.max(1, Math.ceil((last - first) / 5))
+  return Array.from({ length: Math.floor((last - first) / step) + 1 }, (_value, i) => 10 ** (first + i * step))
 }
 
 function showNewest(plot: UPlot): void {
