@@ -16,8 +16,8 @@ export interface KeyedServer extends TestServer {
 }
 
 export async function startKeyedServer(options: Partial<TestServerOptions> = {}): Promise<KeyedServer> {
-  const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
-  const server = await startTestServer({ folder, models: ['fraud'], ...options })
+  const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'headrace-test-'))
+  const server = await startTestServer({ models: ['fraud'], ...options, folder })
   const key = async (request: KeyRequest) => (await server.app.services.access.create(request, ANNA)).secret
   const admin = await key({ name: 'admin', role: 'admin' })
   return {

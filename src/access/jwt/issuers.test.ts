@@ -9,11 +9,13 @@ import { createIssuers, type TokenIssuers } from './issuers.js'
 
 const NOW_MS = Date.parse('2026-11-22T12:00:00Z')
 
+type Pair = Awaited<ReturnType<typeof generateKeyPair>>
+
 interface Signer {
   readonly kid: string
   readonly jwk: JWK
-  readonly privateKey: CryptoKey
-  readonly publicKey: CryptoKey
+  readonly privateKey: Pair['privateKey']
+  readonly publicKey: Pair['publicKey']
 }
 
 async function signer(kid: string, alg = 'RS256'): Promise<Signer> {

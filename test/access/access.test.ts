@@ -1,0 +1,373 @@
+// Callers on every face of a real server: who is let in, what they are told otherwise, and what becomes of them while they work.
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import { type Client, Metadata } from '@grpc/grpc-js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createClient } from '../../src/client/index.js'
+import { createLogger } from '../../src/core/index.js'
+import { healthService, inferenceService, type ModelStreamInferResponse, openGrpcClient } from '../../src/oip/index.js'
+import { Code, callUnary, inferRequest, input, raw } from '../grpc/support.js'
+import { call, type Reply } from '../support/http.js'
+import { identityModel } from '../support/onnx-models.js'
+import { PAYMENT } from '../support/shop.js'
+import { startTestServer } from '../support/start-server.js'
+import { tempFolder } from '../support/temp-folder.js'
+import { bearer, type KeyedServer, startKeyedServer } from './support.js'
+
+let server: KeyedServer
+let grpc: Client
+let logged = ''
+const secrets: string[] = []
+
+beforeAll(async () => {
+  const destination = new Writable({
+    write(chunk, _encoding, done) {
+      logged += String(chunk)
+      done()
+    },
+  })
+  const logger = createLogger({ level: 'debug', destination })
+  const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
+  server = await startKeyedServer({
+    folder,
+    beforeStart: async () => {
+      mkdirSync(join(folder, 'models/same/1'), { recursive: true })
+      writeFileSync(join(folder, 'models/same/1/model.onnx'), identityModel('FP32'))
+    },
+    platform: { logger },
+    config: { endpoints: { spare: { route: { kind: 'version', model: 'fraud', version: 1 }, cache: {} } } },
+  })
+  grpc = await openGrpcClient(server.grpcAddress)
+  secrets.push(server.admin)
+})
+afterAll(async () => {
+  grpc.close()
+  await server.end()
+})
+
+async function key(request: Parameters<KeyedServer['key']>[0]): Promise<string> {
+  const text = await server.key(request)
+  secrets.push(text)
+  return text
+}
+
+const predict = (headers: Record<string, string>, endpoint = 'fraud'): Promise<Reply> =>
+  call(`${server.url}/api/v1/predict/${endpoint}`, 'POST', { inputs: PAYMENT }, { headers })
+
+const SAME = { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }] }
+const sameRequest = () =>
+  inferRequest({
+    modelName: 'same',
+    inputs: [input({ shape: [1, 4] })],
+    rawInputContents: [raw(new Float32Array([1, 2, 3, 4]))],
+  })
+
+describe('a key', () => {
+  it('is taken as a bearer, as the password of basic authentication and as x-api-key, on each protocol', async () => {
+    const text = await key({ name: 'forms', predict: ['*'] })
+    const basic = `Basic ${Buffer.from(`whoever:${text}`).toString('base64')}`
+    for (const headers of [
+      { authorization: `Bearer ${text}` },
+      { authorization: `bearer  ${text}` },
+      { authorization: basic },
+      { 'x-api-key': text },
+      { 'x-api-key': text, authorization: `Bearer ${text}` },
+    ] as Record<string, string>[]) {
+      expect((await predict(headers)).status).toBe(200)
+      expect((await call(`${server.url}/v2/models/same/infer`, 'POST', SAME, { headers })).status).toBe(200)
+      const rows = { instances: [PAYMENT] }
+      expect((await call(`${server.url}/v1/models/fraud:predict`, 'POST', rows, { headers })).status).toBe(200)
+      expect((await call(`${server.url}/v2/models/same`, 'GET', undefined, { headers })).status).toBe(200)
+      expect((await callUnary(grpc, inferenceService.ModelInfer, sameRequest(), { metadata: headers })).code).toBe(0)
+    }
+  })
+
+  it.each<[string, Record<string, string>, string]>([
+    ['nothing', {}, 'ACCESS_CREDENTIALS_MISSING'],
+    ['an empty scheme', { authorization: 'Bearer' }, 'ACCESS_CREDENTIALS_MALFORMED'],
+    ['a scheme that nobody knows', { authorization: 'Digest abc' }, 'ACCESS_CREDENTIALS_MALFORMED'],
+    ['two words', { authorization: 'Bearer a b' }, 'ACCESS_CREDENTIALS_MALFORMED'],
+    ['two schemes in one header', { authorization: 'Bearer a, Basic b' }, 'ACCESS_CREDENTIALS_MALFORMED'],
+    ['basic that is no base64', { authorization: 'Basic !!!' }, 'ACCESS_CREDENTIALS_MALFORMED'],
+    ['basic without a password', { authorization: 'Basic Zm9v' }, 'ACCESS_CREDENTIALS_MALFORMED'],
+    ['two schemes that differ', { authorization: 'Bearer a', 'x-api-key': 'b' }, 'ACCESS_CREDENTIALS_MALFORMED'],
+    ['a huge one', { authorization: `Bearer ${'a'.repeat(9000)}` }, 'ACCESS_CREDENTIALS_MALFORMED'],
+    ['a key of another server', { 'x-api-key': `hr_0123456789ab_${'A'.repeat(32)}` }, 'ACCESS_KEY_INVALID'],
+    ['what looks like a token', { authorization: 'Bearer a.b.c' }, 'ACCESS_KEY_INVALID'],
+    ['words of objects', { 'x-api-key': '__proto__' }, 'ACCESS_KEY_INVALID'],
+  ])('that is %s is 401 with what was wrong, over HTTP, the wire and gRPC', async (_, headers, code) => {
+    const challenge = 'Bearer realm="headrace"'
+    for (const reply of [
+      await predict(headers),
+      await call(`${server.url}/api/v1/status`, 'GET', undefined, { headers }),
+    ]) {
+      expect({ status: reply.status, code: reply.json.code }).toEqual({ status: 401, code })
+      expect(reply.headers.get('www-authenticate')).toBe(challenge)
+    }
+    const answer = await callUnary(grpc, inferenceService.ModelInfer, sameRequest(), { metadata: headers })
+    expect([answer.code, answer.error]).toEqual([Code.UNAUTHENTICATED, code])
+    const metadata = await callUnary(grpc, inferenceService.ServerMetadata, {}, { metadata: headers })
+    expect([metadata.code, metadata.error]).toEqual([Code.UNAUTHENTICATED, code])
+  })
+
+  it('holds for the endpoints it names, and lists show only those', async () => {
+    const text = await key({ name: 'narrow', predict: ['sp*'], role: 'viewer', on: ['same'] })
+    const { headers } = bearer(text)
+    expect((await predict(headers, 'spare')).status).toBe(200)
+    const refused = await predict(headers, 'fraud')
+    expect([refused.status, refused.json.code]).toEqual([403, 'ACCESS_PREDICT_MISSING'])
+    expect(refused.json.error).toContain('it may predict with sp*')
+    // What there is it does not learn either.
+    expect((await predict(headers, 'no-such-endpoint')).status).toBe(403)
+    const get = async (path: string) => (await call(`${server.url}${path}`, 'GET', undefined, { headers })).json
+    expect((await get('/api/v1/endpoints')).endpoints.map(({ name }: { name: string }) => name)).toEqual([
+      'same',
+      'spare',
+    ])
+    expect((await get('/v2/models')).models.toSorted()).toEqual(['same', 'spare'])
+    expect((await get('/v1/models')).models.toSorted()).toEqual(['same', 'spare'])
+    expect((await get('/v2/models/stats')).model_stats.map(({ name }: { name: string }) => name)).toEqual(['same'])
+    expect(Object.keys((await get('/api/docs/json')).paths).filter((path) => /\/fraud(\/|$)/.test(path))).toEqual([])
+    const { reply } = await callUnary(
+      grpc,
+      inferenceService.RepositoryIndex,
+      { repositoryName: '', ready: false },
+      {
+        metadata: headers,
+      },
+    )
+    expect(reply?.models.map(({ name }) => name)).toEqual(['same'])
+    expect((await get('/api/v1/models/fraud')).code).toBe('ACCESS_ROLE_MISSING')
+  })
+
+  it('names the maker of decisions, whatever the header says, also with letters that headers do not carry', async () => {
+    const text = await key({ name: 'Žofie ✓', role: 'approver', on: ['fraud'] })
+    const headers = { ...bearer(text).headers, 'headrace-actor': 'person:somebody' }
+    const set = (model: string) =>
+      call(`${server.url}/api/v1/models/${model}/aliases/champion`, 'PUT', { version: 1 }, { headers })
+    const decision = (await set('fraud')).json
+    expect(decision.by).toEqual({ kind: 'person', name: 'Žofie ✓' })
+    expect((await set('same')).status).toBe(403)
+    const undone = await call(`${server.url}/api/v1/decisions/${decision.id}/undo`, 'POST', {}, { headers })
+    expect([undone.status, undone.json.by?.name]).toEqual([200, 'Žofie ✓'])
+  })
+
+  it('that was revoked is refused at once, in the middle of a stream too; one that expires then', async () => {
+    const text = await key({ name: 'short', predict: ['same'] })
+    const stream = grpc.makeBidiStreamRequest(
+      inferenceService.ModelStreamInfer.path,
+      inferenceService.ModelStreamInfer.requestSerialize,
+      inferenceService.ModelStreamInfer.responseDeserialize,
+      metadataOf({ 'x-api-key': text }),
+    )
+    const replies: ModelStreamInferResponse[] = []
+    stream.on('data', (reply: ModelStreamInferResponse) => replies.push(reply))
+    stream.on('error', () => undefined)
+    stream.write(sameRequest())
+    await expect.poll(() => replies.length, { timeout: 30_000 }).toBe(1)
+    expect(replies[0]!.errorMessage).toBe('')
+    await server.app.services.access.revoke('short', 'test', { kind: 'person', name: 'anna' })
+    stream.write(sameRequest())
+    await expect.poll(() => replies.length, { timeout: 30_000 }).toBe(2)
+    expect(replies[1]!.errorMessage).toContain('was revoked')
+    stream.cancel()
+    expect((await call(`${server.url}/v2/models/same/infer`, 'POST', SAME, bearer(text))).json.code).toBe(
+      'ACCESS_KEY_REVOKED',
+    )
+    const brief = await key({ name: 'brief', predict: ['same'], expiresMs: Date.now() + 300 })
+    await expect
+      .poll(async () => (await call(`${server.url}/v2/models/same/infer`, 'POST', SAME, bearer(brief))).json.code, {
+        timeout: 30_000,
+      })
+      .toBe('ACCESS_KEY_EXPIRED')
+  })
+
+  it('is rotated with a time in which both work, in one decision that can be undone', async () => {
+    const old = await key({ name: 'rotated', role: 'viewer' })
+    const rotate = (graceMs: number) =>
+      call(`${server.url}/api/v1/keys/rotated/rotate`, 'POST', { graceMs }, bearer(server.admin))
+    const status = async (text: string) =>
+      (await call(`${server.url}/api/v1/whoami`, 'GET', undefined, bearer(text))).status
+    const made = (await rotate(60_000)).json
+    secrets.push(made.secret)
+    expect([await status(old), await status(made.secret)]).toEqual([200, 200])
+    await call(`${server.url}/api/v1/decisions/${made.decision}/undo`, 'POST', {}, bearer(server.admin))
+    expect([await status(old), await status(made.secret)]).toEqual([200, 401])
+    const again = (await rotate(0)).json
+    secrets.push(again.secret)
+    expect([await status(old), await status(again.secret)]).toEqual([401, 200])
+  })
+
+  it('may not make, revoke or bring back keys unless it is an admin’s; the last admin stays', async () => {
+    const text = await key({ name: 'ambitious', role: 'approver' })
+    const made = await server.app.services.access.create(
+      { name: 'made', role: 'viewer' },
+      { kind: 'person', name: 'a' },
+    )
+    secrets.push(made.secret)
+    const undo = await call(`${server.url}/api/v1/decisions/${made.decision}/undo`, 'POST', {}, bearer(text))
+    expect([undo.status, undo.json.code]).toEqual([403, 'ACCESS_ROLE_MISSING'])
+    const last = await call(`${server.url}/api/v1/keys/admin`, 'DELETE', {}, bearer(server.admin))
+    expect([last.status, last.json.code]).toEqual([409, 'ACCESS_LAST_ADMIN'])
+    const taken = await call(
+      `${server.url}/api/v1/keys`,
+      'POST',
+      { name: 'admin', role: 'admin' },
+      bearer(server.admin),
+    )
+    expect([taken.status, taken.json.code]).toEqual([409, 'ACCESS_NAME_TAKEN'])
+    for (const body of [{ name: 'x' }, { name: ' ', role: 'viewer' }, { name: 'x', role: 'viewer', on: ['a*b'] }])
+      expect((await call(`${server.url}/api/v1/keys`, 'POST', body, bearer(server.admin))).json.code).toBe(
+        'ACCESS_REQUEST_INVALID',
+      )
+  })
+
+  it('is not needed for probes, and for metrics it is', async () => {
+    for (const path of ['/livez', '/readyz', '/v2/health/live', '/v2/health/ready', '/'])
+      expect((await call(server.url + path, 'GET')).status).toBe(200)
+    expect((await callUnary(grpc, healthService.Check, { service: '' })).code).toBe(0)
+    expect((await callUnary(grpc, inferenceService.ServerLive, {})).code).toBe(0)
+    expect((await call(`${server.url}/metrics`, 'GET')).status).toBe(401)
+    const metrics = await call(`${server.url}/metrics`, 'GET', undefined, bearer(server.admin))
+    expect(metrics.text).toContain('headrace_access_refused_total{code="ACCESS_CREDENTIALS_MISSING"}')
+  })
+
+  it('is the client’s option', async () => {
+    const text = await key({ name: 'typescript', predict: ['fraud'] })
+    const { version } = await createClient({ baseUrl: server.url, key: text }).predict('fraud', PAYMENT)
+    expect(version).toBeGreaterThan(0)
+    await expect(createClient({ baseUrl: server.url }).predict('fraud', PAYMENT)).rejects.toMatchObject({
+      code: 'ACCESS_CREDENTIALS_MISSING',
+    })
+  })
+})
+
+describe('a tenant', () => {
+  it('has answers, records and explanations of its own', async () => {
+    const acme = bearer(await key({ name: 'acme', tenant: 'acme', role: 'viewer', predict: ['*'] })).headers
+    const other = bearer(await key({ name: 'other', tenant: 'other', role: 'viewer', predict: ['*'] })).headers
+    const mine = await predict(acme, 'spare')
+    expect((await predict(acme, 'spare')).json.flags).toEqual(['cached'])
+    // Its cache key has its tenant.
+    expect((await predict(other, 'spare')).json.flags).toEqual([])
+    const explain = async (headers: Record<string, string>) =>
+      call(`${server.url}/api/v1/predictions/${mine.json.id}`, 'GET', undefined, { headers })
+    expect((await explain(acme)).json.prediction.tenant).toBe('acme')
+    expect((await explain(other)).json.code).toBe('APP_PREDICTION_NOT_FOUND')
+    expect((await explain(bearer(server.admin).headers)).status).toBe(200)
+    const sql = { sql: 'SELECT count(*) FROM predictions' }
+    const query = await call(`${server.url}/api/v1/log/query`, 'POST', sql, { headers: acme })
+    expect([query.status, query.json.code]).toEqual([403, 'ACCESS_TENANT_BOUND'])
+    const tail = await call(`${server.url}/api/v1/log/tail?from=0&limit=1`, 'GET', undefined, { headers: other })
+    expect(tail.json).toMatchObject({ kind: 'prediction', tenant: 'other' })
+  })
+})
+
+describe('limits', () => {
+  it('let in as many rows a day as the quota, of every protocol, and say when there are more', async () => {
+    const text = await key({ name: 'metered', predict: ['*'], quotaPerDay: 10 })
+    const { headers } = bearer(text)
+    const batch = { inputs: [{ name: 'x', datatype: 'FP32', shape: [4, 4], data: new Array(16).fill(1) }] }
+    expect((await call(`${server.url}/v2/models/same/infer`, 'POST', batch, { headers })).status).toBe(200)
+    // What was refused is not counted.
+    expect((await call(`${server.url}/v2/models/same/infer`, 'POST', { inputs: [] }, { headers })).status).toBe(400)
+    const rows = await call(
+      `${server.url}/api/v1/predict/fraud`,
+      'POST',
+      { inputs: Array.from({ length: 5 }, () => PAYMENT) },
+      { headers },
+    )
+    expect(rows.json.predictions.filter(({ error }: { error?: object }) => error === undefined)).toHaveLength(5)
+    const over = await call(`${server.url}/v2/models/same/infer`, 'POST', batch, { headers })
+    expect([over.status, over.json.code]).toEqual([429, 'ACCESS_QUOTA_EXCEEDED'])
+    expect(Number(over.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect(over.headers.get('ratelimit-limit')).toBe('10')
+    expect(over.headers.get('ratelimit-remaining')).toBe('0')
+    expect((await callUnary(grpc, inferenceService.ModelInfer, sameRequest(), { metadata: headers })).code).toBe(0)
+    const full = await callUnary(grpc, inferenceService.ModelInfer, sameRequest(), { metadata: headers })
+    expect([full.code, full.error]).toEqual([Code.RESOURCE_EXHAUSTED, 'ACCESS_QUOTA_EXCEEDED'])
+    await expect
+      .poll(
+        async () => {
+          const path = '/api/v1/usage?caller=metered'
+          const { usage } = (await call(server.url + path, 'GET', undefined, bearer(server.admin))).json
+          return usage.map((one: Record<string, unknown>) => [one['endpoint'], one['predictions'], one['rows']])
+        },
+        { timeout: 30_000 },
+      )
+      .toEqual([
+        ['fraud', 5, 5],
+        ['same', 2, 5],
+      ])
+  })
+
+  it('let in as many requests a second as the rate', async () => {
+    const { headers } = bearer(await key({ name: 'slow', predict: ['*'], ratePerSecond: 0.01, burst: 3 }))
+    const codes = []
+    for (let i = 0; i < 5; i++) codes.push((await predict(headers)).json.code)
+    expect(codes).toEqual([undefined, undefined, undefined, 'ACCESS_RATE_LIMITED', 'ACCESS_RATE_LIMITED'])
+  })
+})
+
+describe('a million wrong keys', () => {
+  it('take no memory, and each the same little time whether its id is known or not', async () => {
+    const { access } = server.app
+    const known = server.admin.slice(0, 16)
+    const attempt = (i: number, start: string) => {
+      try {
+        access.authenticate({ authorization: `Bearer ${start}${String(i).padStart(32, 'x')}` })
+      } catch {}
+    }
+    for (let i = 0; i < 2000; i++) attempt(i, known)
+    const before = process.memoryUsage().heapUsed
+    for (let i = 0; i < 20_000; i++) attempt(i, i % 2 === 0 ? known : 'hr_0123456789ab_')
+    // A remembered one would take over 200 bytes: 4 MB of these, and what the collector has not taken yet may be there.
+    if (global.gc !== undefined) {
+      global.gc()
+      expect(process.memoryUsage().heapUsed - before).toBeLessThan(4_000_000)
+    }
+  })
+})
+
+describe('the first key', () => {
+  it('is an admin’s, made on the machine of the server, and closes what was open', async () => {
+    const open = await startTestServer({ folder: tempFolder(), models: ['fraud'] })
+    const make = (body: object, headers = {}) => call(`${open.url}/api/v1/keys`, 'POST', body, { headers })
+    try {
+      expect((await call(`${open.url}/api/v1/models`, 'GET')).status).toBe(200)
+      const refused = await make({ name: 'ci', role: 'developer' })
+      expect([refused.status, refused.json.code]).toEqual([409, 'ACCESS_FIRST_KEY'])
+      expect((await make({ name: 'a', role: 'admin', on: ['fraud'] })).json.code).toBe('ACCESS_FIRST_KEY')
+      const first = await make({ name: 'admin', role: 'admin' }, { 'headrace-actor': 'person:anna' })
+      expect(first.json.secret).toMatch(/^hr_[0-9a-f]{12}_[\w-]{32}$/)
+      expect((await call(`${open.url}/api/v1/models`, 'GET')).status).toBe(401)
+      const { headers } = bearer(first.json.secret)
+      const { decisions } = (await call(`${open.url}/api/v1/decisions?kind=key.create`, 'GET', undefined, { headers }))
+        .json
+      expect(decisions[0]).toMatchObject({ by: { name: 'anna' }, change: { detail: { name: 'admin', role: 'admin' } } })
+      // Neither the key nor its digest is in what everybody may read.
+      const [, , secret] = first.json.secret.split('_')
+      expect(JSON.stringify(decisions)).not.toContain(secret)
+      const digests = (await open.app.services.access.list()).map((one) => Object.keys(one))
+      expect(digests.flat()).not.toContain('digest')
+    } finally {
+      await open.close()
+    }
+  })
+})
+
+describe('secrets', () => {
+  it('are nowhere in the log of the server, whatever became of their requests', () => {
+    expect(secrets.length).toBeGreaterThan(10)
+    for (const secret of secrets) expect(logged).not.toContain(secret.slice(16))
+    expect(logged).not.toContain('Basic ')
+  })
+})
+
+function metadataOf(entries: Readonly<Record<string, string>>): Metadata {
+  const metadata = new Metadata()
+  for (const [name, value] of Object.entries(entries)) metadata.set(name, value)
+  return metadata
+}
