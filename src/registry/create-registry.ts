@@ -12,6 +12,7 @@ import { diffVersions } from './diff-versions.js'
 import { RegistryErrors } from './errors.js'
 import { type Inspected, inspectVersion } from './inspect-version.js'
 import type { LocalVersions } from './local-versions.js'
+import { readManifest } from './manifest.js'
 import { putFile } from './put-file.js'
 import { type Draft, type RegisteredChanges, storedUses } from './registered-changes.js'
 import {
@@ -554,7 +555,11 @@ interface DraftContext {
 }
 
 function draftOf(registration: Registration, { name, model, version, content, inspected, nowMs }: DraftContext): Draft {
-  const { files, lineage = {}, metrics = {}, params = {}, tags = {}, allowSame = false } = registration
+  const manifest =
+    inspected.isServable && inspected.manifest !== null ? readManifest(inspected.manifest, 'model.json') : undefined
+  const { featureService } = manifest ?? {}
+  const lineage = { ...(featureService === undefined ? {} : { featureService }), ...registration.lineage }
+  const { files, metrics = {}, params = {}, tags = {}, allowSame = false } = registration
   const facts: Facts = {
     signature: registration.signature ?? inspected.signature ?? null,
     lineage,
@@ -580,7 +585,7 @@ function draftOf(registration: Registration, { name, model, version, content, in
       source: registration.source,
       run_id: lineage.runId ?? null,
       stage: 'None',
-      description: registration.description ?? '',
+      description: registration.description ?? manifest?.description ?? '',
       card: registration.card ?? '',
       owner: registration.owner ?? '',
       team: registration.team ?? '',

@@ -1,6 +1,7 @@
 // Models and their versions: what there is, pushing a new version, and moving aliases.
 import Type from 'typebox'
 import { type ModelView as Model, modelViews } from '../../app/index.js'
+import { isName } from '../../core/index.js'
 import { ServingErrors } from '../../serving/index.js'
 import type { ServerContext } from '../context.js'
 import { ActorHeaders, actorOf } from './actor.js'
@@ -12,6 +13,12 @@ const TAGS = ['Models'] as const
 const AliasParams = Type.Object({ name: NameParam('Model'), alias: NameParam('Alias: champion, challenger, …') })
 
 export function modelRoutes(api: Api, { app }: ServerContext): void {
+  /** A registered name may be one that endpoints cannot have. */
+  async function servableName(name: string): Promise<string> {
+    if (isName(name)) return name
+    return (await app.services.registry.getModel(name)).servableName
+  }
+
   api.get(
     '/api/v1/models',
     {
@@ -52,10 +59,10 @@ export function modelRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: Decision },
       },
     },
-    (request) => {
+    async (request) => {
       const { params, body } = request
       return app.decide(
-        aliasSet(params.name, params.alias, body.version),
+        aliasSet(await servableName(params.name), params.alias, body.version),
         evidence(body.reason, body.force),
         actorOf(request),
       )
@@ -74,9 +81,13 @@ export function modelRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: Decision },
       },
     },
-    (request) => {
+    async (request) => {
       const { params, body } = request
-      return app.decide(aliasSet(params.name, params.alias, null), evidence(body.reason), actorOf(request))
+      return app.decide(
+        aliasSet(await servableName(params.name), params.alias, null),
+        evidence(body.reason),
+        actorOf(request),
+      )
     },
   )
 }
