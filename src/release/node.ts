@@ -124,9 +124,10 @@ export class ReleaseKeeper {
     const { journal, platform } = this.#options
     const known = this.#known.get(id)
     if (!known || journal.has(id)) return
+    const detectedMs = Math.round(this.#clock.nowMs())
     platform.logger.error({ release: id, endpoint: known.row.endpoint }, `a release's candidate is stopped: ${reason}`)
     this.#metrics.stopped.with(known.row.endpoint).inc()
-    await journal.add({ release: id, reason, evidence })
+    await journal.add({ release: id, reason, evidence: { ...evidence, detectedMs } })
     await this.#decideRollback(known)
   }
 
