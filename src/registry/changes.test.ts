@@ -5,7 +5,8 @@ import { ManualClock, testPlatform } from '../core/index.js'
 import { type Change, createDecisions, type Decision } from '../decisions/index.js'
 import { openSql } from '../store/index.js'
 import { registryChangeKinds } from './changes.js'
-import { readAliases, readPointers, readVersions, registryMigrations } from './metadata.js'
+import { readAliases, readPointers, readVersions } from './metadata.js'
+import { registryMigrations } from './migrations.js'
 
 const BY = { kind: 'person', name: 'ada' } as const
 const digest = (n: number): string => `sha256:${String(n).repeat(64).slice(0, 64)}`

@@ -22,8 +22,8 @@ export {
   readAliases,
   readPointers,
   readVersions,
-  registryMigrations,
 } from './metadata.js'
+export { registryMigrations } from './migrations.js'
 export { describedKind, isScript } from './model-file.js'
 export { exportVersion, type ImportRequest, importVersion, type PackagesOptions } from './package/packages.js'
 export { isSigner, openSigning, type Signing } from './package/signing.js'

@@ -1,42 +1,13 @@
 // What the metadata store knows about models: the digest each version number stands for, the aliases, and where decisions
 // pointed endpoints. The rows are the present state; who made it so, when and why is in the decisions.
 import type { Digest, ModelName, VersionRef } from '../core/index.js'
-import type { Migration, Sql } from '../store/index.js'
-import { registeredMigration } from './registered-tables.js'
+import type { Sql } from '../store/index.js'
 
 export type RegistryTables = {
   registry_versions: { model: string; version: number; digest: string }
   registry_aliases: { model: string; alias: string; version: number }
   /** `selector` is the JSON of a number, `"latest"` or `{"alias": …}`. */
   registry_endpoints: { endpoint: string; model: string; selector: string }
-}
-
-export const registryMigrations: Readonly<Record<string, Migration>> = {
-  '0001-versions-aliases-endpoints': {
-    async up(tx) {
-      await tx.schema
-        .createTable('registry_versions')
-        .addColumn('model', 'text', (column) => column.notNull())
-        .addColumn('version', 'bigint', (column) => column.notNull())
-        .addColumn('digest', 'text', (column) => column.notNull())
-        .addPrimaryKeyConstraint('registry_versions_key', ['model', 'version'])
-        .execute()
-      await tx.schema
-        .createTable('registry_aliases')
-        .addColumn('model', 'text', (column) => column.notNull())
-        .addColumn('alias', 'text', (column) => column.notNull())
-        .addColumn('version', 'bigint', (column) => column.notNull())
-        .addPrimaryKeyConstraint('registry_aliases_key', ['model', 'alias'])
-        .execute()
-      await tx.schema
-        .createTable('registry_endpoints')
-        .addColumn('endpoint', 'text', (column) => column.primaryKey())
-        .addColumn('model', 'text', (column) => column.notNull())
-        .addColumn('selector', 'text', (column) => column.notNull())
-        .execute()
-    },
-  },
-  '0002-registered': registeredMigration,
 }
 
 /** A version of a model as endpoints name it: a number, `latest`, or an alias. */
