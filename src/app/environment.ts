@@ -15,6 +15,9 @@ const ALIASES: Readonly<Record<string, string>> = {
   'features.kafka.password': 'KAFKA_PASSWORD',
 }
 
+/** Sections of things that a project names: no scalars that a variable could set. */
+const BY_NAME: ReadonlySet<string> = new Set(['endpoints', 'datasets', 'plans'])
+
 export interface Setting {
   /** `server.port` */
   readonly path: string
@@ -39,7 +42,7 @@ export function settings(): Setting[] {
   const schema = z.toJSONSchema(projectSchema, { io: 'input', unrepresentable: 'any' }) as JsonSchema
   return (
     Object.entries(schema.properties ?? {})
-      .filter(([section]) => section !== 'endpoints')
+      .filter(([section]) => !BY_NAME.has(section))
       .flatMap(([section, value]) => scalars(value, [section]))
       // Definitions are code.
       .filter(({ path }) => path !== 'features.definitions')

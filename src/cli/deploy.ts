@@ -152,13 +152,13 @@ async function check(
   { watch }: DeployOptions,
   say: (line: string) => void,
 ): Promise<GateReport> {
-  const report = await runLong<GateReport>(api, reportPath(ref, endpoint), {})
+  const report = await runLong<GateReport>(api, reportPath(ref, endpoint), { forRelease: true })
   say(describeReport(report))
   if (!report.awaitsApproval || !watch) return report
   say('Waiting for approvals.')
   for (;;) {
     await sleep(APPROVAL_POLL_MS)
-    const now = await api.json<GateReport>('POST', reportPath(ref, endpoint), { only: ['approvals'] })
+    const now = await api.json<GateReport>('POST', reportPath(ref, endpoint), { only: ['approvals'], forRelease: true })
     const approvals = now.results.filter(({ gate }) => gate === 'approvals')
     const results = [...report.results.filter(({ gate }) => gate !== 'approvals'), ...approvals]
     if (now.passed) return { ...report, results, passed: true, awaitsApproval: false }

@@ -155,7 +155,8 @@ function summaryOf(
     parts[0] += `, the champion's ${short(overall.champion!)} (difference ${short(comparison.difference)}, ${Number((100 * comparison.confidence).toFixed(2))} % interval ${short(comparison.low)} to ${short(comparison.high)})`
   parts[0] += '.'
   if (tolerance !== undefined && whyNoChampion !== undefined) parts.push(`Not compared: ${whyNoChampion}`)
-  if (slices.length > 0) parts.push(`${slices.length} slices are no worse than tolerated.`)
+  if (slices.length > 0 && comparison !== null)
+    parts.push(`None of ${slices.length} slices is shown to be worse than tolerated.`)
   if (tooSmall.length > 0)
     parts.push(
       `Too small to judge: ${tooSmall

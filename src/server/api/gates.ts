@@ -89,6 +89,11 @@ export function gateRoutes(api: Api, { app, closing }: ServerContext): void {
             only: Type.Optional(
               Type.Array(Type.String(), { description: 'Names of gates; then the report is not kept' }),
             ),
+            forRelease: Type.Optional(
+              Type.Boolean({
+                description: 'You will start the release: with four eyes your own approval does not count',
+              }),
+            ),
             stream: Stream,
           },
           { additionalProperties: false },
@@ -98,12 +103,14 @@ export function gateRoutes(api: Api, { app, closing }: ServerContext): void {
     },
     (request, reply) => {
       const { model, version, endpoint } = request.params
-      const { only, stream = false } = request.body
+      const { only, forRelease, stream = false } = request.body
+      const startedBy = forRelease ? actorOf(request) : undefined
       return answer(request, reply, stream, (signal, progress) =>
         checkVersion(app, refOf(model, version), endpoint, {
           signal,
           progress,
-          ...(only === undefined ? {} : { only }),
+          ...(only && { only }),
+          ...(startedBy && { startedBy }),
         }),
       )
     },
