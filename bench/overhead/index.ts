@@ -17,15 +17,23 @@ const CONCURRENCIES = [1, 16, 32, 64]
 const FEATURES = 30
 const row = Array.from({ length: FEATURES }, seededRandom(30).next)
 const body = JSON.stringify({ inputs: [{ name: 'x', shape: [1, FEATURES], datatype: 'FP32', data: row }] })
-const headers = { 'Content-Type': 'application/json' }
+const plain = { 'Content-Type': 'application/json' }
 
 const model = mlpModel({ inputs: FEATURES, hidden: [32, 16], outputs: 2, seed: 1 })
 const batched = await madeModels({ mlp: { model } })
 const unbatched = await madeModels({ mlp: { model, manifest: { batching: { enabled: false }, isolation: 'inline' } } })
-const subjects: Record<string, { start: () => Promise<Subject>; path: string }> = {
+const subjects: Record<string, { start: () => Promise<Subject>; path: string; hasKey?: true }> = {
   'node:http echo': { start: () => startScript(new URL('./echo-server.mjs', import.meta.url)), path: '/' },
   headrace: { start: () => startHeadrace(batched), path: '/v2/models/mlp/infer' },
+  'headrace, with a key': { start: () => startHeadrace(batched), path: '/v2/models/mlp/infer', hasKey: true },
   'headrace, batching off': { start: () => startHeadrace(unbatched), path: '/v2/models/mlp/infer' },
+}
+
+/** Without a quota: what is measured is finding the caller, its right to predict, and the count. */
+async function makeKey(url: string): Promise<string> {
+  const request = { method: 'POST', headers: plain, body: JSON.stringify({ name: 'bench', role: 'admin' }) }
+  const { secret } = (await (await fetch(`${url}/api/v1/keys`, request)).json()) as { secret: string }
+  return secret
 }
 
 interface Tally {
@@ -44,13 +52,14 @@ const SLICE_MS = 1000
  * its time at a concurrency. Those that wait for their turn use no CPU.
  */
 async function measureRound(): Promise<Record<string, Figures>> {
-  const running: { name: string; subject: Subject; url: string }[] = []
+  const running: { name: string; subject: Subject; url: string; headers: Record<string, string> }[] = []
   const figures: Record<string, Record<string, number>> = {}
   try {
-    for (const [name, { start, path }] of Object.entries(subjects)) {
+    for (const [name, { start, path, hasKey }] of Object.entries(subjects)) {
       const subject = await start()
       const url = subject.url + path
-      running.push({ name, subject, url })
+      const headers = hasKey ? { ...plain, authorization: `Bearer ${await makeKey(subject.url)}` } : plain
+      running.push({ name, subject, url, headers })
       figures[name] = {}
       const answer = await fetch(url, { method: 'POST', headers, body })
       if (!answer.ok) throw new Error(`${url} answered ${answer.status}: ${await answer.text()}`)
@@ -60,7 +69,7 @@ async function measureRound(): Promise<Record<string, Figures>> {
     for (const connections of CONCURRENCIES) {
       const tallies = running.map((): Tally => ({ cpuMs: 0, requests: 0, seconds: 0, p50Ms: [], p99Ms: [] }))
       for (let spentMs = 0; spentMs < durationMs; spentMs += SLICE_MS) {
-        for (const [i, { subject, url }] of running.entries()) {
+        for (const [i, { subject, url, headers }] of running.entries()) {
           const tally = tallies[i]!
           const before = cpuMs(subject.pid)
           const slice = await load({ url, connections, body, headers, durationMs: Math.min(SLICE_MS, durationMs) })
