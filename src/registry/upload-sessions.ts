@@ -1,11 +1,9 @@
 // Uploads that survive a cut connection and a restart: pieces of files in a folder, at the offsets that their sizes say. Nothing of them is
 // a version before everything has arrived and has the digests that were announced. The same announcement finds its session again.
 import { createHash } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import type { Digest, Platform } from '../core/index.js'
 import type { Blobs } from '../store/index.js'
 import { fileDigest } from './digest.js'
@@ -120,7 +118,7 @@ export function createUploadSessions({ folder, blobs, platform, registry }: Uplo
       if (offset !== expected || busy.has(part)) throw RegistryErrors.UPLOAD_OFFSET({ upload: id, expected, offset })
       busy.add(part)
       try {
-        await pipeline(body, upTo(sizeBytes - offset, path), createWriteStream(part, { flags: 'a' }))
+        await append(part, body, sizeBytes - offset, path)
       } finally {
         busy.delete(part)
       }
@@ -165,15 +163,19 @@ function idOf({ model, files }: Announced): string {
     .slice(0, 32)
 }
 
-function upTo(limit: number, path: string) {
-  return async function* (chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    let taken = 0
-    for await (const chunk of chunks) {
+/** Not a pipeline, which throws away what it holds when the connection breaks. */
+async function append(part: string, body: Readable, limit: number, path: string): Promise<void> {
+  const handle = await open(part, 'a')
+  let taken = 0
+  try {
+    for await (const chunk of body as AsyncIterable<Buffer>) {
       taken += chunk.length
       if (taken > limit)
         throw RegistryErrors.FILES_INVALID({ path: path.slice(0, 200), problem: 'more arrived than was announced' })
-      yield chunk
+      for (let done = 0; done < chunk.length; ) done += (await handle.write(chunk, done)).bytesWritten
     }
+  } finally {
+    await handle.close()
   }
 }
 
