@@ -172,6 +172,20 @@ describe('what the server answers', () => {
     await ask('DELETE', `${path}/faults`, `${path}/faults`)
   }
 
+  async function gates(): Promise<void> {
+    const reports = '/api/v1/gates/reports'
+    const template = `${reports}/{endpoint}/{model}/{version}`
+    await ask('POST', `${reports}/fraud/fraud/1`, template, {})
+    await ask('GET', `${reports}/fraud/fraud/1`, template)
+    await ask('GET', `${reports}?endpoint=fraud`, reports)
+    const approvals = '/api/v1/gates/approvals/{endpoint}/{model}/{version}'
+    const at = '/api/v1/gates/approvals/fraud/fraud/1'
+    await ask('POST', at, approvals, { verdict: 'approved', comment: 'it is the old one' })
+    await ask('GET', at, approvals)
+    const body = { batchSizes: [1, 4], concurrencies: [2], durationMs: 5 }
+    await ask('POST', '/api/v1/gates/profiles/fraud/1', '/api/v1/gates/profiles/{model}/{version}', body)
+  }
+
   async function features(): Promise<void> {
     const path = '/api/v1/features'
     for (const route of ['', '/status', '/lineage', '/quarantine', '/jobs'])
@@ -329,6 +343,7 @@ describe('what the server answers', () => {
     await ask('GET', '/api/v1/log/tail?from=1&limit=1', '/api/v1/log/tail')
     await features()
     await feast()
+    await gates()
     await chaos()
     await ask('GET', '/api/docs', '/api/docs')
     await ask('GET', '/api/docs/json', '/api/docs/json')

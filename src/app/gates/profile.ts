@@ -38,7 +38,7 @@ export interface Profile {
 const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64]
 const CONCURRENCIES = [1, 2, 4, 8, 16]
 const DURATION_MS = 300
-const MEMORY_WAIT_MS = 20_000
+const MEMORY_WAIT_MS = 5_000
 
 /** Throws GATE_VERSION_NOT_FOUND, GATE_VERSION_CHANGED, GATE_TOO_BUSY, GATE_CANCELLED and what running the version throws. */
 export async function profileVersion(app: App, ref: VersionRef, options: ProfileOptions): Promise<Profile> {
