@@ -77,12 +77,18 @@ export function makeTraffic(random: Random, options: TrafficOptions): Traffic {
     window.push(which)
     minute.push(when)
   }
-  const windows = Math.ceil(minutes / WINDOW_MINUTES) + 1
-  const failedIn = new Uint8Array(windows)
-  const slowIn = [new Uint8Array(windows), new Uint8Array(windows), new Uint8Array(windows)]
+  const [candidateRequests, controlRequests] = requests
+  const [candidateFailed, controlFailed] = failed
+  // Most units of the champion ask once and get their answer: they are no event, so they need no time.
+  const isSimple = maxRequests === 1 && !hasBursts && !hasRest
+  const slowOnce = [false, false, false]
+  const slowWindow = [0, 0, 0]
   for (let unit = 0; unit < units; unit++) {
     const point = random.next()
     const isBroken = random.next() < BROKEN_SHARE
+    const isBaseline = point >= shareAt(0) && point < 1 - shareAt(0)
+    if (isSimple && isBaseline && !isBroken && random.next() >= rate.champion) continue
+    const mustFail = isSimple && isBaseline
     const own = hasRest ? 0.6 * normal(random) : 0
     const taste = hasRest ? normal(random) : 0
     let left = maxRequests === 1 ? 1 : Math.min(maxRequests, Math.floor((1 - random.next()) ** (-1 / PARETO)))
@@ -90,8 +96,13 @@ export function makeTraffic(random: Random, options: TrafficOptions): Traffic {
     const gap = Math.min(10, (minutes - now) / left)
     let wasCandidate = false
     let wasCompared = false
-    failedIn.fill(0, 0, windows)
-    if (hasRest) for (const one of slowIn) one.fill(0, 0, windows)
+    // Time only goes on, so the last window of each kind is all that has to be known.
+    let failedOnce = false
+    let failedWindow = 0
+    for (let q = 0; q < 3; q++) {
+      slowOnce[q] = false
+      slowWindow[q] = 0
+    }
     let lastWindow = -1
     let tries = 0
     while (left > 0 && now < minutes) {
@@ -101,21 +112,24 @@ export function makeTraffic(random: Random, options: TrafficOptions): Traffic {
       const in_ = Math.floor(now / WINDOW_MINUTES) + 1
       const base = (who === CANDIDATE ? rate.candidate : rate.champion) * drift[at]!
       const burst = drift[minutes + at]!
-      const probability = isBroken ? 1 : Math.max(Math.min(1, base), burst, tries > 0 ? RETRY_FAILS : 0)
-      const isFailed = random.next() < probability
-      if (who !== BASELINE) {
-        requests[who]![at]!++
-        if (isFailed) failed[who]![at]!++
+      const probability = isBroken ? 1 : Math.max(base, burst, tries > 0 ? RETRY_FAILS : 0)
+      const isFailed = mustFail || random.next() < probability
+      if (who === CANDIDATE) {
+        candidateRequests[at]!++
+        if (isFailed) candidateFailed[at]!++
+      } else if (who === CONTROL) {
+        controlRequests[at]!++
+        if (isFailed) controlFailed[at]!++
       }
       if (who === CANDIDATE && !wasCandidate) {
         wasCandidate = true
         push(UNIT, who, 0, now)
       }
       if (isFailed) {
-        if (failedIn[0] === 0) push(0, who, 0, now)
-        if (failedIn[in_] === 0) push(0, who, in_, now)
-        failedIn[0] = 1
-        failedIn[in_] = 1
+        if (!failedOnce) push(0, who, 0, now)
+        if (failedWindow !== in_) push(0, who, in_, now)
+        failedOnce = true
+        failedWindow = in_
       } else if (hasRest && who !== BASELINE) {
         const isFirst = in_ !== lastWindow
         lastWindow = in_
@@ -123,11 +137,10 @@ export function makeTraffic(random: Random, options: TrafficOptions): Traffic {
         for (let q = 0; q < 3; q++) {
           // The median is looked at at a unit's first call in the window, rarer quantiles at every call.
           if (latency <= SLOW[q]! || (q === 0 && !isFirst)) continue
-          const slow = slowIn[q]!
-          if (slow[0] === 0) push(1 + q, who, 0, now)
-          if (slow[in_] === 0) push(1 + q, who, in_, now)
-          slow[0] = 1
-          slow[in_] = 1
+          if (!slowOnce[q]) push(1 + q, who, 0, now)
+          if (slowWindow[q] !== in_) push(1 + q, who, in_, now)
+          slowOnce[q] = true
+          slowWindow[q] = in_
         }
         if (!wasCompared) {
           wasCompared = true
@@ -142,7 +155,7 @@ export function makeTraffic(random: Random, options: TrafficOptions): Traffic {
       }
       tries = 0
       left--
-      now += -Math.log(1 - random.next()) * gap
+      if (left > 0) now += -Math.log(1 - random.next()) * gap
     }
   }
   const order = Uint32Array.from(minute.keys()).sort((a, b) => minute[a]! - minute[b]!)
