@@ -22,22 +22,19 @@ export function kolmogorovDistance(a: DDSketch, b: DDSketch): number {
 
 /** Population stability index over the deciles of `a`: Σ (share of b - share of a) ln(share of b / share of a). */
 export function populationStability(a: DDSketch, b: DDSketch): number {
-  const inB = new Map(bucketsOf(b))
+  const ofB = bucketsOf(b)
   const bins: { a: number; b: number }[] = []
   let bin = { a: 0, b: 0 }
   let seen = 0
   let seenB = 0
+  let next = 0
   for (const [key, count] of bucketsOf(a)) {
-    let upTo = 0
-    for (const [other, times] of inB)
-      if (other <= key) {
-        upTo += times
-        inB.delete(other)
-      }
+    for (; next < ofB.length && ofB[next]![0] <= key; next++) {
+      bin.b += ofB[next]![1]
+      seenB += ofB[next]![1]
+    }
     seen += count
-    seenB += upTo
     bin.a += count
-    bin.b += upTo
     if (seen < ((bins.length + 1) * a.count) / BINS) continue
     bins.push(bin)
     bin = { a: 0, b: 0 }
