@@ -9,7 +9,7 @@ import { DAY_MINUTES, makeTraffic, type TrafficOptions } from './traffic.js'
 
 export const settings = guardsSection.parse({ outcomes: { converted: { worse: 'less' } } })
 const BASE = 0.02
-const UNITS_A_DAY = 10_000
+const UNITS_A_DAY = 6_000
 const STEPS: readonly PlanStep[] = [
   { kind: 'canary', weight: 0.05, length: {} },
   { kind: 'canary', weight: 0.25, length: {} },
@@ -51,7 +51,7 @@ export const DISASTERS: readonly Disaster[] = [
     share: 0.05,
     rate: 0.04,
     withinUnits: 2000,
-    everyRounds: 4,
+    everyRounds: 8,
     minutes: DAY_MINUTES,
     hasBursts: true,
     maxRequests: 2000,
@@ -61,7 +61,7 @@ export const DISASTERS: readonly Disaster[] = [
     share: 0.05,
     rate: 0.04,
     withinUnits: 2000,
-    everyRounds: 1,
+    everyRounds: 4,
     minutes: DAY_MINUTES,
     hasBursts: false,
     maxRequests: 1,
