@@ -57,7 +57,7 @@ export const guardsSection = z
       .prefault({}),
     cost: z
       .strictObject({
-        enabled: z.boolean().default(false),
+        enabled: z.boolean().default(false).describe('Compare what predictions cost.'),
         slack: z
           .number()
           .min(1)
@@ -93,7 +93,7 @@ export const guardsSection = z
           .min(0)
           .default(1e-3)
           .describe('Numbers differ beyond absolute plus this times the larger.'),
-        absolute: z.number().min(0).default(1e-6),
+        absolute: z.number().min(0).default(1e-6).describe('Difference of two numbers that is none.'),
         differing: z.number().gt(0).lt(1).default(0.01).describe('Share of units whose answers may differ.'),
         failing: z.number().gt(0).lt(1).default(0.005).describe('Share of units where only the candidate may fail.'),
         alpha: z
