@@ -21,6 +21,9 @@ const ROOT = fileURLToPath(new URL('../', import.meta.url))
 /** The server that samples talk to where the page starts none of its own. */
 const SHOP = { folder: 'examples/shop', command: 'exec headrace serve' }
 
+/** Variables that are no settings, because settings are shown. */
+const SECRETS = ['HEADRACE_KEY', 'HEADRACE_KEY_SECRET']
+
 const problems: string[] = []
 
 /** Paths from the root: the README and every page of docs/. */
@@ -127,7 +130,7 @@ if (unexplained.length > 0) {
 }
 
 if (!write) {
-  const variables = new Set(settings.map(({ variable }) => variable))
+  const variables = new Set([...settings.map(({ variable }) => variable), ...SECRETS])
   const toCheck: { page: string; sample: Sample }[] = []
   for (const page of pages()) {
     const text = read(page)
