@@ -30,7 +30,7 @@ export function EndpointPage({ name }: { readonly name: string }) {
         <Link to="/endpoints">Endpoints</Link>
       </nav>
       <h1>{name}</h1>
-      <Loaded of={endpoint} what="the endpoint">
+      <Loaded of={{ ...endpoint, error: endpoint.error ?? live.error }} what="the endpoint">
         {(view) => (
           <>
             <p className="lead">

@@ -7,7 +7,7 @@ import { pathTo } from '../router.js'
 import { Badge, Figure } from '../ui/bits.js'
 import { type Column, DataTable } from '../ui/data-table.js'
 import { Sparkline } from '../ui/sparkline.js'
-import { Empty, Failed, Loaded } from '../ui/states.js'
+import { Empty, Loaded } from '../ui/states.js'
 
 interface Row {
   readonly endpoint: EndpointView
@@ -41,16 +41,13 @@ export function EndpointsPage() {
   return (
     <>
       <h1>Endpoints</h1>
-      <Loaded of={endpoints} what="endpoints">
+      <Loaded of={{ ...endpoints, error: endpoints.error ?? live.error }} what="endpoints">
         {() => {
           const all = rows ?? []
           const wanted = all.filter((row) => isShown(row, shown) && matches(row, search))
           return (
             <>
               <Totals rows={all} />
-              {live.error && live.error.status !== 401 && !endpoints.error && (
-                <Failed error={live.error} retry={live.retry} />
-              )}
               <search className="filters">
                 <label className="field">
                   <span>Search</span>

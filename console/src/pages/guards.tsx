@@ -108,7 +108,7 @@ function Evidence({ eValue, limit }: { readonly eValue: number; readonly limit: 
         <i className={share >= 1 ? 'over' : ''} style={{ width: `${share * 100}%` }} />
       </span>
       <span className="muted">
-        {formatNumber(eValue)} of {formatNumber(Math.round(limit))}
+        {eValue < LEAST ? `<${LEAST}` : formatNumber(eValue)} of {formatNumber(Math.round(limit))}
       </span>
     </span>
   )
