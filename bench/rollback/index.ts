@@ -122,7 +122,11 @@ const statusOf = ({ url }: Node) => call<ReleaseStatus>(url, '/api/v1/releases/s
 async function until<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {
   const untilMs = performance.now() + 60_000
   while (performance.now() < untilMs) {
-    const found = await ask()
+    // A node that stands still may hold a lock of the database until that is taken from it.
+    const found = await ask().catch((error: Error) => {
+      if (!error.message.includes(': 503 ')) throw error
+      return undefined
+    })
     if (found !== undefined) return found
     await pause(20)
   }

@@ -189,15 +189,19 @@ function releaseLine({ id, endpoint, model, from, to, state, plan, step }: Relea
 
 function describe({ release, weight, timeScale, progress, guards, events, nodes }: ReleaseStatus): string {
   const share = (value: number) => `${Math.round(value * 1000) / 10} %`
+  const isOver = release.endedMs !== null
+  const told = guards.filter(({ report }) => report.candidate + report.reference > 0)
+  const silent = guards.length - told.length
   return [
     releaseLine(release),
     `  ${progress.summary}`,
     ...(timeScale === 1 ? [] : [`  Its time passes ${timeScale} times faster than clocks: a demonstration.`]),
     `  candidate ${share(weight)}, ${progress.units} units, ${progress.controlUnits} of the control`,
     '  guards:',
-    ...guards.map(({ report }) => `    ${report.guard}: ${report.verdict}. ${report.summary}`),
-    '  nodes:',
-    ...nodes.map(
+    ...told.map(({ report }) => `    ${report.guard}: ${report.verdict}. ${report.summary}`),
+    ...(silent === 0 ? [] : [`    ${silent} have seen nothing that they look for`]),
+    ...(isOver ? [] : ['  nodes:']),
+    ...(isOver ? [] : nodes).map(
       ({ node, revision, weight: actual, holdsLease, reason }) =>
         `    ${node}: ${revision === release.revision ? 'up to date' : `revision ${revision ?? 'none'} of ${release.revision}`}, ${share(actual)}${holdsLease ? '' : ', no lease'}${reason === null ? '' : ` (${reason})`}`,
     ),

@@ -190,7 +190,13 @@ function completion(checkTerm: CheckTerm): ChangeKind {
         ended_ms: detail.atMs,
         reason: detail.reason,
       })
-      return { ...before, state: 'rolled-back', reason: 'its completion was undone', endedMs: detail.atMs }
+      return {
+        ...before,
+        to: row.to_version,
+        state: 'rolled-back',
+        reason: 'its completion was undone',
+        endedMs: detail.atMs,
+      }
     },
     async undo(tx, decision) {
       const db = tx.withTables<ReleaseTables>()
@@ -201,7 +207,7 @@ function completion(checkTerm: CheckTerm): ChangeKind {
       return { ...replaced, ...(await restore(db, row, before)) }
     },
     summary: ({ change, before }) =>
-      `Completed the release on ${change.subject}: ${String(before?.['what'] ?? 'the endpoint')} is the new version${because(change)}.`,
+      `Completed the release on ${change.subject}: ${String(before?.['what'])} is version ${String(before?.['to'])} now${because(change)}.`,
   }
 }
 

@@ -67,9 +67,10 @@ class Session implements DatabaseConnection {
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     this.#checkOpen()
     const values = toSqlValues(query.parameters)
-    if (this.#isInTransaction || query.query.kind === 'SelectQueryNode') return this.#execute<R>(query.sql, values)
-    await this.#ask(BEGIN_WRITE)
+    if (this.#isInTransaction || isRead(query)) return this.#execute<R>(query.sql, values)
     try {
+      // It begins and then waits for a lock: one that is not had in time leaves a transaction to be ended.
+      await this.#ask(BEGIN_WRITE)
       const result = await this.#execute<R>(query.sql, values)
       await this.#commit()
       return result
@@ -98,7 +99,12 @@ class Session implements DatabaseConnection {
   }
 
   async begin(): Promise<void> {
-    await this.#ask(BEGIN)
+    try {
+      await this.#ask(BEGIN)
+    } catch (error) {
+      await this.#undo()
+      throw error
+    }
     this.#isInTransaction = true
   }
 
@@ -162,4 +168,9 @@ class Session implements DatabaseConnection {
     this.#failure ??= failure
     return failure
   }
+}
+
+/** Needs no lock. A query that was written by hand has no kind. */
+function isRead({ query, sql }: CompiledQuery): boolean {
+  return query.kind === 'SelectQueryNode' || (query.kind === 'RawNode' && /^\s*select\b/i.test(sql))
 }

@@ -10,6 +10,11 @@ import { tempFolder } from '../support/temp-folder.js'
 
 const CHILD = join(import.meta.dirname, '../../bench/support/headrace-child.mjs')
 
+interface Prediction {
+  readonly outputs: { readonly y: number }
+  readonly flags: readonly string[]
+}
+
 async function start(folder: string): Promise<{ url: string; child: ChildProcess }> {
   const child = fork(CHILD, [folder], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   onTestFinished(() => void child.kill('SIGKILL'))
@@ -20,12 +25,12 @@ async function start(folder: string): Promise<{ url: string; child: ChildProcess
   return { url, child }
 }
 
-async function call(url: string, body?: object) {
+async function call<T = Prediction>(url: string, body?: object): Promise<T> {
   const response = await fetch(url, {
     method: body ? 'POST' : 'GET',
     ...(body && { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
   })
-  return response.json()
+  return (await response.json()) as T
 }
 
 it('goes to the old version when it was stopped and woken, and is where it was after it was killed', async () => {
@@ -41,13 +46,13 @@ export default defineProject({
 })`,
   )
   let { url, child } = await start(folder)
-  const status = (): Promise<ReleaseStatus> => call(`${url}/api/v1/releases/shop`)
+  const status = (): Promise<ReleaseStatus> => call<ReleaseStatus>(`${url}/api/v1/releases/shop`)
   const predict = (unit: string) => call(`${url}/api/v1/predict/shop`, { inputs: { x: 0 }, unit })
   await call(`${url}/api/v1/releases`, { endpoint: 'shop', to: 2, plan: '90%/1h,100%' })
   await expect.poll(async () => (await status()).nodes[0]?.holdsLease, { timeout: 30_000 }).toBe(true)
   const units = Array.from({ length: 40 }, (_, i) => `unit-${i}`)
   const first = await Promise.all(units.map(predict))
-  const candidates = units.filter((_, i) => first[i].outputs.y === 2)
+  const candidates = units.filter((_, i) => first[i]!.outputs.y === 2)
   expect(candidates.length).toBeGreaterThan(20)
   await expect.poll(async () => (await status()).progress.units, { timeout: 30_000 }).toBe(candidates.length)
 

@@ -56,24 +56,30 @@ export async function startReleaseServer(
       },
     },
   })
-  const json = async (method: string, path: string, body?: object) => {
+  const json = async <T>(method: string, path: string, body?: object): Promise<{ status: number; json: T }> => {
     const response = await fetch(`${server.url}${path}`, {
       method,
       headers: { 'content-type': 'application/json', 'headrace-actor': 'anna' },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
-    return { status: response.status, json: await response.json() }
+    return { status: response.status, json: (await response.json()) as T }
   }
   return Object.assign(server, {
     async predict(unit: string | undefined, x = 0, endpoint = 'shop') {
-      const { status, json: answer } = await json('POST', `/api/v1/predict/${endpoint}`, {
-        inputs: { x },
-        ...(unit === undefined ? {} : { unit }),
-      })
+      const { status, json: answer } = await json<{ outputs?: { y: number }; flags?: string[] }>(
+        'POST',
+        `/api/v1/predict/${endpoint}`,
+        {
+          inputs: { x },
+          ...(unit === undefined ? {} : { unit }),
+        },
+      )
       return { status, y: answer.outputs?.y, flags: answer.flags ?? [] }
     },
-    start: (body: object) => json('POST', '/api/v1/releases', { endpoint: 'shop', ...body }),
-    act: (id: string, act: string, body: object = {}) => json('POST', `/api/v1/releases/${id}/${act}`, body),
-    status: async (id: string) => (await json('GET', `/api/v1/releases/${id}`)).json as ReleaseStatus,
+    start: (body: object) =>
+      json<Release & { code?: string }>('POST', '/api/v1/releases', { endpoint: 'shop', ...body }),
+    act: (id: string, act: string, body: object = {}) =>
+      json<Release & { code?: string }>('POST', `/api/v1/releases/${id}/${act}`, body),
+    status: async (id: string) => (await json<ReleaseStatus>('GET', `/api/v1/releases/${id}`)).json,
   })
 }
