@@ -51,7 +51,7 @@ import { openGates } from './gates/open-gates.js'
 import { openLive } from './live/open-live.js'
 import type { LoadedProject } from './load-project.js'
 import { DecisionFlow } from './nodes/decision-flow.js'
-import { LocalCopy } from './nodes/local-copy.js'
+import { LocalCopy, readLocalCopy } from './nodes/local-copy.js'
 import { readNodeId } from './nodes/node-id.js'
 import { openBlobs } from './nodes/open-blobs.js'
 import { openMetadata } from './nodes/open-metadata.js'
@@ -99,7 +99,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
   async function open(): Promise<OpenedEngines> {
     // What a server that was killed left behind; nobody else has the data folder now.
     await rm(uploadsFolder(project), { recursive: true, force: true })
-    const { sql, file, copy } = await openMetadata(project, platform)
+    const { sql, file, hasCopy } = await openMetadata(project, platform)
     closers.push(() => sql.close())
     const nodeId = await readNodeId(dataDir, platform)
     const blobs = await openBlobs(project, platform)
@@ -157,7 +157,8 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       state = await readState()
       await readAll()
     } catch (error) {
-      if (copy === undefined || !isAway(error)) throw error
+      const copy = hasCopy && isAway(error) ? await readLocalCopy(dataDir) : undefined
+      if (copy === undefined) throw error
       platform.logger.warn(
         { err: error, decision: copy.position.number },
         'the metadata store cannot be reached: serving by the copy in the data folder. Changes are refused until it is back',

@@ -32,6 +32,8 @@ export class DecisionFlow {
   #isFromCopy: boolean
   #confirmedMs: number
   readonly #ends = new Map<number, Promise<unknown>>()
+  /** Of this node, waiting for their turn. */
+  readonly #made: Decision[] = []
   #last: Promise<unknown> = Promise.resolve()
   #isLookDue = false
   #isStopped = false
@@ -70,8 +72,10 @@ export class DecisionFlow {
   /** Has decisions that this node has just made take effect, after those before. Rejects with what an effect rejects with. */
   async own(made: readonly Decision[]): Promise<void> {
     const { logger } = this.options.platform
+    this.#made.push(...made)
     try {
-      await this.#inTurn(() => this.#take(made))
+      // Those that were made meanwhile take effect together: the state is read once for all of them.
+      await this.#inTurn(() => this.#take(this.#made.splice(0).sort((one, other) => one.number - other.number)))
     } catch (error) {
       // It is made: to say otherwise would have it made again. The next look at the store finds it.
       logger.warn({ err: error, decision: made[0]?.id }, 'a decision was made and takes effect once the store answers')
@@ -131,11 +135,12 @@ export class DecisionFlow {
   }
 
   async #take(made: readonly Decision[]): Promise<void> {
-    const [first] = made
-    if (first === undefined) return
-    await this.#readUpTo(first.number - 1)
     const due = made.filter(({ number }) => number > this.#position.number)
-    if (due.length > 0) await this.#begin(due)
+    const last = due.at(-1)
+    if (last === undefined) return
+    // Without those of other nodes between them, they need not be read.
+    if (last.number === this.#position.number + due.length) await this.#begin(due)
+    else await this.#readUpTo(last.number)
   }
 
   async #readUpTo(number: number): Promise<void> {

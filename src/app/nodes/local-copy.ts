@@ -1,5 +1,7 @@
-// What a node knows of the metadata store, in a file of its data folder: with it the node starts while the store is away.
-import { readFile, rename, writeFile } from 'node:fs/promises'
+// What a node knows of the metadata store, in a file of its data folder: with it the node starts while the store is away. One JSON a
+// line, first the small things and then each entry of each map, so that ten thousand versions are written a few at a time.
+import { existsSync } from 'node:fs'
+import { type FileHandle, open, readFile, rename } from 'node:fs/promises'
 import path from 'node:path'
 import type { Platform } from '../../core/index.js'
 import type { DecisionPosition } from '../../decisions/index.js'
@@ -10,17 +12,44 @@ export interface LocalState {
   readonly state: RegistryState
 }
 
+interface Head {
+  readonly format: number
+  readonly position: DecisionPosition
+  /** What of the state is no map. */
+  readonly state: Readonly<Record<string, unknown>>
+  /** Names of those that are. */
+  readonly maps: readonly string[]
+}
+
+type Entry = readonly [map: string, key: unknown, value: unknown]
+
 const FORMAT = 1
 /** Changes that come close together are written once. */
 const PAUSE_MS = 500
+/** Some 2 ms of work each. */
+const LINES_AT_ONCE = 500
 
 const fileIn = (dataDir: string) => path.join(dataDir, 'metadata-copy.json')
+
+export function hasLocalCopy(dataDir: string): boolean {
+  return existsSync(fileIn(dataDir))
+}
 
 /** undefined when there is none, or none that this version reads: the node then needs the store to start. */
 export async function readLocalCopy(dataDir: string): Promise<LocalState | undefined> {
   try {
-    const copy = JSON.parse(await readFile(fileIn(dataDir), 'utf8'), revive) as LocalState & { format: number }
-    return copy.format === FORMAT ? copy : undefined
+    const [first = '', ...lines] = (await readFile(fileIn(dataDir), 'utf8')).trimEnd().split('\n')
+    const head = JSON.parse(first) as Head
+    if (head.format !== FORMAT) return undefined
+    const maps = new Map(head.maps.map((name) => [name, new Map<unknown, unknown>()]))
+    for (const line of lines) {
+      const [map, key, value] = JSON.parse(line) as Entry
+      maps.get(map)!.set(key, value)
+    }
+    return {
+      position: head.position,
+      state: { ...head.state, ...Object.fromEntries(maps) } as unknown as RegistryState,
+    }
   } catch {
     return undefined
   }
@@ -36,7 +65,7 @@ export class LocalCopy {
     private readonly platform: Pick<Platform, 'clock' | 'logger'>,
   ) {}
 
-  /** `state` is read when it is written: the newest then. */
+  /** Maps of the state may go on changing: what they hold later has decisions that are followed once more at a start. */
   changed(due: LocalState): void {
     this.#due = due
     this.#timer ??= this.platform.clock.after(PAUSE_MS, () => {
@@ -63,7 +92,12 @@ export class LocalCopy {
     const file = fileIn(this.dataDir)
     try {
       // It holds the hashes of keys.
-      await writeFile(`${file}.new`, JSON.stringify({ format: FORMAT, ...due }, flatten), { mode: 0o600 })
+      const handle = await open(`${file}.new`, 'w', 0o600)
+      try {
+        await writeLines(handle, due)
+      } finally {
+        await handle.close()
+      }
       await rename(`${file}.new`, file)
     } catch (error) {
       // The node works on; without the store it starts from an older copy, or not at all.
@@ -72,17 +106,18 @@ export class LocalCopy {
   }
 }
 
-type Flat = { readonly $map: readonly (readonly [unknown, unknown])[] } | { readonly $set: readonly unknown[] }
-
-function flatten(_key: string, value: unknown): unknown {
-  if (value instanceof Map) return { $map: [...value] } satisfies Flat
-  if (value instanceof Set) return { $set: [...value] } satisfies Flat
-  return value
-}
-
-function revive(_key: string, value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value
-  if ('$map' in value) return new Map((value as { $map: [unknown, unknown][] }).$map)
-  if ('$set' in value) return new Set((value as { $set: unknown[] }).$set)
-  return value
+async function writeLines(handle: FileHandle, { position, state }: LocalState): Promise<void> {
+  const fields = Object.entries(state)
+  const maps = fields.filter((field): field is [string, ReadonlyMap<unknown, unknown>] => field[1] instanceof Map)
+  const rest = Object.fromEntries(fields.filter(([, value]) => !(value instanceof Map)))
+  const head: Head = { format: FORMAT, position, state: rest, maps: maps.map(([name]) => name) }
+  let lines = [JSON.stringify(head)]
+  for (const [name, map] of maps)
+    for (const [key, value] of map) {
+      lines.push(JSON.stringify([name, key, value] satisfies Entry))
+      if (lines.length < LINES_AT_ONCE) continue
+      await handle.write(`${lines.join('\n')}\n`)
+      lines = []
+    }
+  await handle.write(`${lines.join('\n')}\n`)
 }
