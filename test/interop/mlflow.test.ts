@@ -289,7 +289,11 @@ it('prints what the guide says', LONG, async ({ skip }) => {
     const code = blocks('python').replaceAll('127.0.0.1:8080', new URL(server.url).host)
     const { stdout } = await promisify(execFile)(python, ['-W', 'ignore', '-c', code], {
       cwd: folder,
-      env: { ...process.env, MLFLOW_TRACKING_URI: `${server.url}/mlflow` },
+      env: {
+        ...process.env,
+        MLFLOW_TRACKING_URI: `${server.url}/mlflow`,
+        MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT: 'true',
+      },
     })
     expect(stdout).toBe(blocks('text'))
   } finally {
