@@ -32,5 +32,16 @@ export async function servedSummary(app: App, url: string, grpcAddress: string |
     `  API and try-it-out  ${url}/api/docs`,
     `  metrics             ${url}/metrics`,
     `  data folder         ${app.project.dataDir}`,
+    `  callers             ${callersText(app)}`,
   ].join('\n')
+}
+
+/** Who is let in. */
+function callersText({ access, project }: App): string {
+  const { host, insecure } = project.config.server
+  if (access.isOpen)
+    return `everybody${insecure ? ` who reaches ${host}` : ' on this machine'}, for everything: make the first key with "headrace keys create --name admin --role admin"`
+  const issuers = project.config.access.jwt.map(({ issuer }) => issuer)
+  const open = project.config.access.openMetrics ? 'probes and metrics' : 'probes'
+  return `those with a key${issuers.map((issuer) => ` or a token of ${issuer}`).join('')}; ${open} are open`
 }
