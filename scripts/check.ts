@@ -6,13 +6,14 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../', import.meta.url))
 
-/** In this order, because `docs` and `package` need what `build` makes. */
+/** In this order, because `docs` and `package` need what `build` and `console` make. */
 const CHECKS: readonly { readonly name: string; readonly command: string }[] = [
   { name: 'floors', command: 'jiti scripts/check-floors.ts' },
   { name: 'exports', command: 'jiti scripts/check-exports.ts' },
   { name: 'generated', command: 'tsx scripts/check-generated.ts' },
   { name: 'build', command: 'tsc -b tsconfig.build.json' },
-  { name: 'types', command: 'tsc -p tsconfig.json' },
+  { name: 'types', command: 'tsc -p tsconfig.json && tsc -p console/tsconfig.json' },
+  { name: 'console', command: 'jiti scripts/build-console.ts' },
   { name: 'lint', command: 'biome check --error-on-warnings .' },
   { name: 'lock', command: 'jiti scripts/check-lock.ts' },
   { name: 'hygiene', command: 'jiti scripts/check-hygiene.ts' },
