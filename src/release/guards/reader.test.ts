@@ -153,6 +153,15 @@ describe('the guard reader', () => {
     expect(guardsOf([prediction({ status: 'SOMETHING_ELSE' })])).toEqual(['errors', 'errors@1'])
   })
 
+  it('counts a version that could not be called at all, but not what another version of the route did', () => {
+    const uncalled = { ...prediction(), calls: [], error: 'SERVING_LOAD_FAILED' }
+    expect(guardsOf([uncalled])).toEqual(['errors', 'errors@1'])
+    const other = { ...prediction().calls[0]!, model: 'meta', status: 'SERVING_RUN_FAILED' }
+    const beside = prediction()
+    expect(guardsOf([{ ...beside, calls: [...beside.calls, other], error: 'SERVING_RUN_FAILED' }])).toEqual([])
+    expect(guardsOf([{ ...prediction(), calls: [], error: 'PATH_OVERLOADED' }])).toEqual([])
+  })
+
   it('takes each request without a unit as a unit of its own', () => {
     const failed = { unit: null, status: 'SERVING_RUN_FAILED' }
     expect(

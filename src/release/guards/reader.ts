@@ -134,12 +134,20 @@ class Reader implements GuardReader {
     let first: RecordedCall | undefined
     let firstIndex = -1
     let isFailed = false
+    let othersFailed = false
+    let isCached = false
     let slowestMs = 0
     for (let i = 0; i < calls.length; i++) {
       const call = calls[i]!
-      // What the cache answers, or another call's run, is no call of this version.
-      if (call.version !== version || call.model !== model || call.role === 'shadow' || call.cached !== undefined)
+      if (call.version !== version || call.model !== model || call.role === 'shadow') {
+        if (this.failed(call.status)) othersFailed = true
         continue
+      }
+      // What the cache answers, or another call's run, is no call of this version.
+      if (call.cached !== undefined) {
+        isCached = true
+        continue
+      }
       if (this.failed(call.status)) isFailed = true
       else if (call.status === 'ok') {
         if (first === undefined) {
@@ -149,6 +157,8 @@ class Reader implements GuardReader {
         if (call.latencyMs > slowestMs) slowestMs = call.latencyMs
       }
     }
+    // A version that cannot even be called, or whose answer has no shape, fails without a call that says so.
+    if (record.error !== null && !othersFailed && !isCached && this.failed(record.error)) isFailed = true
     if (first === undefined && !isFailed) return
     const weight = this.weightOf(step)
     if (weight === 1) {
