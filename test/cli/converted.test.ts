@@ -1,8 +1,9 @@
 // Pushing what other libraries save: XGBoost and LightGBM are converted, the rest is refused with what to do instead.
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
+import type { RegisteredVersion } from '../../src/registry/index.js'
 import { headrace, headraceJson, LONG, makeFolder } from './support.js'
 
 const { folder, remove } = makeFolder([])
@@ -14,7 +15,9 @@ describe('models push', LONG, () => {
   it('converts a model of XGBoost, and show says where it came from', async () => {
     const pushed = await headraceJson(folder, 'models', 'push', 'churn', join(trees, 'xgboost-ubj.ubj'))
     expect(pushed).toMatchObject({ model: 'churn', version: 1, notices: [] })
-    expect(readdirSync(join(folder, 'models/churn/1')).sort()).toEqual(['model.json', 'model.onnx', 'source.ubj'])
+    const version = await headraceJson<RegisteredVersion>(folder, 'models', 'show', 'churn@1')
+    expect(version.files.map(({ path }) => path)).toEqual(['source.ubj'])
+    expect(version.servedFiles.map(({ path }) => path).sort()).toEqual(['model.json', 'model.onnx'])
     const shown = await headraceJson(folder, 'models', 'show', 'churn')
     expect(shown).toMatchObject({
       versions: [{ state: 'ready', providers: ['cpu'], convertedFrom: { format: 'xgboost', libraryVersion: '3.2.0' } }],

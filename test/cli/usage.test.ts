@@ -43,8 +43,8 @@ describe('the command line', LONG, () => {
       stdout: '',
       stderr: `CLI_USAGE: Unknown command 'modles' (Did you mean models?) See "headrace --help".\n`,
     })
-    expect((await run('models')).stderr).toBe(
-      'CLI_USAGE: Say what to do: headrace models list | show | push | alias | unalias | load | unload. See "headrace models --help".\n',
+    expect((await run('models')).stderr).toMatch(
+      /^CLI_USAGE: Say what to do: headrace models list \| show \| push \| .*See "headrace models --help"\.\n$/,
     )
     expect((await run('serve', '--port', 'many')).stderr).toMatch(/^CLI_USAGE: .*whole number.*"headrace serve --help"/)
     const { status, stderr } = await run('predict', '--json')

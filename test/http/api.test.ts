@@ -225,7 +225,9 @@ describe('a push', () => {
     await eventually(async () => (await answering('intent', SESSION)) === 'purchase-intent/2')
     expect((await get('/api/v1/endpoints/intent')).json.description).toContain('a second neural network')
     const { json: seen } = await get('/api/v1/decisions?subject=purchase-intent/2')
-    expect(seen.decisions).toMatchObject([{ change: { kind: 'version.seen' }, by: { kind: 'person', name: 'ben' } }])
+    expect(seen.decisions).toMatchObject([
+      { change: { kind: 'version.register' }, by: { kind: 'person', name: 'ben' } },
+    ])
     expect(readdirSync(join(server.project.dataDir, 'uploads'))).toEqual([])
   })
 
@@ -235,11 +237,11 @@ describe('a push', () => {
     expect(await answering('brand-new', SESSION)).toBe('brand-new/1')
   })
 
-  it('of the same content again is refused unless it is asked for', async () => {
+  it('of the same content again is the version that is there, unless another is asked for', async () => {
     await push('twice', ...withManifest(manifest))
     expect(await push('twice', ...withManifest(manifest))).toMatchObject({
-      status: 409,
-      json: { code: 'REGISTRY_SAME_CONTENT' },
+      status: 200,
+      json: { version: 1, isNew: false },
     })
     expect((await push('twice', ...withManifest(manifest), '?allowSame=true')).json).toMatchObject({ version: 2 })
     expect((await push('twice', ...withManifest(manifest), '?allowSame=true&version=7')).json).toMatchObject({
@@ -293,15 +295,26 @@ describe('a push', () => {
     expect(readdirSync(join(server.project.dataDir, 'uploads'))).toEqual([])
   })
 
-  it.each(['..%2f..%2fetc', '.hidden', 'a%20b'])('under the name %s is refused', async (name) => {
+  it.each(['..%2f..%2fetc', 'a%3ab', '%20'])('under the name %s is refused', async (name) => {
     const { status, json } = await push(name, model)
-    expect([status, json.code]).toEqual([400, 'REGISTRY_NAME_INVALID'])
+    expect([status, json.code]).toEqual([400, 'REGISTRY_MODEL_NAME_INVALID'])
     expect(readdirSync(folder).sort()).toEqual(['.headrace', 'models'])
+  })
+
+  it.each([
+    ['.hidden', /^hidden-[0-9a-f]{10}$/],
+    ['a%20b', /^a-b-[0-9a-f]{10}$/],
+  ])('under the name %s is served under one that endpoints can have', async (name, servable) => {
+    expect((await push(name, model)).status).toBe(200)
+    const { json } = await get(`/api/v1/registry/models/${name}`)
+    expect(json).toMatchObject({ name: decodeURIComponent(name), versions: [1] })
+    expect(json.servableName).toMatch(servable)
+    await eventually(async () => (await get(`/v2/models/${json.servableName}/ready`)).status === 200)
   })
 })
 
 describe('a server of a single file', () => {
-  it('has no folder to push into', async () => {
+  it('takes pushes into its registry', async () => {
     const own = mkdtempSync(join(tmpdir(), 'headrace-test-'))
     const file = join(import.meta.dirname, '../../examples/shop/models/purchase-intent/1/model.onnx')
     const overrides = { server: { port: 0 }, store: { dataDir: join(own, 'data') } }
@@ -312,7 +325,8 @@ describe('a server of a single file', () => {
     expect(json.models).toHaveLength(1)
     const headers = { 'content-type': 'application/octet-stream' }
     const pushed = await call(`${single.url}/api/v1/models/x/versions`, 'POST', readFileSync(file), { headers })
-    expect(pushed).toMatchObject({ status: 409, json: { code: 'APP_NO_MODELS_FOLDER' } })
+    expect(pushed).toMatchObject({ status: 200, json: { model: 'x', version: 1 } })
+    await eventually(async () => (await call(`${single.url}/v2/models/x/ready`, 'GET')).status === 200)
     await single.close()
     rmSync(own, { recursive: true, force: true })
   })

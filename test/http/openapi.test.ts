@@ -1,4 +1,5 @@
 // The OpenAPI document against two validators we did not write, and against what the server really answers.
+import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -236,6 +237,55 @@ describe('what the server answers', () => {
     expect((await call(`${server.url}/feast/health`, 'GET')).status).toBe(200)
     asked.add('GET /feast/health')
   }
+
+  async function registry(): Promise<void> {
+    const base = '/api/v1/registry'
+    const models = `${base}/models`
+    const one = `${models}/{name}/versions/{version}`
+    const onnx = readFileSync(join(import.meta.dirname, '../../examples/shop/models/purchase-intent/1/model.onnx'))
+    const digest = `sha256:${createHash('sha256').update(onnx).update('x').digest('hex')}`
+    const files = [{ path: 'notes.txt', digest, sizeBytes: onnx.length + 1 }]
+    const { json: upload } = await ask('POST', `${base}/uploads`, `${base}/uploads`, { model: 'noted', files })
+    const send = await fetch(`${server.url}${base}/uploads/${upload.id}/file?path=notes.txt&offset=0`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/octet-stream' },
+      body: Buffer.concat([onnx, Buffer.from('x')]),
+    })
+    expect(await send.json()).toMatchObject({ files: [{ offset: onnx.length + 1 }] })
+    asked.add(`PUT ${base}/uploads/{upload}/file`)
+    await ask('GET', `${base}/uploads/${upload.id}`, `${base}/uploads/{upload}`)
+    await ask('POST', `${base}/uploads/${upload.id}/finish`, `${base}/uploads/{upload}/finish`)
+    const { json: other } = await ask('POST', `${base}/uploads`, `${base}/uploads`, { model: 'other', files })
+    await ask('DELETE', `${base}/uploads/${other.id}`, `${base}/uploads/{upload}`)
+    await ask('GET', models, models)
+    await ask('POST', models, models, { name: 'a new one', tags: { a: 'b' } })
+    await ask('GET', `${models}/noted`, `${models}/{name}`)
+    await ask('PATCH', `${models}/noted`, `${models}/{name}`, { owner: 'ada', tags: { a: null } })
+    await ask('DELETE', `${models}/a%20new%20one`, `${models}/{name}`, {})
+    await ask('GET', `${models}/noted/aliases`, `${models}/{name}/aliases`)
+    await ask('GET', `${models}/noted/versions/latest`, one)
+    await ask('PATCH', `${models}/noted/versions/1`, one, { metrics: { auc: 0.9, gain: 'NaN' }, stage: 'Staging' })
+    await ask('POST', `${base}/search`, `${base}/search`, { metric: ['auc>0.5'], tag: [] })
+    await ask('GET', `${base}/diff?from=noted@1&to=noted@latest`, `${base}/diff`)
+    await ask('DELETE', `${models}/noted/versions/1`, one, {})
+    await ask('POST', `${models}/noted/versions/1/restore`, `${one}/restore`)
+    await ask('POST', `${base}/gc`, `${base}/gc`, { isDryRun: true })
+    await ask('GET', `${base}/key`, `${base}/key`)
+    const file = await fetch(`${server.url}${models}/noted/versions/1/file?path=notes.txt`)
+    expect((await file.arrayBuffer()).byteLength).toBe(onnx.length + 1)
+    asked.add(`GET ${one}/file`)
+    const packed = await fetch(`${server.url}${models}/noted/versions/1/package`)
+    asked.add(`GET ${one}/package`)
+    const imported = await fetch(`${server.url}${base}/packages?as=copy`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-tar' },
+      body: await packed.arrayBuffer(),
+    })
+    expect(await imported.json()).toMatchObject({ version: { model: 'copy', version: 1 }, isNew: true })
+    asked.add(`POST ${base}/packages`)
+  }
+
+  it('is as the document says, for the registry', registry)
 
   it('is as the document says, for every route', async () => {
     // What asking every route has injected.
