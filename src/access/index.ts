@@ -18,7 +18,7 @@ export { createSqlLedger } from './limits/sql-ledger.js'
 export type { Limits, QuotaLedger, RequestsGranted, RequestsWanted, RowsWanted, UsageCount } from './limits/types.js'
 export { addUsage, readUsage, type UsageQuery } from './limits/usage.js'
 export { checkBind, createLoopbackGuard, isLoopback } from './loopback.js'
-export { ANONYMOUS, DEFAULT_TENANT, isAllowed, isTenantBound, NOBODY } from './permissions.js'
+export { ANONYMOUS, DEFAULT_TENANT, isAllowed, isAllowedSomewhere, isTenantBound, NOBODY } from './permissions.js'
 export {
   type Access,
   type Caller,

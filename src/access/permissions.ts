@@ -33,13 +33,20 @@ export function matchesAny(patterns: readonly string[], name: string): boolean {
 export function isAllowed(caller: Caller, need: Need, name?: string): boolean {
   switch (need) {
     case 'predict':
-      return name === undefined ? caller.predicts.length > 0 : matchesAny(caller.predicts, name)
+      return name === undefined ? isAllowedSomewhere(caller, need) : matchesAny(caller.predicts, name)
     case 'see':
-      if (name === undefined) return caller.predicts.length > 0 || caller.grants.length > 0
+      if (name === undefined) return isAllowedSomewhere(caller, need)
       return matchesAny(caller.predicts, name) || hasRole(caller.grants, 'viewer', name)
     default:
       return hasRole(caller.grants, need, name)
   }
+}
+
+/** Whether there is anything at all that a caller may do this with. */
+export function isAllowedSomewhere({ predicts, grants }: Caller, need: Need): boolean {
+  if (need === 'predict') return predicts.length > 0
+  if (need === 'see') return predicts.length > 0 || grants.length > 0
+  return grants.some(({ role }) => ROLES.indexOf(role) >= ROLES.indexOf(need))
 }
 
 /** Throws ACCESS_ROLE_MISSING or ACCESS_PREDICT_MISSING. */

@@ -150,6 +150,11 @@ describe('a key', () => {
     const decision = (await set('fraud')).json
     expect(decision.by).toEqual({ kind: 'person', name: 'Žofie ✓' })
     expect((await set('same')).status).toBe(403)
+    // Also where the endpoint is named in the body.
+    const release = (endpoint: string) =>
+      call(`${server.url}/api/v1/releases`, 'POST', { endpoint, to: 99, plan: 'instant' }, { headers })
+    expect((await release('same')).status).toBe(403)
+    expect([401, 403]).not.toContain((await release('fraud')).status)
     const undone = await call(`${server.url}/api/v1/decisions/${decision.id}/undo`, 'POST', {}, { headers })
     expect([undone.status, undone.json.by?.name]).toEqual([200, 'Žofie ✓'])
   })

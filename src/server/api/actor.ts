@@ -13,7 +13,7 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** What a caller needs; default `viewer` to read and `developer` for everything else. `open`: nothing at all. */
     needs?: Need | 'open'
-    /** The endpoint or model that it is needed for; default the parameter `name`, `endpoint` or `model` of the path. Undefined: the whole project. */
+    /** The endpoint or model that it is needed for, also from the body; default the parameter `name`, `endpoint` or `model` of the path. Undefined: the whole project. */
     on?: (request: FastifyRequest) => string | undefined
   }
 }

@@ -1,6 +1,6 @@
 // The one hook that every route behind Fastify passes: who asks, may they, and not too often?
 import type { FastifyRequest } from 'fastify'
-import { isAllowed } from '../../access/index.js'
+import { isAllowed, isAllowedSomewhere } from '../../access/index.js'
 import type { ServerContext } from '../context.js'
 import { callerOf } from './actor.js'
 import { openApiPath } from './catalogue.js'
@@ -16,13 +16,20 @@ export function enforceAccess(api: Api, { app }: ServerContext): void {
   })
   api.addHook('onRequest', async (request) => {
     // What no route said is no route: it was answered before.
-    const { needs = 'admin', on = namedInPath } = request.routeOptions.config
+    const { needs = 'admin', on } = request.routeOptions.config
     if (needs === 'open') return
     const caller = await app.access.authenticate(request.headers)
     request.caller = caller
     if (caller.kind !== 'anonymous') nameActor(request, caller.name)
     await caller.meter?.admitRequest()
-    app.access.check(caller, needs, on(request))
+    const name = (on ?? namedInPath)(request)
+    // The name may be in the body, which is read for those alone who may do this with something.
+    if (on === undefined || name !== undefined || !isAllowedSomewhere(caller, needs))
+      app.access.check(caller, needs, name)
+  })
+  api.addHook('preHandler', async (request) => {
+    const { needs = 'admin', on } = request.routeOptions.config
+    if (on !== undefined && needs !== 'open') app.access.check(callerOf(request), needs, on(request))
   })
 }
 
