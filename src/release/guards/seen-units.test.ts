@@ -1,0 +1,28 @@
+// Against a Set, and beyond its capacity.
+import { describe, expect, it } from 'vitest'
+import { seededRandom } from '../../core/index.js'
+import { SeenUnits } from './seen-units.js'
+
+describe('units that were seen', () => {
+  it('are told from new ones as a Set does, while the table grows', () => {
+    const random = seededRandom(1)
+    const seen = new SeenUnits(2 ** 14)
+    const slow = new Set<string>()
+    for (let i = 0; i < 30_000; i++) {
+      const unit = `unit ${Math.floor(random.next() * 12_000)} é`
+      expect(seen.add(unit)).toBe(!slow.has(unit))
+      slow.add(unit)
+    }
+  })
+
+  it('are forgotten all together when there are too many', () => {
+    const seen = new SeenUnits(2 ** 10)
+    let again = 0
+    for (let round = 0; round < 2; round++) for (let i = 0; i < 5000; i++) if (!seen.add(`u${i}`)) again++
+    expect(again).toBeLessThan(10)
+    expect(seen.add('x'.repeat(5000))).toBe(true)
+    expect(seen.add('x'.repeat(5000))).toBe(false)
+    seen.clear()
+    expect(seen.add('x'.repeat(5000))).toBe(true)
+  })
+})
