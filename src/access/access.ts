@@ -52,7 +52,7 @@ class KeyedCallers implements KeyedAccess {
   readonly #meterOf: AccessOptions['meterOf']
   readonly #refused: (code: string) => Counter
   #keys = new Map<string, StoredKey>()
-  /** By the whole header, of keys and of tokens. */
+  /** By the whole header, of keys and of tokens. What a lookup takes says nothing about them: its hash is seeded for each process. */
   #knownKeys = new Map<string, Known>()
   readonly #knownTokens = new Map<string, Known>()
 
@@ -100,6 +100,9 @@ class KeyedCallers implements KeyedAccess {
 
   #find(credentials: Credentials): Caller | Promise<Caller> {
     const text = tokenOf(credentials)
+    // The same key in another header.
+    const known = this.#knownKeys.get(`Bearer ${text}`)
+    if (known !== undefined && known.untilMs > this.#clock.nowMs()) return known.caller
     if (text.startsWith('hr_')) return this.#ofKey(text)
     if (isSame(text, this.ownerKey)) return ANONYMOUS
     if (this.#issuers === undefined) throw AccessErrors.KEY_INVALID()
