@@ -69,11 +69,14 @@ beforeAll(async () => {
         unlabelled: dataset('holdout.csv', { label: 'is_fruad' }),
         large: dataset('holdout.csv', { maxBytes: 100 }),
         oneClass: dataset('one-class.csv'),
+        positive: dataset('holdout.csv', { positive: 'stolen', limit: 100 }),
       },
       endpoints: {
         pay: gated({ evaluations: [auc('holdout', { atLeast: 0.7, tolerance: 0.05 })] }),
         bad: gated({
-          evaluations: ['missing', 'corrupt', 'empty', 'unlabelled', 'large', 'unknown'].map((of) => auc(of)),
+          evaluations: ['missing', 'corrupt', 'empty', 'unlabelled', 'large', 'unknown', 'positive'].map((of) =>
+            auc(of),
+          ),
         }),
         one: gated({
           evaluations: [auc('oneClass', { atLeast: 0.5 }), { dataset: 'oneClass', metric: 'logLoss', atMost: 3 }],
@@ -186,6 +189,7 @@ describe('data sets', () => {
     expect(told['evaluation:unlabelled/auc']).toContain('no column "is_fruad"; did you mean "is_fraud"?')
     expect(told['evaluation:large/auc']).toContain('100 are allowed')
     expect(told['evaluation:unknown/auc']).toContain('it is not configured')
+    expect(told['evaluation:positive/auc']).toContain('positive class "stolen" is none of ok, fraud')
   })
 
   it('of one class: AUC is not judged and says so, other metrics are', async () => {

@@ -18,6 +18,8 @@ export interface CheckOptions {
   readonly only?: readonly string[]
 }
 
+const WAKE_MS = 60_000
+
 /**
  * Checks every gate of an endpoint for a version. A gate that fails, or throws, makes a report that did not pass; it rejects only with
  * GATE_VERSION_NOT_FOUND, GATE_ENDPOINT_OTHER_MODEL, GATE_VERSION_CHANGED, GATE_CANCELLED and errors of the metadata store.
@@ -36,6 +38,7 @@ export async function checkVersion(
   const signal = options.signal ?? new AbortController().signal
   const progress = options.progress ?? (() => undefined)
   await expectVersion(app, ref)
+  await wakeChampion(app, ref, endpoint)
   const champion = championOf(app, ref, endpoint)
   const candidate: Candidate = {
     app,
@@ -108,6 +111,12 @@ async function expectVersion(app: App, ref: VersionRef): Promise<void> {
   const known = (await app.source.list()).filter(({ model }) => model === ref.model).map(({ version }) => version)
   if (!known.includes(ref.version) && app.pool.status(ref) === undefined)
     throw GateErrors.VERSION_NOT_FOUND({ model: ref.model, version: String(ref.version), known })
+}
+
+/** One that nobody has called yet may rest; when it cannot be loaded, there is no champion. */
+async function wakeChampion(app: App, { model }: VersionRef, name: string): Promise<void> {
+  const leaves = app.endpoints.list().find((endpoint) => endpoint.name === name)?.route.leaves ?? []
+  for (const leaf of leaves) if (leaf.model === model) await app.versions.wake(leaf, WAKE_MS)?.catch(() => undefined)
 }
 
 /** The version of the model that the endpoint's callers get now. Throws GATE_ENDPOINT_OTHER_MODEL. */

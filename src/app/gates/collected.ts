@@ -1,7 +1,7 @@
 // Answers of the candidate and the champion to the same rows, with the truth, gathered into the arrays that metrics are made from. Only rows
 // that count for both are kept: a difference on different rows says nothing.
 import type { RowValue } from '../../features/index.js'
-import type { JudgedRows, SliceColumn } from '../../release/index.js'
+import { GateErrors, type JudgedRows, type SliceColumn } from '../../release/index.js'
 import type { ServedVersion } from '../../serving/index.js'
 import type { Predictions } from '../../stats/index.js'
 import type { Dataset } from './dataset.js'
@@ -12,6 +12,8 @@ type Told = Exclude<Answer, { readonly kind: 'refused' | 'not-finite' }>
 /** More values of a column than these are gathered under one: a column of ids is no slice. */
 const MAX_VALUES = 100
 const REST = '(other values)'
+/** Between two turns others get the event loop. */
+const TURN_ROWS = 2000
 
 export class Collected {
   withoutLabel = 0
@@ -29,6 +31,8 @@ export class Collected {
   readonly #weight: number
   readonly #known: readonly string[] | undefined
   readonly #unknown = new Map<string, number>()
+  /** Classes of truth and answers. */
+  readonly #classesSeen = new Set<string>()
   #seen = 0
   #badWeights = 0
 
@@ -74,6 +78,9 @@ export class Collected {
       this.#weights.push(weight)
       this.#candidate.push(own)
       this.#champion?.push(other!)
+      if (typeof truth === 'string') this.#classesSeen.add(truth)
+      this.#seeClasses(own)
+      if (other !== undefined) this.#seeClasses(other)
       for (const slice of this.#slices) slice.of.push(indexOf(slice.index, row[slice.at]!))
     }
   }
@@ -87,7 +94,7 @@ export class Collected {
     return `none of its ${this.#seen} rows can be judged (${this.withoutLabel} without a usable label, ${this.#badWeights} with a weight that is none, the others not answered).`
   }
 
-  finish(): JudgedRows {
+  async finish(): Promise<JudgedRows> {
     const weights = Float64Array.from(this.#weights)
     const slices: SliceColumn[] = this.#slices.map(({ column, index, of }) => ({
       column,
@@ -114,16 +121,16 @@ export class Collected {
     const at = new Map(classes.map((name, index) => [name, index]))
     const truth = Int32Array.from(this.#truth as string[], (name) => at.get(name)!)
     const { positive: wanted } = this.dataset.settings
-    const positive =
-      wanted === undefined ? classes.length - 1 : (at.get(this.#named(classText(wanted))) ?? classes.length - 1)
+    const positive = wanted === undefined ? classes.length - 1 : at.get(this.#named(classText(wanted)))
+    if (positive === undefined)
+      throw GateErrors.DATASET_UNREADABLE({
+        dataset: this.dataset.name,
+        problem: `its positive class "${wanted}" is none of ${classes.join(', ')}.`,
+      })
     const of = (answers: readonly Told[]) => this.#classified(answers, truth, at, positive)
-    return {
-      candidate: of(this.#candidate),
-      champion: this.#champion && of(this.#champion),
-      weights,
-      isWeighted,
-      slices,
-    }
+    const candidate = await of(this.#candidate)
+    const champion = this.#champion && (await of(this.#champion))
+    return { candidate, champion, weights, isWeighted, slices }
   }
 
   #truthOf(value: RowValue): string | number | undefined {
@@ -145,33 +152,36 @@ export class Collected {
     return /^\d+$/.test(text) ? (known[Number(text)] ?? text) : text
   }
 
+  #seeClasses(answer: Told): void {
+    if (answer.kind === 'label') this.#classesSeen.add(this.#named(answer.label))
+    else if (answer.kind === 'probabilities')
+      for (const name of answer.byClass.keys()) this.#classesSeen.add(this.#named(name))
+  }
+
   /** The candidate's labels in their order, then what else is seen. At least two, so that one class alone is no special case. */
   #classes(): string[] {
-    const seen = new Set<string>(this.#known)
-    for (const name of [...new Set(this.#truth as string[])].sort()) seen.add(name)
-    for (const answers of [this.#candidate, this.#champion ?? []])
-      for (const answer of answers) {
-        if (answer.kind === 'label') seen.add(this.#named(answer.label))
-        else if (answer.kind === 'probabilities') for (const name of answer.byClass.keys()) seen.add(this.#named(name))
-      }
-    const classes = this.#known === undefined ? [...seen].sort(byNumberThenText) : [...seen]
+    const known = this.#known ?? []
+    const others = [...this.#classesSeen].filter((name) => !known.includes(name)).sort(byNumberThenText)
+    const classes = [...known, ...others]
     return classes.length === 1 ? [...classes, '(no other class)'] : classes
   }
 
-  #classified(
+  async #classified(
     answers: readonly Told[],
     truth: Int32Array,
     at: ReadonlyMap<string, number>,
     positive: number,
-  ): Predictions {
+  ): Promise<Predictions> {
     const classes = at.size
     const hasAll = answers.every(({ kind }) => kind === 'probabilities')
     const probabilities = hasAll ? new Float64Array(answers.length * classes) : undefined
     const predicted = new Int32Array(answers.length)
     const { threshold } = this.dataset.settings
-    answers.forEach((answer, i) => {
+    for (let i = 0; i < answers.length; i++) {
+      if (i % TURN_ROWS === 0) await new Promise<void>((resolve) => setImmediate(resolve))
+      const answer = answers[i]!
       if (answer.kind === 'label') predicted[i] = at.get(this.#named(answer.label))!
-      if (answer.kind !== 'probabilities') return
+      if (answer.kind !== 'probabilities') continue
       let best = 0
       let most = Number.NEGATIVE_INFINITY
       for (const [name, p] of answer.byClass) {
@@ -184,7 +194,7 @@ export class Collected {
       }
       if (classes === 2 && probabilities) best = probabilities[i * 2 + positive]! >= threshold ? positive : 1 - positive
       predicted[i] = best
-    })
+    }
     return { kind: 'classification', classes, positive, truth, predicted, probabilities }
   }
 }

@@ -85,7 +85,7 @@ async function evaluate(
       }
     }
     if (collected.rows === 0) throw GateErrors.DATASET_UNREADABLE({ dataset: name, problem: collected.whyEmpty() })
-    const judged = collected.finish()
+    const judged = await collected.finish()
     const results = await judgeApart(judged, evaluations, signal)
     return evaluations.map((settings, i) =>
       finding(dataset, settings, results[i]!, collected, scorer, champions, whyNoChampion),

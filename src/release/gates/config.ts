@@ -32,7 +32,7 @@ export const datasetSchema = z
     limit: z
       .int()
       .min(10)
-      .max(1_000_000)
+      .max(200_000)
       .default(20_000)
       .describe('Rows used at most; of a larger file a sample is drawn, the same each time'),
     maxBytes: z

@@ -95,9 +95,11 @@ function kindOf(kind: string, verdict: Approval['verdict']): ChangeKind {
     },
     async undo(tx, { change, before }) {
       const db = tx.withTables<GateTables>()
-      const { endpoint, model, digest, by } = read(change)
-      if (before !== null) return put(db, before as unknown as ApprovalRow)
+      const { endpoint, model, digest, by, timeMs } = read(change)
       const replaced = await find(db, { endpoint, model, digest, by })
+      // A later word of the other kind stands, whatever becomes of this one.
+      if (replaced !== undefined && replaced.time_ms > timeMs) return replaced
+      if (before !== null) return put(db, before as unknown as ApprovalRow)
       await db
         .deleteFrom('gate_approvals')
         .where('endpoint', '=', endpoint)
