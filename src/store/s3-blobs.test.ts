@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { blobsContract, digestOf } from '../../test/contract/blobs.js'
 import { S3_ENVIRONMENT, s3Missing, startS3, type TestS3 } from '../../test/support/s3.js'
-import { systemClock, testPlatform } from '../core/index.js'
+import { ManualClock, systemClock, testPlatform } from '../core/index.js'
 import { createS3Blobs } from './index.js'
 import { s3Place } from './s3-place.js'
 
@@ -60,6 +60,25 @@ describe.skipIf(missing)(`blobs in S3${missing ? ` (skipped: ${missing})` : ''}`
     const uploads = await fetch(`${s3.endpoint}/${new URL(url).hostname}?uploads`)
     expect(await uploads.text()).not.toContain('<UploadId>')
   }, 60_000)
+
+  it('removes what a killed process had begun to upload when it is a day old, and nothing younger', async () => {
+    const url = await s3.bucket()
+    const bucket = new URL(url).hostname
+    const begin = (key: string) => fetch(`${s3.endpoint}/${bucket}/${key}?uploads`, { method: 'POST' })
+    const uploads = async () =>
+      (await (await fetch(`${s3.endpoint}/${bucket}?uploads`)).text()).match(/<Key>.*?<\/Key>/g) ?? []
+    await begin('some/prefix/cut')
+    await begin('elsewhere/cut')
+    const tidy = async (laterMs: number) => {
+      const clock = new ManualClock(Date.now() + laterMs)
+      await createS3Blobs({ url, environment: S3_ENVIRONMENT, platform: testPlatform({ clock }) })
+      clock.advance(60_000)
+    }
+    await tidy(3_600_000)
+    expect(await uploads()).toHaveLength(2)
+    await tidy(25 * 3_600_000)
+    await expect.poll(uploads, { timeout: 30_000 }).toEqual(['<Key>elsewhere/cut</Key>'])
+  })
 
   it('says within seconds that the store is away', async () => {
     const blobs = await open('s3://nobody/prefix?endpoint=http://127.0.0.1:9')

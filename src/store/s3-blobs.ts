@@ -28,6 +28,8 @@ const CONNECT_MS = 2_000
 const PARTS_OF_ONE_SIZE = 1_000
 const PART_BYTES = 8 * 2 ** 20
 const SLICE_BYTES = 256 * 1024
+/** A start has better things to do. */
+const TIDY_AFTER_MS = 60_000
 /** What a killed process had begun to upload is removed when it is older. */
 const ABANDONED_MS = 24 * 3_600_000
 
@@ -51,7 +53,7 @@ export async function createS3Blobs({
     requestHandler: { connectionTimeout: CONNECT_MS, socketTimeout: PART_MS },
   })
   const blobs = new S3Blobs(s3, client, place, platform, partBytes)
-  void blobs.removeAbandoned()
+  platform.clock.after(TIDY_AFTER_MS, () => void blobs.removeAbandoned())
   return blobs
 }
 
