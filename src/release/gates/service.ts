@@ -55,12 +55,17 @@ export interface GateServiceOptions {
   readonly gated: () => readonly GatedEndpoint[]
 }
 
+/** Decisions by which a version comes in. */
+const BRINGING: ReadonlySet<string> = new Set(['version.seen', 'version.register'])
+
 export function createGateService(options: GateServiceOptions): GateService {
   const { sql, platform, decisions } = options
 
   async function authors({ model, version }: VersionRef): Promise<Actor[]> {
     const found = await decisions.list({ subject: `${model}/${version}`, limit: 100 })
-    const people = found.filter(({ by, undoneBy }) => by.kind === 'person' && undoneBy === null).map(({ by }) => by)
+    const people = found
+      .filter(({ by, change }) => by.kind === 'person' && BRINGING.has(change.kind))
+      .map(({ by }) => by)
     return [...new Map(people.map((by) => [actorText(by), by])).values()]
   }
 
