@@ -60,7 +60,7 @@ export function Guards({ guards }: { readonly guards: readonly Guard[] }) {
 
 function GuardRow({ guard: { report } }: { readonly guard: Guard }) {
   const { relative, eValue, alpha } = report
-  const text = relative && `${formatNumber(relative.low)} to ${formatNumber(relative.high)}`
+  const text = relative && `${ratio(relative.low)} to ${ratio(relative.high)}`
   return (
     <tr title={report.summary}>
       <td>{report.guard}</td>
@@ -69,7 +69,7 @@ function GuardRow({ guard: { report } }: { readonly guard: Guard }) {
       </td>
       <td className="number">{formatCount(report.candidate)}</td>
       <td className="number">{formatCount(report.reference)}</td>
-      <td className="number">{relative ? `${formatNumber(relative.estimate)} ×` : NOTHING}</td>
+      <td className="number">{relative ? `${ratio(relative.estimate)} ×` : NOTHING}</td>
       <td>
         {relative && <Interval {...relative} />} <span className="muted">{text}</span>
       </td>
@@ -126,7 +126,7 @@ function GuardPlots({ guard: { report, series } }: { readonly guard: Guard }) {
           <Chart
             label={`${report.guard}: the candidate's rate over the reference's, with its interval`}
             timesMs={timesMs}
-            format={formatNumber}
+            format={cappedText}
             height={130}
             range={[0, 2]}
             lines={[
@@ -166,7 +166,18 @@ function GuardPlots({ guard: { report, series } }: { readonly guard: Guard }) {
 /** Less says no more, and would press the part that matters flat. */
 const LEAST = 0.01
 
+const CAP = 6
+
 /** While little is known an interval reaches so far that nothing else could be seen beside it. */
 function capped(value: number | null): number | null {
-  return value === null ? null : Math.min(value, 6)
+  return value === null ? null : Math.min(value, CAP)
+}
+
+function cappedText(value: number): string {
+  return value >= CAP ? `≥${CAP}` : formatNumber(value)
+}
+
+/** Where the reference had no event the rate has no bound. */
+function ratio(value: number): string {
+  return value >= 1000 ? '>1,000' : formatNumber(value)
 }

@@ -90,7 +90,7 @@ function TreeBox({ box: { node, x, y }, versions, isShadow }: TreeBoxProps) {
         {clip(title, version ? 20 : 22)}
       </text>
       <text x={x + 12} y={y + 40} className="box-line">
-        {clip(line, 28)}
+        {clip(line, 25)}
       </text>
     </g>
   )
