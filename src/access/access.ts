@@ -16,7 +16,7 @@ export interface AccessOptions {
   /** Undefined where no issuer is configured. */
   readonly issuers?: TokenIssuers | undefined
   /** What limits and counts a caller. */
-  meterOf?(caller: Pick<Caller, 'id'>, key: StoredKey | undefined): Meter
+  meterOf?(caller: Pick<Caller, 'id' | 'tenant'>, key: StoredKey | undefined): Meter
 }
 
 export interface KeyedAccess extends Access {
@@ -131,7 +131,7 @@ class KeyedCallers implements KeyedAccess {
       tenant,
       grants: grantsOf(key),
       predicts: predicts.length > 0 ? predicts : defaultPredicts(role, on),
-      meter: this.#meterOf?.({ id: callerId }, key),
+      meter: this.#meterOf?.({ id: callerId, tenant }, key),
     }
     this.#knownKeys.set(`Bearer ${text}`, { caller, untilMs: key.expiresMs ?? Number.POSITIVE_INFINITY })
     return caller

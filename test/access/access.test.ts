@@ -267,6 +267,8 @@ describe('a tenant', () => {
     expect([query.status, query.json.code]).toEqual([403, 'ACCESS_TENANT_BOUND'])
     const tail = await call(`${server.url}/api/v1/log/tail?from=0&limit=1`, 'GET', undefined, { headers: other })
     expect(tail.json).toMatchObject({ kind: 'prediction', tenant: 'other' })
+    const metrics = await call(`${server.url}/metrics`, 'GET', undefined, bearer(server.admin))
+    expect(metrics.text).toContain('headrace_access_rows_total{tenant="acme"} 2')
   })
 })
 

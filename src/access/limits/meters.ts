@@ -1,6 +1,6 @@
 // What this process has admitted of each caller: counted exactly, and taken from blocks that the owner of the data folder hands out,
 // so that nearly every request is admitted without waiting for anybody.
-import type { Counter, Platform, Timer } from '../../core/index.js'
+import type { Counter, Family, Platform, Timer } from '../../core/index.js'
 import { AccessErrors } from '../errors.js'
 import type { StoredKey } from '../keys.js'
 import type { Caller, Meter } from '../types.js'
@@ -19,11 +19,16 @@ const TICK_MS = 1000
 const FETCHES_PER_SECOND = 50
 /** Requests that were fetched and not used by then are worth nothing: else an idle process would save them up. */
 const REQUESTS_KEEP_MS = 1000
+/** Metrics with more series than that are of no use to anybody. */
+const MAX_TENANTS = 100
 /** Who was told that nothing is left is told so again without asking. */
 const DENIED_MS = 200
 
 export class Meters {
   readonly #open = new Set<CallerMeter>()
+  readonly #tenants = new Set<string>()
+  readonly #rows: Family<Counter>
+  #isAway = false
   readonly limited: { readonly rate: Counter; readonly quota: Counter }
   #tick: Timer | undefined
   #isClosed = false
@@ -34,11 +39,17 @@ export class Meters {
       help: 'Requests and predictions that were refused because a rate or a quota was used up.',
       labels: ['limit'],
     })
+    this.#rows = options.platform.metrics.counter({
+      name: 'headrace_access_rows_total',
+      help: 'Rows that callers were let in with, by tenant: the first hundred by name, the others together.',
+      labels: ['tenant'],
+    })
     this.limited = { rate: limited.with('rate'), quota: limited.with('quota') }
   }
 
-  of({ id }: Pick<Caller, 'id'>, key: StoredKey | undefined): Meter {
-    return new CallerMeter(this, id, key)
+  of({ id, tenant }: Pick<Caller, 'id' | 'tenant'>, key: StoredKey | undefined): Meter {
+    if (this.#tenants.size < MAX_TENANTS) this.#tenants.add(tenant)
+    return new CallerMeter(this, id, key, this.#rows.with(this.#tenants.has(tenant) ? tenant : 'other'))
   }
 
   /** It has something to hand over. */
@@ -60,8 +71,14 @@ export class Meters {
     const gaveBack = meters.map((meter) => meter.giveBack(everything))
     try {
       if (counts.length > 0) await this.options.limits.count(counts)
+      this.#isAway = false
     } catch (error) {
-      this.options.platform.logger.error({ err: error }, 'what callers used could not be counted yet')
+      if (!this.#isAway)
+        this.options.platform.logger.warn(
+          { err: error },
+          'what callers used cannot be counted yet, and is kept until it can',
+        )
+      this.#isAway = true
       for (const meter of meters) meter.putBack(counts)
     }
     await Promise.all(gaveBack)
@@ -105,6 +122,7 @@ class CallerMeter implements Meter {
     private readonly meters: Meters,
     private readonly id: string,
     key: StoredKey | undefined,
+    private readonly counter: Counter,
   ) {
     this.#name = key?.name ?? id
     this.#perSecond = key?.ratePerSecond ?? null
@@ -246,6 +264,7 @@ class CallerMeter implements Meter {
   }
 
   #count(day: string, endpoint: string, rows: number): void {
+    this.counter.inc(rows)
     this.#add(day, endpoint, 1, rows)
   }
 
