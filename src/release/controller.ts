@@ -76,7 +76,8 @@ export class ReleaseController {
       this.#timer = undefined
       this.#turning = this.#turn().finally(() => {
         this.#turning = undefined
-        if (!this.#isClosed && this.#options.keeper.rows().length > 0) this.#schedule(TURN_MS)
+        // A store that was down at the start may have releases that this node has not seen yet.
+        if (!this.#isClosed && this.#options.keeper.isBusy) this.#schedule(TURN_MS)
       })
     })
   }

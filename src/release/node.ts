@@ -95,6 +95,11 @@ export class ReleaseKeeper {
     return grants
   }
 
+  /** There is a release to look after, or nobody knows yet. */
+  get isBusy(): boolean {
+    return this.#known.size > 0 || this.#confirmedMs === Number.NEGATIVE_INFINITY
+  }
+
   rows(): ReleaseRow[] {
     return [...this.#known.values()].map(({ row }) => row)
   }
@@ -127,15 +132,17 @@ export class ReleaseKeeper {
     const detectedMs = Math.round(this.#clock.nowMs())
     platform.logger.error({ release: id, endpoint: known.row.endpoint }, `a release's candidate is stopped: ${reason}`)
     this.#metrics.stopped.with(known.row.endpoint).inc()
-    await journal.add({ release: id, reason, evidence: { ...evidence, detectedMs } })
+    try {
+      await journal.add({ release: id, reason, evidence: { ...evidence, detectedMs } })
+    } catch (error) {
+      // It is stopped all the same; only a node that is killed before the decision is made would not know.
+      platform.logger.error({ err: error, release: id }, 'that a candidate was stopped could not be journalled')
+    }
     await this.#decideRollback(known)
   }
 
   /** Of one release, what this node does. */
-  state(known: Known | string): NodeReport | undefined {
-    const found = typeof known === 'string' ? this.#known.get(known) : known
-    if (!found) return undefined
-    const { row, reports } = found
+  #state({ row, reports }: Known): NodeReport {
     const nowMs = this.#clock.monotonicMs()
     const fresh = [...reports.values()].filter(({ atMs }) => nowMs - atMs < REPORT_MS)
     const isWarm = fresh.length >= this.#options.processes && fresh.every((report) => report.isWarm)
@@ -173,6 +180,7 @@ export class ReleaseKeeper {
   async #look(): Promise<void> {
     if (this.#isClosed) return
     this.#timer?.cancel()
+    let hasFailed = false
     try {
       const { sql } = this.#options
       const askedMs = this.#clock.monotonicMs()
@@ -182,10 +190,11 @@ export class ReleaseKeeper {
       await this.#take(rows)
       await this.#tell()
     } catch (error) {
+      hasFailed = true
       this.#options.platform.logger.warn({ err: error }, 'the metadata store was not asked about releases')
     } finally {
-      if (!this.#isClosed && (this.#known.size > 0 || this.#options.journal.list().length > 0))
-        this.#timer = this.#clock.after(LOOK_MS, () => void this.look())
+      const isNeeded = hasFailed || this.#known.size > 0 || this.#options.journal.list().length > 0
+      if (isNeeded && !this.#isClosed) this.#timer = this.#clock.after(LOOK_MS, () => void this.look())
     }
   }
 
@@ -327,7 +336,7 @@ export class ReleaseKeeper {
     const { sql, node } = this.#options
     const at_ms = Math.round(this.#clock.nowMs())
     for (const known of this.#known.values()) {
-      const report = JSON.stringify(this.state(known))
+      const report = JSON.stringify(this.#state(known))
       await sql
         .db<ReleaseTables>()
         .insertInto('release_nodes')
