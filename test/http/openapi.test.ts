@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { call, type Reply } from '../support/http.js'
 import { PAYMENT, SESSION, sessionRequest } from '../support/shop.js'
 import { startTestServer, type TestServer } from '../support/start-server.js'
+import { callMlflow } from './mlflow-calls.js'
 
 interface Operation {
   readonly operationId: string
@@ -287,7 +288,7 @@ describe('what the server answers', () => {
 
   it('is as the document says, for the registry', registry)
 
-  it('is as the document says, for every route', async () => {
+  it('is as the document says, for every route', { timeout: 120_000 }, async () => {
     // What asking every route has injected.
     await call(`${server.url}/api/v1/chaos/faults`, 'DELETE')
     await ask('GET', '/', '/')
@@ -393,6 +394,7 @@ describe('what the server answers', () => {
     await ask('GET', '/api/v1/log/tail?from=1&limit=1', '/api/v1/log/tail')
     await features()
     await feast()
+    await callMlflow(server.url, ask, asked)
     await gates()
     await chaos()
     await ask('GET', '/api/docs', '/api/docs')
