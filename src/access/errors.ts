@@ -6,7 +6,7 @@ export const AccessErrors = defineErrors('ACCESS', {
     retry: false,
     level: 'error',
     message: (p: { host: string }) =>
-      `Refusing to listen on "${p.host}": anyone who reaches it could use the models, because no keys exist yet. Listen on 127.0.0.1, or pass --insecure if something in front of the server authenticates callers.`,
+      `Refusing to listen on "${p.host}": anyone who reaches it could use the models, because no keys exist yet. Make the first with "headrace keys create --name admin --role admin", listen on 127.0.0.1, or pass --insecure if something in front of the server authenticates callers.`,
   },
   HOST_REFUSED: {
     status: 403,

@@ -15,7 +15,11 @@ const port = z.int().min(0).max(65_535)
 
 export const serverSection = z
   .strictObject({
-    host: z.string().min(1).default('127.0.0.1').describe('Address to listen on; anything but loopback needs insecure'),
+    host: z
+      .string()
+      .min(1)
+      .default('127.0.0.1')
+      .describe('Address to listen on; anything but loopback needs keys, or insecure'),
     port: port.default(8080).describe('HTTP port; 0 takes any free one'),
     processes: z
       .int()
