@@ -29,8 +29,12 @@ export function checkText(what: string, value: string, limit: number): string {
   return value
 }
 
+/** What nearly all keys are: a batch has a thousand. */
+const PLAIN_KEY = /^[A-Za-z0-9_][A-Za-z0-9_ .:-]{0,249}$/
+
 /** Keys are parts of paths in other stores of MLflow's, so they may not climb out of one. */
 export function checkKey(what: string, key: string): string {
+  if (PLAIN_KEY.test(key)) return key
   if (key === '') throw TrackingErrors.VALUE_INVALID({ what, problem: 'is empty' })
   checkText(what, key, LIMITS.keyLength)
   if (

@@ -1,7 +1,7 @@
 // JSON bodies as MLflow's clients send them. Whole numbers keep their 64 bits, NaN and Infinity may stand bare, and text that no database
 // keeps is refused here, once for all fields.
 import type { IncomingMessage } from 'node:http'
-import { HeadraceError, toHeadraceError } from '../../core/index.js'
+import { toHeadraceError } from '../../core/index.js'
 import { JsonReader } from '../../tensor/index.js'
 import type { Api } from '../api/route.js'
 import { readBody } from '../body.js'
@@ -39,7 +39,7 @@ export function readMlflowBodies(api: Api, { bodyLimitBytes, intake }: ServerCon
 const NEEDS_READER = /[:[,]\s*-?(?:\d{16,}\s*[,}\]]|NaN|Infinity)/
 const SUSPECT_TEXT = /\\u(?:0000|[dD][89a-fA-F])|\0/
 
-export function parse(body: Uint8Array<ArrayBuffer>): Readonly<Record<string, unknown>> {
+function parse(body: Uint8Array<ArrayBuffer>): Readonly<Record<string, unknown>> {
   if (body.length === 0) return {}
   const value = toValue(body)
   if (!isMembers(value)) throw HttpErrors.JSON_INVALID({ problem: 'it is no object' })
@@ -83,8 +83,4 @@ export function checkTexts(value: unknown, depth: number): void {
       checkTexts(one, depth + 1)
     }
   }
-}
-
-export function isHeadraceError(error: unknown, code: string): boolean {
-  return error instanceof HeadraceError && error.code === code
 }
