@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { call, type Reply } from '../support/http.js'
 import { PAYMENT, SESSION, sessionRequest } from '../support/shop.js'
 import { startTestServer, type TestServer } from '../support/start-server.js'
+import { tempFolder } from '../support/temp-folder.js'
 import { callMlflow } from './mlflow-calls.js'
 
 interface Operation {
@@ -132,8 +133,15 @@ describe('what the server answers', () => {
   const asked = new Set<string>()
 
   /** Asks, and checks the reply against the schema that the document has for it. */
-  async function ask(method: string, path: string, template: string, body?: unknown): Promise<Reply> {
-    const reply = await call(server.url + path, method, body)
+  async function ask(
+    method: string,
+    path: string,
+    template: string,
+    body?: unknown,
+    headers = {},
+    url = server.url,
+  ): Promise<Reply> {
+    const reply = await call(url + path, method, body, { headers })
     const operation = document.paths[template]?.[method.toLowerCase()]
     expect([template, operation?.operationId]).toEqual([template, expect.anything()])
     const content = operation?.responses[String(reply.status)]?.content
@@ -145,6 +153,26 @@ describe('what the server answers', () => {
     expect([template, validate(value), validate.errors]).toEqual([template, true, null])
     asked.add(`${method} ${template}`)
     return reply
+  }
+
+  /** Of a server of their own: from the first key on it answers nobody else. */
+  async function keys(): Promise<void> {
+    const base = '/api/v1/keys'
+    const closed = await startTestServer({ folder: tempFolder(), models: [] })
+    try {
+      const { json: made } = await ask('POST', base, base, { name: 'admin', role: 'admin' }, {}, closed.url)
+      const askAs = (method: string, path: string, template = path, body?: unknown) =>
+        ask(method, path, template, body, { authorization: `Bearer ${made.secret}` }, closed.url)
+      await askAs('POST', base, base, { name: 'shop', predict: ['*'], ratePerSecond: 10, quotaPerDay: 100 })
+      await askAs('GET', base)
+      await askAs('GET', `${base}/shop`, `${base}/{key}`)
+      await askAs('POST', `${base}/shop/rotate`, `${base}/{key}/rotate`, { graceMs: 1000 })
+      await askAs('DELETE', `${base}/shop`, `${base}/{key}`, { reason: 'test' })
+      await askAs('GET', '/api/v1/usage')
+      await askAs('GET', '/api/v1/whoami')
+    } finally {
+      await closed.close()
+    }
   }
 
   async function chaos(): Promise<void> {
@@ -396,6 +424,7 @@ describe('what the server answers', () => {
     await feast()
     await callMlflow(server.url, ask, asked)
     await gates()
+    await keys()
     await chaos()
     await ask('GET', '/api/docs', '/api/docs')
     await ask('GET', '/api/docs/json', '/api/docs/json')
@@ -429,7 +458,7 @@ describe('the documentation page', () => {
       expect(asset.text.length).toBeGreaterThan(50)
     }
     const start = await call(`${server.url}/api/docs/start.js`, 'GET')
-    expect(start.text).toContain("url: '/api/docs/json'")
+    expect(start.text).toContain("fetch('/api/docs/json'")
   })
 
   it.each(['nothing.js', '..%2f..%2fpackage.json', 'constructor', 'index.html'])('has no file %s', async (file) => {
