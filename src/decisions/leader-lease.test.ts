@@ -76,10 +76,11 @@ class Store {
         const delay = () => this.world.after.bind(this.world, this.random.next() * this.delayMs)
         const fail = () => delay()(() => machine.run(() => reject(new Error('lost'))))
         delay()(() => {
-          if (this.isDown || this.random.next() < this.loss) return fail()
-          const value = act()
-          if (this.random.next() < this.loss) return fail()
-          delay()(() => machine.run(() => resolve(value)))
+          const isAsked = !this.isDown && this.random.next() >= this.loss
+          const value = isAsked ? act() : undefined
+          const isAnswered = isAsked && this.random.next() >= this.loss
+          if (isAnswered) delay()(() => machine.run(() => resolve(value as T)))
+          else fail()
         })
       })
     return {
