@@ -94,6 +94,7 @@ const releaseStart: ChangeKind = {
         ended_ms: null,
         started_by: JSON.stringify({ kind: detail.startedByKind, name: detail.startedByName }),
         reason: null,
+        final: null,
       })
       .execute()
     return null
@@ -327,7 +328,7 @@ async function refuse(_: Transaction<unknown>, { change }: Decision): Promise<Re
 
 function because(change: Change): string {
   const { reason } = read(moved, change)
-  return reason === null ? '' : `, because ${reason}`
+  return reason === null ? '' : `, because ${reason.replace(/\.$/, '')}`
 }
 
 function read<T>(schema: z.ZodType<T>, change: Change): T {

@@ -4,14 +4,12 @@ import type { Actor, Change, Decision, Decisions, Evidence } from '../decisions/
 import type { Sql } from '../store/index.js'
 import { unitsNeeded } from './controller.js'
 import { ReleaseErrors } from './errors.js'
-import { readCounts, readLooks, readUnits } from './evidence.js'
-import { guardCounts } from './guards/counts.js'
-import { judge } from './guards/judge.js'
+import { readLooks } from './evidence.js'
 import type { GuardSettings } from './guards/settings.js'
 import type { NodeReport, ReleaseKeeper } from './node.js'
-import { thresholdsOf } from './node.js'
 import { BUILT_IN_PLANS, DEFAULT_MIN_UNITS, isSwitch, parsePlan, stepText } from './plan.js'
 import { weightOf } from './release-tree.js'
+import { readEvidence } from './retention.js'
 import type {
   NamedPlan,
   ReleaseChangeOptions,
@@ -79,16 +77,7 @@ export function createReleaseService(options: OperationsOptions): ReleaseService
   }
 
   async function evidenceOf(row: ReleaseRow): Promise<Evidence> {
-    return { guards: await reportsOf(row), stepElapsedMs: row.step_elapsed_ms }
-  }
-
-  async function reportsOf(row: ReleaseRow) {
-    const settings = JSON.parse(row.guards) as GuardSettings
-    const rows = await readCounts(db(), row.id)
-    const units = await readUnits(db(), row.id)
-    return judge(guardCounts(rows, fromRow(row).plan.steps, settings, thresholdsOf(row)), settings, {
-      units: { candidate: unitsOf(units, row.step, 'candidate'), minUnits: row.min_units },
-    })
+    return { guards: (await readEvidence(db(), row)).reports, stepElapsedMs: row.step_elapsed_ms }
   }
 
   async function eventsOf(row: ReleaseRow): Promise<ReleaseEvent[]> {
@@ -168,9 +157,10 @@ export function createReleaseService(options: OperationsOptions): ReleaseService
     async status(id): Promise<ReleaseStatus> {
       const row = await find(id)
       const release = fromRow(row)
-      const reports = keeper.watcher(row.id)?.reports ?? (await reportsOf(row))
+      const stored = await readEvidence(db(), row)
+      const { units } = stored
+      const reports = keeper.watcher(row.id)?.reports ?? stored.reports
       const looks = await readLooks(db(), row.id)
-      const units = await readUnits(db(), row.id)
       const nodes = await nodesOf(row)
       return {
         release,
@@ -229,7 +219,7 @@ function progressOf(
   const needed = unitsNeeded(row)
   const base = { units, controlUnits, unitsNeeded: needed, elapsedMs: stepElapsedMs, durationMs }
   const say = (summary: string) => ({ ...base, summary })
-  const because = reason === null ? '' : `: ${reason}`
+  const because = reason === null ? '' : `: ${reason.replace(/\.$/, '')}`
   if (state === 'paused') return say(`Paused${because}. Weights stay, time stands still, guards go on.`)
   if (state === 'completed') return say(`Completed: the endpoint serves version ${row.to_version}.`)
   if (state === 'aborted') return say(`Aborted${because}. The endpoint serves version ${row.from_version}.`)

@@ -50,7 +50,7 @@ export function relativeRiskBound(groups: readonly CoinCounts[], alpha: number, 
   const isRefuted = (logRelative: number): boolean => logCoinMartingale(groups, Math.exp(logRelative), prior) >= limit
   // Refuted nulls are those below a lower bound, and those above an upper one.
   const edge = bisect(isLower ? isRefuted : (log) => !isRefuted(log))
-  return edge === -LOG_UNBOUNDED ? 0 : Math.exp(edge)
+  return edge === -LOG_UNBOUNDED ? 0 : riskAt(edge)
 }
 
 /** Most likely relative risk: 0 when no event was the candidate's, UNBOUNDED_RISK when all were, undefined without events. */
@@ -64,7 +64,7 @@ export function relativeRiskEstimate(groups: readonly CoinCounts[]): number | un
   if (total === 0) return undefined
   if (candidate === 0) return 0
   // The score of the conditional likelihood falls in the risk: fewer candidates are expected than were seen.
-  return Math.exp(
+  return riskAt(
     bisect((log) => {
       let expected = 0
       for (const { share, candidate: k, reference: m } of groups) {
@@ -74,6 +74,11 @@ export function relativeRiskEstimate(groups: readonly CoinCounts[]): number | un
       return expected < candidate
     }),
   )
+}
+
+/** The exponential of the range's end is not exactly the number that stands for "without bound". */
+function riskAt(log: number): number {
+  return log === LOG_UNBOUNDED ? UNBOUNDED_RISK : Math.exp(log)
 }
 
 const LOG_UNBOUNDED = Math.log(UNBOUNDED_RISK)

@@ -77,6 +77,15 @@ describe('judging', () => {
     expect(report.summary).toContain('Gross failure: 6 of the candidate')
   })
 
+  it('says so when nothing bounds the rate, because the reference had no event', () => {
+    expect(reportOf([errors(7, 0, 0.25)], 'errors', 14).summary).toBe(
+      "Gross failure: 7 of the candidate's units and 0 of the champion's showed an error: at least 1.70 times the rate, evidence 1805 against a limit of 200.",
+    )
+    expect(reportOf([errors(1, 0, 0.25)]).summary).toMatch(/: any number of times the rate|: at least 0\.\d+ times/)
+    expect(reportOf([errors(1, 1, 0.25)]).summary).toMatch(/ times the rate \([\d.]+ or more\)/)
+    expect(reportOf([errors(0, 3, 0.25)]).summary).toMatch(/: 0 times the rate \(0 to [\d.]+\)/)
+  })
+
   it('fails exactly where its interval excludes the tolerance', () => {
     for (let candidate = 0; candidate < 60; candidate++) {
       const { verdict, relative } = reportOf([errors(candidate, 200)])

@@ -1,5 +1,11 @@
 // Counts to verdicts, pure: the same counts give the same report on every node and after every restart.
-import { logCoinMartingale, type RiskPrior, relativeRiskBound, relativeRiskEstimate } from '../../stats/index.js'
+import {
+  logCoinMartingale,
+  type RiskPrior,
+  relativeRiskBound,
+  relativeRiskEstimate,
+  UNBOUNDED_RISK,
+} from '../../stats/index.js'
 import { alphaBudget, familyAlpha, GROSS_GUARD, parseGuard } from './budget.js'
 import type { GuardSettings, GuardSpec } from './settings.js'
 import type { GuardCounts, GuardReport } from './types.js'
@@ -110,11 +116,11 @@ function summarize(
       : `Of ${candidate + reference} units without a control, ${candidate} failed at their first call.`
   const seen = `${candidate} of the candidate's units and ${reference} of the ${spec.reference === 'control' ? "control's" : "champion's"}`
   const what = `${seen} showed ${described(guard)}`
-  const risk = `${ratio(relative.estimate)} times the rate (${ratio(relative.low)} to ${ratio(relative.high)})`
+  const risk = riskText(relative)
   if (verdict === 'failed') {
     const isGross = candidate + (spec.reference === 'control' ? reference : 0) <= GROSS_UNITS && relative.estimate >= 5
     const when = window === undefined ? '' : ` in window ${window} of the release`
-    const odds = `evidence ${eValue.toPrecision(3)} against a limit of ${(1 / alpha).toPrecision(3)}`
+    const odds = `evidence ${ratio(eValue)} against a limit of ${ratio(1 / alpha)}`
     return `${isGross ? 'Gross failure: ' : ''}${what}${when}: ${risk}, ${odds}.`
   }
   if (verdict === 'passed')
@@ -133,8 +139,17 @@ function described(guard: string): string {
   return `an answer of the kind ${guard.slice('outputs-'.length)}`
 }
 
+/** Where the reference had no event its rate may be nothing: then the candidate's is any number of times it. */
+function riskText({ estimate, low, high }: NonNullable<GuardReport['relative']>): string {
+  if (estimate >= UNBOUNDED_RISK)
+    return low > 0 ? `at least ${ratio(low)} times the rate` : 'any number of times the rate'
+  return `${ratio(estimate)} times the rate (${ratio(low)} ${high < UNBOUNDED_RISK ? `to ${ratio(high)}` : 'or more'})`
+}
+
+/** Three digits, and no powers of ten for what people count. */
 function ratio(value: number): string {
-  return value >= 1e6 ? 'any number of' : value === 0 ? '0' : value.toPrecision(3)
+  if (value === 0) return '0'
+  return value >= 1000 && value < 1e9 ? String(Math.round(value)) : value.toPrecision(3)
 }
 
 function sum(groups: readonly GuardCounts[], arm: 'candidate' | 'reference'): number {
