@@ -22,8 +22,8 @@ export interface Endpoints {
     releases?: readonly ActiveRelease[],
     targets?: readonly ReleaseTarget[],
   ): void
-  /** The route of an endpoint as it is without the release under way. */
-  stable(name: string): RouteNode | undefined
+  /** The route of an endpoint as the configuration or a decision says it, without what releases make of it. */
+  plain(name: string): RouteNode | undefined
 }
 
 /** What each endpoint asks of the log, whether or not it is declared. */
@@ -38,7 +38,7 @@ export function createEndpoints(declared: Readonly<Record<string, EndpointConfig
   /** What the table was built from: most of a thousand endpoints stay as they are when a model comes. */
   const sources = new Map<string, RouteNode>()
   let table = new Map<string, Endpoint>()
-  let stables = new Map<string, RouteNode>()
+  let plains = new Map<string, RouteNode>()
 
   function build(name: string, route: RouteNode): Endpoint {
     const { deadlineMs, log, priority, cache, features } = declared[name] ?? defaults
@@ -67,7 +67,7 @@ export function createEndpoints(declared: Readonly<Record<string, EndpointConfig
     },
     list: () => [...table.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
     origin: (name) => origins.get(name) ?? 'implicit',
-    stable: (name) => stables.get(name),
+    plain: (name) => plains.get(name),
     replace(models, pointers, releases = [], targets = []) {
       const routes = new Map<string, [EndpointOrigin, RouteNode]>()
       for (const model of models) routes.set(model, ['implicit', implicitRoute(model, aliases)])
@@ -75,7 +75,7 @@ export function createEndpoints(declared: Readonly<Record<string, EndpointConfig
       for (const [name, leaf] of pointers) routes.set(name, ['pointed', leaf])
       const next = new Map<string, Endpoint>()
       origins.clear()
-      stables = new Map([...routes].map(([name, [, route]]) => [name, releaseTree(name, route, [], targets)]))
+      plains = new Map([...routes].map(([name, [, route]]) => [name, route]))
       for (const [name, [origin, plain]] of routes) {
         const route = releaseTree(name, plain, releases, targets)
         const before = sources.get(name)

@@ -26,6 +26,35 @@ describe('a release', () => {
     await server.close()
   }, 60_000)
 
+  it('follows another, and moves on what that one left', async () => {
+    const server = await startReleaseServer(tempFolder(), {
+      endpoints: {
+        backed: {
+          route: {
+            kind: 'fallback',
+            name: 'backed',
+            arms: [
+              { route: { kind: 'version', model: 'rule', version: 1 } },
+              { route: { kind: 'version', model: 'rule', version: 5 } },
+            ],
+          },
+        },
+      },
+    })
+    const release = async (to: number, rest: object = {}) => {
+      const { json } = await server.start({ endpoint: 'backed', to, plan: 'instant', ...rest })
+      if (json.code !== undefined) return json.code
+      const state = async () => (await server.status(json.id)).release.state
+      await expect.poll(state, { timeout: 30_000 }).not.toBe('running')
+      return [json.from, await state(), (await server.predict('a', 0, 'backed')).y]
+    }
+    expect(await release(2)).toBe('RELEASE_REQUEST_INVALID')
+    expect(await release(2, { from: 1 })).toEqual([1, 'completed', 2])
+    expect(await release(4, { from: 2 })).toEqual([2, 'completed', 4])
+    expect(await release(1, { from: 4 })).toEqual([4, 'completed', 1])
+    await server.close()
+  }, 60_000)
+
   it('canaries by unit, pauses, is promoted by people, and nobody is moved back while it grows', async () => {
     const server = await startReleaseServer(tempFolder())
     const { json: release } = await server.start({ to: 2, plan: 'canary:20%/1h,60%/1h,100%' })

@@ -2,7 +2,7 @@
 import { type ModelName, versionKey } from '../../core/index.js'
 import type { Actor } from '../../decisions/index.js'
 import { PathErrors } from '../../path/index.js'
-import { type Release, ReleaseErrors, selectorOf, versionLeaves } from '../../release/index.js'
+import { type Release, ReleaseErrors, releaseTree, selectorOf, versionLeaves } from '../../release/index.js'
 import type { VersionLeaf } from '../../route/index.js'
 import type { App } from '../app.js'
 import { gateRelease } from '../gates/gate-release.js'
@@ -28,7 +28,7 @@ export interface StartRelease {
  */
 export async function startRelease(app: App, request: StartRelease, by: Actor): Promise<Release> {
   const { endpoint, to } = request
-  const route = app.endpoints.stable(endpoint)
+  const route = app.endpoints.plain(endpoint)
   if (route === undefined)
     throw PathErrors.ENDPOINT_NOT_FOUND({
       name: endpoint.slice(0, 128),
@@ -37,9 +37,13 @@ export async function startRelease(app: App, request: StartRelease, by: Actor): 
   const active = (await app.services.releases.list({ endpoint, limit: 1 }))[0]
   if (active && (active.state === 'running' || active.state === 'paused'))
     throw ReleaseErrors.ALREADY_ACTIVE({ endpoint, id: active.id, to: active.to })
-  const leaf = leafOf(endpoint, versionLeaves(route), request.model)
+  const { targets } = app.registryState()
+  // What a completed release left in the leaf's place is served; the leaf itself is what a release is about.
+  const serving = (leaf: VersionLeaf): number | undefined =>
+    app.versions.there(releaseTree(endpoint, leaf, [], targets) as VersionLeaf)?.ref.version
+  const leaf = leafOf(request, versionLeaves(route), serving)
   const { model } = leaf
-  const serves = app.versions.there(leaf)?.ref.version
+  const serves = serving(leaf)
   const from = request.from ?? serves
   if (from === to) throw ReleaseErrors.ALREADY_LIVE({ endpoint, model, version: to })
   if (from === undefined)
@@ -72,23 +76,31 @@ export async function startRelease(app: App, request: StartRelease, by: Actor): 
   )
 }
 
-/** The one leaf, or the one selector of the model, that the release is about. */
-function leafOf(endpoint: string, leaves: readonly VersionLeaf[], model: string | undefined): VersionLeaf {
+/** The one leaf, or the one selector, that the release is about: of the model and the version to be replaced, where they are named. */
+function leafOf(
+  { endpoint, model, from }: StartRelease,
+  leaves: readonly VersionLeaf[],
+  serving: (leaf: VersionLeaf) => number | undefined,
+): VersionLeaf {
   const named = leaves.filter((leaf) => model === undefined || leaf.model === model)
-  const [first] = named
-  if (first === undefined)
+  const [any] = named
+  if (any === undefined)
     throw ReleaseErrors.REQUEST_INVALID({
       endpoint,
       problem: model === undefined ? 'its route has no version' : `its route has no version of ${model}`,
     })
-  const others = named.filter((leaf) => leaf.model !== first.model || selectorOf(leaf) !== selectorOf(first))
-  if (others.length === 0) return first
-  const kinds = [...new Set(named.map((leaf) => `${leaf.model} ${selectorOf(leaf)}`))].join(', ')
+  const kinds = new Set(named.map(kindOf))
+  if (kinds.size === 1) return any
+  const meant = from === undefined ? named : named.filter((leaf) => serving(leaf) === from)
+  const [first] = meant
+  if (first !== undefined && meant.every((leaf) => kindOf(leaf) === kindOf(first))) return first
   throw ReleaseErrors.REQUEST_INVALID({
     endpoint,
-    problem: `its route has several leaves (${kinds}); say which model ("--model"), and let its leaves name one selector`,
+    problem: `its route has several leaves (${[...kinds].join(', ')}); say which model ("--model") and which version ("--from") is to be replaced`,
   })
 }
+
+const kindOf = (leaf: VersionLeaf): string => `${leaf.model} ${selectorOf(leaf)}`
 
 function expectKnown(app: App, model: ModelName, version: number): void {
   const refused = app.refused.get(versionKey({ model, version }))
