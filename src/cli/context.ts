@@ -6,12 +6,15 @@ import process from 'node:process'
 import { type App, createApp, type LoadedProject, loadProject } from '../app/index.js'
 import { createLogger, createPlatform, toHeadraceError } from '../core/index.js'
 import { serverError, unreachable } from './answers.js'
+import { CliErrors } from './errors.js'
 import { findServer, type ServerFile } from './server-file.js'
 
 /** Handed over by bin/headrace.js, because the command line and the server may not import each other. */
 export interface Faces {
   startServer(app: App): Promise<{
     readonly url: string
+  /** What each of its requests carries: the caller's key, for streams that are read by other means. */
+  readonly headers: Readonly<Record<string, string>>
     readonly grpcAddress: string | undefined
     loadApi(): Promise<void>
     close(): Promise<void>
@@ -96,6 +99,14 @@ async function projectOrServer(options: GlobalOptions): Promise<ProjectOrServer>
     if (server === undefined) throw error
     return { server }
   }
+}
+
+/** Where the running server is: --server, or the one that has the project open. Throws CLI_NO_SERVER when none has. */
+export async function serverUrl(options: GlobalOptions): Promise<string> {
+  if (options.server !== undefined) return options.server.replace(/\/+$/, '')
+  const found = await projectOrServer(options)
+  if (found.server === undefined) throw CliErrors.NO_SERVER({ dataDir: found.project.dataDir })
+  return found.server.url
 }
 
 /** The key that commands send; undefined for none. */

@@ -14,6 +14,20 @@ export const CliErrors = defineErrors('CLI', {
     message: (p: { url: string; reason: string }) =>
       `No server answers at ${p.url} (${p.reason}). Start one with "headrace serve", or leave --server out to open the data folder itself.`,
   },
+  NO_SERVER: {
+    status: 503,
+    retry: true,
+    level: 'error',
+    message: (p: { dataDir: string }) =>
+      `No server has ${p.dataDir} open. Start one with "headrace serve", or name one with --server.`,
+  },
+  NO_OPENER: {
+    status: 501,
+    retry: false,
+    level: 'error',
+    message: (p: { command: string; url: string }) =>
+      `"${p.command}", which opens addresses here, cannot be run. Open ${p.url} yourself.`,
+  },
   SERVER_ANSWER: {
     status: 502,
     retry: false,

@@ -3,6 +3,7 @@ import process from 'node:process'
 import { Command, CommanderError } from 'commander'
 import { addAudit } from './audit.js'
 import { addChaos } from './chaos.js'
+import { addConsole } from './console.js'
 import { type Faces, packageVersion } from './context.js'
 import { addDecisions } from './decisions.js'
 import { addDeploy } from './deploy.js'
@@ -57,6 +58,7 @@ export function createProgram(faces: Faces): Command {
   addNodes(program, faces)
   addKeys(program, faces)
   addAudit(program, faces)
+  addConsole(program)
   addChaos(program, faces)
   addTypes(program, faces)
   addDoctor(program, faces)

@@ -1,10 +1,21 @@
 // Every command as a client of a running server.
 import { execFile } from 'node:child_process'
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type CliServer, headrace, headraceJson, LONG, makeFolder, ROOT, SHOP, startServe } from './support.js'
+import {
+  BIN,
+  type CliServer,
+  headrace,
+  headraceJson,
+  LONG,
+  makeFolder,
+  ROOT,
+  SHOP,
+  startNode,
+  startServe,
+} from './support.js'
 
 const { folder, remove } = makeFolder(['fraud', 'purchase-intent'])
 let server: CliServer
@@ -25,6 +36,34 @@ interface Answer {
   readonly version: number
   readonly outputs: { readonly label: string }
 }
+
+describe('headrace console', LONG, () => {
+  it('prints where the console of the running server is, and opens it when asked', async () => {
+    expect(await run('console')).toMatchObject({ status: 0, stdout: `${server.url}/console/\n` })
+    const opener = process.platform === 'darwin' ? 'open' : 'xdg-open'
+    const bin = join(folder, 'bin')
+    mkdirSync(bin)
+    const node = `#!${process.execPath}\n`
+    writeFileSync(join(bin, opener), `${node}require('fs').writeFileSync('opened', process.argv[2])`, { mode: 0o755 })
+    const opened = await startNode([BIN, 'console', '--open'], folder, { PATH: bin }).finished
+    expect(opened).toMatchObject({ status: 0, stdout: `${server.url}/console/\n` })
+    await expect
+      .poll(() => existsSync(join(folder, 'opened')) && readFileSync(join(folder, 'opened'), 'utf8'), LONG)
+      .toBe(`${server.url}/console/`)
+    const unable = await startNode([BIN, 'console', '--open'], folder, { PATH: folder }).finished
+    expect(unable).toMatchObject({ status: 1, stderr: expect.stringMatching(/^CLI_NO_OPENER: .*console\//) })
+  })
+
+  it('says that no server runs', async () => {
+    const other = makeFolder(['fraud'])
+    try {
+      const { status, stderr } = await headrace(other.folder, 'console')
+      expect({ status, stderr }).toEqual({ status: 4, stderr: expect.stringMatching(/^CLI_NO_SERVER: .*serve/) })
+    } finally {
+      other.remove()
+    }
+  })
+})
 
 describe('headrace predict', LONG, () => {
   it('prints a readable line for each row of a sample file', async () => {
