@@ -42,14 +42,15 @@ export function createRegistrySource({ local, registered, follow }: RegistrySour
     if (version === undefined) throw RegistryErrors.VERSION_NOT_FOUND({ model: ref.model, version: ref.version })
     return version
   }
-  /** What was last listed or reported. */
+  /** What was last reported or, while nobody watches, listed: a list that somebody else asks for must take no news from who watches. */
   let known: ServableVersions = new Map()
+  let watchers = 0
   return {
     has: (ref) => registered().has(versionKey(ref)),
     async settle() {},
     async list() {
-      known = new Map(registered())
-      return [...known.values()].map(({ ref }) => ref).sort(compareRefs)
+      if (watchers === 0) known = new Map(registered())
+      return [...registered().values()].map(({ ref }) => ref).sort(compareRefs)
     },
     async get(ref) {
       const version = find(ref)
@@ -73,8 +74,13 @@ export function createRegistrySource({ local, registered, follow }: RegistrySour
         known = new Map(now)
         for (const event of events) change(event)
       }
+      watchers++
       look()
-      return follow(look)
+      const stop = follow(look)
+      return () => {
+        stop()
+        watchers--
+      }
     },
     owns: ({ ref, file }) => {
       const version = registered().get(versionKey(ref))
