@@ -133,9 +133,9 @@ function summarize(
 function described(guard: string): string {
   if (guard === 'errors') return 'an error'
   if (guard.startsWith('latency-'))
-    return `a call slower than the champion's ${guard.slice('latency-'.length)} and its slack`
+    return `a call slower than the champion's ${guard.slice('latency-'.length)}, the candidate's by more than the slack`
   if (guard.startsWith('outcome:')) return `the outcome ${guard.slice('outcome:'.length)}`
-  if (guard === 'cost') return "a cost above the champion's usual"
+  if (guard === 'cost') return "a cost above the champion's usual, the candidate's by more than the slack"
   return `an answer of the kind ${guard.slice('outputs-'.length)}`
 }
 

@@ -3,6 +3,7 @@
 import { compareValues, DDSketch } from '../../stats/index.js'
 import { latencyGuard } from './budget.js'
 import type { OutputValue } from './outputs.js'
+import { SeenUnits } from './seen-units.js'
 import type { GuardSettings } from './settings.js'
 import type { GuardThresholds } from './types.js'
 
@@ -12,6 +13,7 @@ const COST_QUANTILE = 0.95
 const DECILE = 0.1
 /** An output with more labels is an identifier, and is not compared. */
 const MAX_LABELS = 1000
+const UNITS_REMEMBERED = 2 ** 14
 
 export class ThresholdLearner {
   private readonly latencies = new DDSketch(SKETCH_ACCURACY)
@@ -19,18 +21,22 @@ export class ThresholdLearner {
   private readonly numbers = new DDSketch(SKETCH_ACCURACY)
   private readonly labels = new Map<string, number>()
   private outputName: string | undefined
+  private readonly seen = new SeenUnits(UNITS_REMEMBERED)
   private calls = 0
-  private failed = 0
+  private units = 0
+  private failingUnits = 0
 
   constructor(private readonly settings: GuardSettings) {}
 
-  failure(): void {
+  /** One prediction of the champion's; a unit that is broken and asks for ever is one of many units. */
+  unit(key: string, isFailed: boolean): void {
     this.calls++
-    this.failed++
+    if (!this.seen.add(key)) return
+    this.units++
+    if (isFailed) this.failingUnits++
   }
 
-  call(latencyMs: number): void {
-    this.calls++
+  latency(latencyMs: number): void {
     this.latencies.add(latencyMs)
   }
 
@@ -53,15 +59,15 @@ export class ThresholdLearner {
     const limits: Record<string, number> = {}
     for (const quantile of latency.quantiles) {
       const limit = this.latencies.quantile(quantile)
-      if (limit !== undefined) limits[latencyGuard(quantile)] = limit * latency.slack
+      if (limit !== undefined) limits[latencyGuard(quantile)] = limit
     }
     const usualCost = this.costs.quantile(COST_QUANTILE)
-    if (cost.enabled && usualCost !== undefined) limits['cost'] = usualCost * cost.slack
+    if (cost.enabled && usualCost !== undefined) limits['cost'] = usualCost
     const outputs = this.outputs()
     return {
       limits,
       ...(outputs === undefined ? undefined : { outputs }),
-      failingShare: this.failed / this.calls,
+      failingShare: this.failingUnits / this.units,
       calls: this.calls,
     }
   }

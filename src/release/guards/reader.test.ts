@@ -189,6 +189,48 @@ describe('the guard reader', () => {
     expect(guardsOf([prediction({ output: 'a label' })])).toEqual(['outputs-invalid'])
   })
 
+  it('calls a candidate slow or dear only beyond the slack, and never within the floor', () => {
+    const of = (arm: GuardArm, latencyMs: number, cost: number, from = reader()) =>
+      guardsOf([prediction({ arm, latencyMs, cost })], from)
+    expect(of('control', 50.1, 1.01)).toContain('latency-p95')
+    expect(of('control', 50.1, 1.01)).toContain('cost')
+    expect(of('candidate', 54.9, 1.09)).toEqual(['latency-p50', 'latency-p50@1'])
+    expect(of('candidate', 55.1, 1.11)).toContain('latency-p95')
+    expect(of('candidate', 55.1, 1.11)).toContain('cost')
+    // Of 10 ms a tenth is 1 ms, and the floor is 2.
+    expect(of('candidate', 11.9, 0)).toEqual([])
+    expect(of('candidate', 12.1, 0)).toEqual(['latency-p50', 'latency-p50@1'])
+    const strict = guardsSection.parse({ latency: { floorMs: 0 } })
+    expect(of('candidate', 11.1, 0, reader({ settings: strict }))).toEqual(['latency-p50', 'latency-p50@1'])
+  })
+
+  it('does not mind a candidate that is slower by less than matters, and does one that is slower by more', () => {
+    // One version runs inline, in a third of a millisecond; the other in a thread, half a millisecond away.
+    const failedWith = (extraMs: number): string[] => {
+      const random = seededRandom(5)
+      const events = reader({
+        thresholds: {
+          limits: { 'latency-p50': 0.3, 'latency-p95': 0.4, 'latency-p99': 0.6 },
+          failingShare: 0,
+          calls: 500,
+        },
+      }).read(
+        Array.from({ length: 6000 }, (_, i) => {
+          const arm = assignmentPoint('r1', `u${i}`) < 0.5 ? 'candidate' : 'control'
+          const latencyMs = 0.3 * (1 - random.next()) ** -0.25 + (arm === 'candidate' ? extraMs : 0)
+          return prediction({ unit: `u${i}`, arm, step: 1, latencyMs })
+        }),
+      )
+      return judge(guardCounts(countRows(events), release.plan.steps, settings), settings)
+        .filter(({ verdict }) => verdict === 'failed')
+        .map(({ guard }) => guard)
+    }
+    expect(failedWith(0)).toEqual([])
+    expect(failedWith(0.5)).toEqual([])
+    expect(failedWith(1.9)).toEqual([])
+    expect(failedWith(3)).toContain('latency-p99')
+  })
+
   it('compares labels by how common they are under the champion', () => {
     const labels = reader({
       thresholds: { ...thresholds, outputs: { kind: 'label', name: 'score', labels: ['ok', 'review'] } },
@@ -277,14 +319,33 @@ describe('the guard reader', () => {
     }
     expect(learning.read(records)).toEqual([])
     expect(learning.learned()).toBeUndefined()
-    learning.read([prediction({ unit: 'z', arm: 'control', status: 'SERVING_RUN_FAILED' })])
+    // Who is compared has no part in what is usual, or its threshold would say something of its arm.
+    learning.read([prediction({ unit: 'y', arm: 'control', latencyMs: 1000 })])
+    expect(learning.learned()).toBeUndefined()
+    learning.read([prediction({ unit: 'z', arm: 'baseline', status: 'SERVING_RUN_FAILED' })])
     const learned = learning.learned()!
-    expect(learned.limits['latency-p50']! / 1.1).toBeCloseTo(5.5, 0)
-    expect(learned.limits['latency-p99']! / 1.1).toBeCloseTo(9.9, 0)
+    expect(learned.limits['latency-p50']).toBeCloseTo(5.5, 0)
+    expect(learned.limits['latency-p99']).toBeCloseTo(9.9, 0)
     expect(learned.outputs).toMatchObject({ kind: 'number', name: 'score' })
     expect(learned.failingShare).toBeCloseTo(1 / 500, 6)
     learning.use(learned)
     expect(guardsOf([prediction({ unit: 'y', latencyMs: 1000, output: 5 })], learning)).toContain('latency-p99')
+  })
+
+  it('learns how many units fail, not how often one of them asks', () => {
+    const learning = createGuardReader({ release, settings })
+    for (let i = 0; i < 500; i++)
+      learning.read([
+        prediction({ unit: 'broken', arm: 'baseline', status: 'SERVING_RUN_FAILED' }),
+        prediction({ unit: `u${i}`, arm: 'baseline' }),
+      ])
+    expect(learning.learned()!.failingShare).toBeCloseTo(1 / 501, 6)
+  })
+
+  it('learns from the control where there is no baseline beside it', () => {
+    const learning = createGuardReader({ release: { ...release, step: 1 }, settings })
+    learning.read(Array.from({ length: 500 }, (_, i) => prediction({ unit: `u${i}`, arm: 'control', step: 1 })))
+    expect(learning.learned()).toBeDefined()
   })
 
   it('rolls a failing candidate back, and neither a broken unit nor a candidate that is alike', () => {

@@ -62,6 +62,7 @@ export function createGuardReader(options: GuardReaderOptions): GuardReader {
 interface LatencyRule {
   readonly guard: string
   readonly limitMs: number
+  readonly candidateLimitMs: number
   readonly isCommon: boolean
 }
 
@@ -107,11 +108,14 @@ class Reader implements GuardReader {
 
   use(thresholds: GuardThresholds): void {
     this.thresholds = thresholds
-    this.latencyRules = this.options.settings.latency.quantiles.flatMap((quantile) => {
-      const limitMs = thresholds.limits[latencyGuard(quantile)]
-      return limitMs === undefined
-        ? []
-        : [{ guard: latencyGuard(quantile), limitMs, isCommon: 1 - quantile > COMMON_SHARE }]
+    const { quantiles, slack, floorMs } = this.options.settings.latency
+    this.latencyRules = quantiles.flatMap((quantile) => {
+      const guard = latencyGuard(quantile)
+      const limitMs = thresholds.limits[guard]
+      if (limitMs === undefined) return []
+      // Of the candidate alone: a call that would have been slow by this much under the champion was beyond the champion's limit.
+      const candidateLimitMs = Math.max(limitMs * slack, limitMs + floorMs)
+      return [{ guard, limitMs, candidateLimitMs, isCommon: 1 - quantile > COMMON_SHARE }]
     })
   }
 
@@ -120,7 +124,7 @@ class Reader implements GuardReader {
     if (record.flags.includes('pinned')) return
     const choice = record.route.find(({ node }) => node === RELEASE_NODE)
     const arm = choice?.arm
-    if (this.thresholds === undefined && arm !== 'candidate') this.learn(record)
+    if (this.thresholds === undefined && this.mayLearnFrom(choice)) this.learn(record)
     if (arm !== 'candidate' && arm !== 'control' && arm !== 'baseline') return
     const isExpired = record.flags.includes(LEASE_EXPIRED)
     const step = this.stepOf(isExpired ? undefined : arm, choice!.probability)
@@ -181,12 +185,15 @@ class Reader implements GuardReader {
   ): void {
     const { limits, outputs } = this.thresholds!
     const isFirst = this.seen.add(record.unit ?? record.id)
-    for (const { guard, limitMs, isCommon } of this.latencyRules) {
-      const isSlow = isCommon ? isFirst && first.latencyMs > limitMs : slowestMs > limitMs
+    const isCandidate = arm === 'candidate'
+    for (const { guard, limitMs, candidateLimitMs, isCommon } of this.latencyRules) {
+      const limit = isCandidate ? candidateLimitMs : limitMs
+      const isSlow = isCommon ? isFirst && first.latencyMs > limit : slowestMs > limit
       if (isSlow) this.happened(guard, record, arm, step, true)
     }
-    const dear = limits['cost']
-    if (dear !== undefined && record.cost !== null && record.cost > dear)
+    const usual = limits['cost']
+    const slack = isCandidate ? this.options.settings.cost.slack : 1
+    if (usual !== undefined && record.cost !== null && record.cost > usual * slack)
       this.happened('cost', record, arm, step, false)
     if (!isFirst || outputs === undefined || record.payload == null) return
     const output = outputValue(record.payload, firstIndex, outputs.name)
@@ -304,21 +311,36 @@ class Reader implements GuardReader {
     return Math.abs(share - probability) < SHARE_TOLERANCE
   }
 
+  /**
+   * Not from the control while there is a baseline: a threshold that a unit had a part in would say something of its arm. The baseline's
+   * units are neither arm's, and become either with equal probability.
+   */
+  private mayLearnFrom(choice: StoredPrediction['route'][number] | undefined): boolean {
+    if (choice?.arm === 'candidate') return false
+    if (choice?.arm !== 'control') return true
+    const weight = this.weightOf(this.stepOf('control', choice.probability))
+    return 1 - weight - controlWeight(weight) < SHARE_TOLERANCE
+  }
+
   private learn(record: StoredPrediction): void {
     const { model, from } = this.options.release
     const { calls } = record
+    let isFailed = false
+    let isAnswered = false
     for (let i = 0; i < calls.length; i++) {
       const call = calls[i]!
       if (call.version !== from || call.model !== model || call.role === 'shadow' || call.cached !== undefined) continue
-      if (this.failed(call.status)) this.learner.failure()
+      if (this.failed(call.status)) isFailed = true
       if (call.status !== 'ok') continue
-      this.learner.call(call.latencyMs)
+      isAnswered = true
+      this.learner.latency(call.latencyMs)
       if (record.cost !== null) this.learner.cost(record.cost)
       const output =
         record.payload == null ? undefined : outputValue(record.payload, i, this.options.settings.outputs.output)
       if (output !== undefined) this.learner.output(output)
-      return
+      break
     }
+    if (isFailed || isAnswered) this.learner.unit(record.unit ?? record.id, isFailed)
   }
 }
 

@@ -42,7 +42,18 @@ export const guardsSection = z
     latency: z
       .strictObject({
         quantiles: z.array(z.number().gt(0).lt(1)).max(5).default([0.5, 0.95, 0.99]).describe('Empty: not compared.'),
-        slack: z.number().min(1).default(1.1).describe("A call is slow beyond the champion's quantile times this."),
+        slack: z
+          .number()
+          .min(1)
+          .default(1.1)
+          .describe(
+            "The candidate's calls are slow beyond the champion's quantile times this: a tenth slower is no worse.",
+          ),
+        floorMs: z
+          .number()
+          .min(0)
+          .default(2)
+          .describe("Nor are they slow within so many milliseconds of the champion's quantile, whatever the slack."),
         tolerance: tolerance(1),
         harm,
       })
@@ -62,7 +73,7 @@ export const guardsSection = z
           .number()
           .min(1)
           .default(1.1)
-          .describe("A prediction is dear beyond the champion's 95th percentile times this."),
+          .describe("The candidate's predictions are dear beyond the champion's 95th percentile times this."),
         tolerance: tolerance(1),
         harm,
       })

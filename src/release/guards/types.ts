@@ -58,13 +58,13 @@ export interface GuardReport {
 
 /** What slow, dear and unusual mean for one release: learned from the champion before it is used, stored, and the same on all nodes. */
 export interface GuardThresholds {
-  /** Guard to the value above which a call counts, the slack included: `{ "latency-p99": 41.8, "cost": 0.002 }`. */
+  /** Guard to the value above which a call counts; the candidate's has slack besides: `{ "latency-p99": 41.8, "cost": 0.002 }`. */
   readonly limits: Readonly<Record<string, number>>
   /** First and last decile of a numeric output, or the labels seen with the most frequent one first. Absent: outputs are not compared. */
   readonly outputs?:
     | { readonly kind: 'number'; readonly name: string; readonly low: number; readonly high: number }
     | { readonly kind: 'label'; readonly name: string; readonly labels: readonly string[] }
-  /** Share of the champion's units whose call failed: what the last step, without a control, is compared with. */
+  /** Share of the champion's units whose first call failed: what the last step, without a control, is compared with. */
   readonly failingShare: number
   /** Champion's calls that they were learned from. */
   readonly calls: number
