@@ -151,6 +151,8 @@ describe('the guard reader', () => {
 
   it('counts codes that no table knows, as they are no caller’s fault', () => {
     expect(guardsOf([prediction({ status: 'SOMETHING_ELSE' })])).toEqual(['errors', 'errors@1'])
+    // A category that the version was not trained with: declared as the caller's mistake, but another version takes it.
+    expect(guardsOf([prediction({ status: 'ONNX_VALUES_REFUSED' })])).toEqual(['errors', 'errors@1'])
   })
 
   it('counts a version that could not be called at all, but not what another version of the route did', () => {
