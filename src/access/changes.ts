@@ -5,6 +5,7 @@ import { z } from 'zod'
 import type { Clock } from '../core/index.js'
 import { AccessErrors } from './errors.js'
 import { type AccessTables, fromRow, type KeyRow, type StoredKey, whyUnusable } from './keys.js'
+import { DEFAULT_TENANT } from './permissions.js'
 import { ROLES } from './types.js'
 
 /** As in decisions/types.ts. */
@@ -26,6 +27,8 @@ interface ChangeKind {
 export interface Fingerprint {
   readonly digest: string
   readonly secretId: string
+  /** Asked for by somebody who was let in because there was no key yet. */
+  readonly isFirst?: boolean
 }
 
 export interface KeyKindsOptions {
@@ -68,13 +71,13 @@ export function keyChangeKinds(options: KeyKindsOptions): ChangeKind[] {
       const print = options.pending.get(detail.id)
       if (print === undefined)
         throw AccessErrors.CHANGE_INVALID({ kind: change.kind, problem: 'keys are made by the keys service alone' })
-      const others = (await db.selectFrom('access_keys').selectAll().execute()).map(fromRow)
-      if (others.length === 0 && !options.hasIssuers && !(detail.role === 'admin' && detail.on === null))
+      const others = await allKeys(db)
+      if (others.length === 0 && !options.hasIssuers && !isAdmin(detail))
         throw AccessErrors.FIRST_KEY({ role: detail.role ?? 'none' })
+      // Another was quicker: only with a key from then on.
+      if (print.isFirst === true && others.length > 0) throw AccessErrors.CREDENTIALS_MISSING()
       const nowMs = options.clock.nowMs()
-      const namesake = others.find((key) => key.name === detail.name && whyUnusable(key, nowMs) === undefined)
-      if (namesake !== undefined && namesake.id !== detail.replaces)
-        throw AccessErrors.NAME_TAKEN({ name: detail.name, id: namesake.id })
+      expectNameFree(others, detail, nowMs, detail.replaces)
       let before: Replaced = null
       if (detail.replaces !== null) {
         const old = await liveKey(db, detail.replaces, nowMs)
@@ -87,7 +90,7 @@ export function keyChangeKinds(options: KeyKindsOptions): ChangeKind[] {
     },
     async undo(tx, { change, before }) {
       const db = tx.withTables<AccessTables>()
-      const { id, replaces } = read(created, change)
+      const { id, name, replaces } = read(created, change)
       const { revoked_ms: revokedMs } = await keyRow(db, id)
       const nowMs = options.clock.nowMs()
       let was: Replaced = null
@@ -99,6 +102,7 @@ export function keyChangeKinds(options: KeyKindsOptions): ChangeKind[] {
       }
       // Undone, the key is revoked; the undo of that makes it good again.
       if (revokedMs === null) await expectAdminLeft(db, id, options, nowMs)
+      else expectNameFree(await allKeys(db), { id, name }, nowMs, replaces)
       await db
         .updateTable('access_keys')
         .set({ revoked_ms: revokedMs === null ? nowMs : null })
@@ -130,10 +134,11 @@ export function keyChangeKinds(options: KeyKindsOptions): ChangeKind[] {
     },
     async undo(tx, { change, before }) {
       const db = tx.withTables<AccessTables>()
-      const { id } = read(revoked, change)
+      const { id, name } = read(revoked, change)
       const { revoked_ms: was } = await keyRow(db, id)
       const { revokedMs } = before as { readonly revokedMs: number | null }
       if (revokedMs !== null) await expectAdminLeft(db, id, options, revokedMs)
+      else expectNameFree(await allKeys(db), { id, name }, options.clock.nowMs(), null)
       await db.updateTable('access_keys').set({ revoked_ms: revokedMs }).where('id', '=', id).execute()
       return { revokedMs: was }
     },
@@ -150,13 +155,29 @@ async function expectAdminLeft(
   nowMs: number,
 ): Promise<void> {
   if (options.hasIssuers) return
-  const keys = (await db.selectFrom('access_keys').selectAll().execute()).map(fromRow)
+  const keys = await allKeys(db)
   const admins = keys.filter((key) => isAdmin(key) && whyUnusable(key, nowMs) === undefined)
   if (admins.length === 1 && admins[0]!.id === id) throw AccessErrors.LAST_ADMIN({ name: admins[0]!.name })
 }
 
-function isAdmin({ role, on }: StoredKey): boolean {
-  return role === 'admin' && on === null
+/** Who may make keys for everybody. */
+function isAdmin({ role, on, tenant }: Pick<Created, 'role' | 'on' | 'tenant'> | StoredKey): boolean {
+  return role === 'admin' && on === null && tenant === DEFAULT_TENANT
+}
+
+/** Decisions name keys: of those in use a name stands for one, and `replaced` is about to go. */
+function expectNameFree(
+  keys: readonly StoredKey[],
+  { id, name }: Pick<Created, 'id' | 'name'>,
+  nowMs: number,
+  replaced: string | null,
+): void {
+  const namesake = keys.find((key) => key.name === name && key.id !== id && whyUnusable(key, nowMs) === undefined)
+  if (namesake !== undefined && namesake.id !== replaced) throw AccessErrors.NAME_TAKEN({ name, id: namesake.id })
+}
+
+async function allKeys(db: Kysely<AccessTables>): Promise<StoredKey[]> {
+  return (await db.selectFrom('access_keys').selectAll().execute()).map(fromRow)
 }
 
 async function keyRow(db: Kysely<AccessTables>, id: string): Promise<KeyRow> {

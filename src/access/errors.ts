@@ -110,7 +110,7 @@ export const AccessErrors = defineErrors('ACCESS', {
     retry: false,
     level: 'info',
     message: (p: { role: string }) =>
-      `The first key has to be an admin's for the whole project, and this one has the role ${p.role} or is restricted: from then on every request needs a key, and nobody could make another. Run "headrace keys create --name admin --role admin" first.`,
+      `The first key has to be an admin's for the whole project, and this one has the role ${p.role}, is restricted or belongs to a tenant: from then on every request needs a key, and nobody could make another. Run "headrace keys create --name admin --role admin" first.`,
   },
   FIRST_KEY_REMOTE: {
     status: 403,
@@ -171,11 +171,18 @@ export const AccessErrors = defineErrors('ACCESS', {
     message: (p: { name: string; limit: number; rows: number; retryAfterMs: number }) =>
       `"${p.name}" may predict ${p.limit} rows a day, and what is left of today's is less than the ${p.rows} of this prediction. The next day begins in ${Math.ceil(p.retryAfterMs / 60_000)} minutes; an admin can give it a key with more.`,
   },
+  OTHER_TENANT: {
+    status: 403,
+    retry: false,
+    level: 'info',
+    message: (p: { caller: string; tenant: string; other: string }) =>
+      `"${p.caller}" belongs to the tenant "${p.tenant}" and makes keys for that alone, not for "${p.other}". Ask an admin without a tenant.`,
+  },
   TENANT_BOUND: {
     status: 403,
     retry: false,
     level: 'info',
     message: (p: { caller: string; tenant: string; what: string }) =>
-      `"${p.caller}" belongs to the tenant "${p.tenant}", and ${p.what} shows the predictions of all tenants. Use a key without a tenant.`,
+      `"${p.caller}" belongs to the tenant "${p.tenant}", and ${p.what} shows what all tenants do. Use a key without a tenant.`,
   },
 })

@@ -14,11 +14,20 @@ export { withLocalShare } from './limits/local-share.js'
 export { Meters } from './limits/meters.js'
 export { RateBuckets } from './limits/rate-buckets.js'
 export { createSharedLedger } from './limits/shared-ledger.js'
+export { SharedRates } from './limits/shared-rates.js'
 export { createSqlLedger } from './limits/sql-ledger.js'
 export type { Limits, QuotaLedger, RequestsGranted, RequestsWanted, RowsWanted, UsageCount } from './limits/types.js'
 export { addUsage, readUsage, type UsageQuery } from './limits/usage.js'
 export { checkBind, createLoopbackGuard, isLoopback } from './loopback.js'
-export { ANONYMOUS, DEFAULT_TENANT, isAllowed, isAllowedSomewhere, isTenantBound, NOBODY } from './permissions.js'
+export {
+  ANONYMOUS,
+  DEFAULT_TENANT,
+  expectNoTenant,
+  isAllowed,
+  isAllowedSomewhere,
+  isTenantBound,
+  NOBODY,
+} from './permissions.js'
 export {
   type Access,
   type Caller,

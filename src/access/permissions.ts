@@ -68,6 +68,11 @@ export function isTenantBound(caller: Caller): boolean {
   return caller.tenant !== DEFAULT_TENANT
 }
 
+/** Throws ACCESS_TENANT_BOUND for what shows all tenants together. */
+export function expectNoTenant(caller: Caller, what: string): void {
+  if (isTenantBound(caller)) throw AccessErrors.TENANT_BOUND({ caller: caller.name, tenant: caller.tenant, what })
+}
+
 function hasRole(grants: readonly Grant[], needed: Role, name: string | undefined): boolean {
   const rank = ROLES.indexOf(needed)
   for (const { role, on } of grants) {

@@ -10,7 +10,13 @@ export { createKafkaStream, type KafkaStreamOptions } from './kafka-stream.js'
 export { createMemoryKeyValue } from './memory-key-value.js'
 export { createMemoryStream, type MemoryStreamOptions } from './memory-stream.js'
 export { openPostgres, type PostgresOptions } from './postgres.js'
-export { createRedisKeyValue, type RedisKeyValue, type RedisKeyValueOptions } from './redis-key-value.js'
+export {
+  createRedisKeyValue,
+  type RedisKeyValue,
+  type RedisKeyValueOptions,
+  type TokensTaken,
+  type TokensWanted,
+} from './redis-key-value.js'
 export { openRemembered, type Remembered, type RememberedOptions } from './remembered.js'
 export { createS3Blobs, type S3BlobsOptions } from './s3-blobs.js'
 export { openSql, type SqlOptions } from './sqlite.js'

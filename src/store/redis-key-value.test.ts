@@ -50,6 +50,27 @@ describe.skipIf(missing !== undefined)('the key-value store in Redis', () => {
     expect(await admin.keys('*')).toEqual(['headrace:a'])
   })
 
+  it('gives out what a token bucket holds and then what flows in, and forgets it when it is full', async () => {
+    const other = await open()
+    const take = (from: RedisKeyValue, want: number, perSecond = 0.01) =>
+      from.takeTokens('bucket', { perSecond, burst: 10, want })
+    expect(await take(store, 4)).toEqual({ granted: 4, retryAfterMs: 0 })
+    expect(await take(other, 7)).toEqual({ granted: 6, retryAfterMs: 0 })
+    const { granted, retryAfterMs } = await take(store, 1)
+    expect(granted).toBe(0)
+    expect(retryAfterMs).toBeGreaterThan(50_000)
+    expect(retryAfterMs).toBeLessThanOrEqual(100_000)
+    expect(await admin.pttl('headrace:bucket')).toBeLessThanOrEqual(1_001_000)
+    // A thousand a second: full again at once, and then never above it.
+    await until(async () => (await take(store, 1, 1000)).granted === 1)
+    expect((await take(store, 1e9, 1000)).granted).toBeLessThanOrEqual(10)
+    // What is asked for in all at once is given once.
+    await admin.flushall()
+    const taken = await Promise.all(Array.from({ length: 40 }, (_, i) => take(i % 2 ? store : other, 1)))
+    expect(taken.filter((one) => one.granted === 1)).toHaveLength(10)
+    await other.close()
+  })
+
   it('fails at once while Redis is gone, says so once, and works again when it is back', async () => {
     const lines: string[] = []
     const logger = createLogger({ destination: { write: (line: string) => void lines.push(line) } })

@@ -15,7 +15,23 @@ export interface RedisKeyValueOptions {
   readonly prefix?: string
 }
 
+export interface TokensWanted {
+  readonly perSecond: number
+  /** As many as there are at most; a bucket that nobody took from is full. */
+  readonly burst: number
+  readonly want: number
+}
+
+export interface TokensTaken {
+  /** `want`, or what there was. */
+  readonly granted: number
+  /** Until there is one, when none was granted. */
+  readonly retryAfterMs: number
+}
+
 export interface RedisKeyValue extends KeyValue {
+  /** Takes from the token bucket under `key`, in one step and by Redis' own clock: those of its callers do not matter. */
+  takeTokens(key: string, wanted: TokensWanted): Promise<TokensTaken>
   /** Lets commands under way end, for a moment at most, and closes the connection. */
   close(): Promise<void>
 }
@@ -45,6 +61,24 @@ if value > ${MAX_INTEGER} or value < -${MAX_INTEGER} then
 end
 if existed == 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 return value`
+
+/** A full bucket is as good as none: it expires by the time it is one. Before Redis 7 a script says that its writes do not depend on its clock. */
+const TAKE_TOKENS = `
+if redis.replicate_commands then redis.replicate_commands() end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local rate, burst, want = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local bucket = redis.call('HMGET', KEYS[1], 'tokens', 'at')
+local tokens = tonumber(bucket[1]) or burst
+local passed = math.max(0, now - (tonumber(bucket[2]) or now))
+tokens = math.min(burst, tokens + passed / 1000 * rate)
+local granted = math.min(want, math.floor(tokens + 1e-9))
+tokens = tokens - granted
+redis.call('HSET', KEYS[1], 'tokens', string.format('%.17g', tokens), 'at', string.format('%.0f', now))
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.min(1e12, math.ceil((burst - tokens) / rate * 1000) + 1000)))
+local wait = 0
+if granted == 0 then wait = math.min(1e12, math.ceil((1 - tokens) / rate * 1000)) end
+return { granted, wait }`
 
 /** Starts connecting and does not wait for it: until there is a connection, calls reject with STORE_REDIS_FAILED. */
 export async function createRedisKeyValue(options: RedisKeyValueOptions): Promise<RedisKeyValue> {
@@ -114,6 +148,12 @@ class RedisStore implements RedisKeyValue {
       if (reason.startsWith('NOTINTEGER')) throw StoreErrors.NOT_INTEGER({ key, reason: reason.slice(11) }, error)
       throw StoreErrors.REDIS_FAILED({ reason }, error)
     }
+  }
+
+  async takeTokens(key: string, { perSecond, burst, want }: TokensWanted): Promise<TokensTaken> {
+    const taken = await this.#try(this.redis.eval(TAKE_TOKENS, 1, key, perSecond, burst, want))
+    const [granted, retryAfterMs] = taken as [number, number]
+    return { granted, retryAfterMs }
   }
 
   async close(): Promise<void> {

@@ -1,9 +1,12 @@
 // A ledger that cannot be reached does not stop predictions: this node then gives out a tenth of a day's quota by itself, and tells the
 // ledger afterwards.
-import type { Logger } from '../../core/index.js'
-import type { QuotaLedger } from './types.js'
+import type { Clock, Logger } from '../../core/index.js'
+import { answeredWithin, NoAnswerError } from './answered-within.js'
+import type { QuotaLedger, RowsWanted } from './types.js'
 
 const SHARE = 0.1
+/** One that hangs is not asked again for so long. */
+const HUNG_MS = 1000
 
 interface Owed {
   readonly key: string
@@ -13,8 +16,17 @@ interface Owed {
   given: number
 }
 
-export function withLocalShare(ledger: QuotaLedger, logger: Logger): QuotaLedger {
+export interface LocalShareOptions {
+  readonly clock: Clock
+  readonly logger: Logger
+  /** How long a prediction waits for the ledger at most. */
+  readonly answerLimitMs: number
+}
+
+export function withLocalShare(ledger: QuotaLedger, options: LocalShareOptions): QuotaLedger {
+  const { clock, logger, answerLimitMs } = options
   const owed = new Map<string, Owed>()
+  let hungUntilMs = Number.NEGATIVE_INFINITY
   let isAway = false
 
   async function settle(): Promise<void> {
@@ -43,35 +55,59 @@ export function withLocalShare(ledger: QuotaLedger, logger: Logger): QuotaLedger
     return debt
   }
 
+  async function ask(wanted: RowsWanted): Promise<number> {
+    await settle()
+    return ledger.reserve(wanted)
+  }
+
+  function ownShare({ key, day, limit, need }: RowsWanted): number {
+    const debt = debtOf(key, day)
+    if (debt.given + need > Math.max(1, limit * SHARE)) return 0
+    debt.given += need
+    debt.rows += need
+    return need
+  }
+
+  /** What a ledger that hung reserves after all, for nobody any more. */
+  function giveBackLate(asking: Promise<number>, { key, day }: RowsWanted): void {
+    asking.then(
+      (granted) => {
+        if (granted > 0) debtOf(key, day).rows -= granted
+      },
+      () => undefined,
+    )
+  }
+
   return {
     async reserve(wanted) {
+      if (clock.monotonicMs() < hungUntilMs) return ownShare(wanted)
+      const asking = ask(wanted)
       try {
-        await settle()
-        const granted = await ledger.reserve(wanted)
+        const granted = await answeredWithin(clock, answerLimitMs, asking)
         if (isAway) logger.info({}, 'quotas are counted together again')
         isAway = false
         return granted
       } catch (error) {
+        if (error instanceof NoAnswerError) {
+          hungUntilMs = clock.monotonicMs() + HUNG_MS
+          giveBackLate(asking, wanted)
+        }
         if (!isAway)
           logger.warn(
             { err: error },
             'where quotas are counted cannot be reached: this node gives out a tenth of each day’s quota by itself',
           )
         isAway = true
-        const debt = debtOf(wanted.key, wanted.day)
-        if (debt.given + wanted.need > Math.max(1, wanted.limit * SHARE)) return 0
-        debt.given += wanted.need
-        debt.rows += wanted.need
-        return wanted.need
+        return ownShare(wanted)
       }
     },
     async add(key, day, rows) {
-      try {
-        await ledger.add(key, day, rows)
-      } catch {
-        // Given back later, with what is owed.
+      const adding = ledger.add(key, day, rows).catch(() => {
+        // Later, with what is owed.
         debtOf(key, day).rows += rows
-      }
+      })
+      // One that hangs gets it when it goes on; a server that ends does not wait for that.
+      await answeredWithin(clock, answerLimitMs, adding).catch(() => undefined)
     },
   }
 }

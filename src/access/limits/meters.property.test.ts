@@ -159,7 +159,7 @@ describe('what a process holds', () => {
       add: (...given) => (isAway ? Promise.reject(new Error('away')) : shared.add(...given)),
     }
     const platform = testPlatform({ clock })
-    const ledger = withLocalShare(failing, platform.logger)
+    const ledger = withLocalShare(failing, { clock, logger: platform.logger, answerLimitMs: 500 })
     const reserve = (need: number) => ledger.reserve({ key: 'k', day: '2026-11-22', limit: 100, need })
     expect(await reserve(6)).toBe(6)
     expect(await reserve(4)).toBe(4)

@@ -13,6 +13,7 @@ import {
   RateBuckets,
   ROLES,
   readUsage,
+  SharedRates,
   type StoredKey,
   secretIdOf,
   whyUnusable,
@@ -22,6 +23,10 @@ import type { Actor } from '../../decisions/index.js'
 import { createRedisKeyValue } from '../../store/index.js'
 import type { ServiceContext } from '../service-context.js'
 import type { AccessService, KeyRequest, KeyView } from './service.js'
+
+/** How long a prediction waits for its quota; then the node gives out a share of its own. A metadata store may have much to do. */
+const REDIS_ANSWER_LIMIT_MS = 500
+const SQL_ANSWER_LIMIT_MS = 5000
 
 export async function openAccess(context: ServiceContext, pending: Map<string, Fingerprint>): Promise<AccessService> {
   const { project, platform, sql, registry, decide } = context
@@ -35,8 +40,15 @@ export async function openAccess(context: ServiceContext, pending: Map<string, F
   if (foreign !== undefined) throw AccessErrors.SECRET_DIFFERS({ name: foreign.name })
   const redis = redisUrl === undefined ? undefined : await createRedisKeyValue({ ...platform, url: redisUrl })
   if (redis !== undefined) context.onClose(() => redis.close())
-  const ledger = withLocalShare(redis === undefined ? createSqlLedger(sql) : createSharedLedger(redis), logger)
+  const ledger = withLocalShare(redis === undefined ? createSqlLedger(sql) : createSharedLedger(redis), {
+    clock,
+    logger,
+    answerLimitMs: redis === undefined ? SQL_ANSWER_LIMIT_MS : REDIS_ANSWER_LIMIT_MS,
+  })
   const buckets = new RateBuckets(clock)
+  const countNodes = async () => (await context.services.nodes.list()).filter(({ isGone }) => !isGone).length || 1
+  const rates =
+    redis === undefined ? buckets : new SharedRates({ store: redis, local: buckets, clock, logger, countNodes })
 
   function view(key: StoredKey): KeyView {
     const { digest: _, secretId: __, predicts, ...seen } = key
@@ -57,10 +69,15 @@ export async function openAccess(context: ServiceContext, pending: Map<string, F
     return key
   }
 
-  async function make(request: KeyRequest, by: Actor, replaced?: { readonly id: string; readonly untilMs: number }) {
+  async function make(
+    request: KeyRequest,
+    by: Actor,
+    isFirst: boolean,
+    replaced?: { readonly id: string; readonly untilMs: number },
+  ) {
     check(request, clock.nowMs())
     const { id, text } = newKey()
-    pending.set(id, { digest: digestOf(text, secret).toString('hex'), secretId })
+    pending.set(id, { digest: digestOf(text, secret).toString('hex'), secretId, isFirst })
     try {
       const detail = {
         id,
@@ -85,7 +102,7 @@ export async function openAccess(context: ServiceContext, pending: Map<string, F
   }
 
   return {
-    create: (request, by) => make(request, by),
+    create: (request, by, isFirst = false) => make(request, by, isFirst),
     rotate(nameOrId, graceMs, by) {
       const old = find(nameOrId)
       const request: KeyRequest = {
@@ -99,7 +116,7 @@ export async function openAccess(context: ServiceContext, pending: Map<string, F
         burst: old.burst ?? undefined,
         quotaPerDay: old.quotaPerDay ?? undefined,
       }
-      return make(request, by, { id: old.id, untilMs: clock.nowMs() + graceMs })
+      return make(request, by, false, { id: old.id, untilMs: clock.nowMs() + graceMs })
     },
     async revoke(nameOrId, reason, by) {
       const { id, name } = find(nameOrId)
@@ -111,13 +128,14 @@ export async function openAccess(context: ServiceContext, pending: Map<string, F
     usage: (query) => readUsage(sql, query.caller === undefined ? query : { ...query, caller: callerId(query.caller) }),
     reserveRows: (wanted) => ledger.reserve(wanted),
     giveBackRows: (key, day, rows) => ledger.add(key, day, -rows),
-    takeRequests: async (wanted) => buckets.take(wanted),
+    takeRequests: async (wanted) => rates.take(wanted),
     count: (counts) => addUsage(sql, counts),
   }
 
-  /** Callers with tokens have no key. */
+  /** Callers with tokens have no key; names of keys may look like them. */
   function callerId(nameOrId: string): string {
-    return nameOrId.includes('#') ? nameOrId : find(nameOrId).id
+    const isKey = registry().keys.some(({ id, name }) => id === nameOrId || name === nameOrId)
+    return nameOrId.includes('#') && !isKey ? nameOrId : find(nameOrId).id
   }
 }
 
@@ -129,6 +147,7 @@ function check(request: KeyRequest, nowMs: number): void {
   }
   if (!/^[^\p{Control}\p{Surrogate},\s](?:[^\p{Control}\p{Surrogate}]{0,62}\S)?$/u.test(name))
     refuse('its name', 'must be 1 to 64 printable characters without spaces around them')
+  if (/^[0-9a-f]{12}$/.test(name)) refuse('its name', 'looks like the id of a key')
   if (role !== undefined && !ROLES.includes(role)) refuse('its role', `must be one of ${ROLES.join(', ')}`)
   if (role === undefined && (predict ?? []).length === 0) refuse('it', 'needs a role, or endpoints to predict with')
   if (on !== undefined && role === undefined) refuse('"on"', 'says what a role holds for, and there is no role')

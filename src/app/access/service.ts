@@ -44,8 +44,11 @@ export interface MadeKey {
 }
 
 export interface AccessService extends Limits {
-  /** Throws ACCESS_REQUEST_INVALID, ACCESS_FIRST_KEY, ACCESS_NAME_TAKEN, ACCESS_SECRET_DIFFERS. */
-  create(request: KeyRequest, by: Actor): Promise<MadeKey>
+  /**
+   * With `isFirst` only as long as there is no other: whoever asks had no key. Throws ACCESS_REQUEST_INVALID, ACCESS_FIRST_KEY,
+   * ACCESS_NAME_TAKEN, ACCESS_SECRET_DIFFERS, ACCESS_CREDENTIALS_MISSING.
+   */
+  create(request: KeyRequest, by: Actor, isFirst?: boolean): Promise<MadeKey>
   /** A new key of the same name and rights; the old one ends when `graceMs` are over. Throws ACCESS_KEY_NOT_FOUND, ACCESS_ALREADY_REVOKED. */
   rotate(nameOrId: string, graceMs: number, by: Actor): Promise<MadeKey>
   /** Throws ACCESS_KEY_NOT_FOUND, ACCESS_ALREADY_REVOKED, ACCESS_LAST_ADMIN. */
