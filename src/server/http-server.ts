@@ -98,6 +98,8 @@ export async function startServer(app: App): Promise<RunningServer> {
       requestTimeout: settings.requestTimeoutMs,
       connectionsCheckingInterval: 1000,
       keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      // Else the first of two Authorization headers counts here, and the other perhaps for what is in front.
+      joinDuplicateHeaders: true,
       noDelay: true,
     },
     handle,

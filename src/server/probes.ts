@@ -1,6 +1,6 @@
 // Liveness, readiness and metrics, answered without a framework: they must stay quick when everything else is slow.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Credentials } from '../access/index.js'
+import { type Credentials, expectNoTenant } from '../access/index.js'
 import type { App } from '../app/index.js'
 import { toHeadraceError } from '../core/index.js'
 import type { ServerContext } from './context.js'
@@ -37,7 +37,11 @@ export function answerProbe(
 /** They say who predicts how much: for callers who may see the whole project, unless the configuration opens them. */
 async function answerMetrics(app: App, credentials: Credentials, response: ServerResponse): Promise<void> {
   try {
-    if (!app.project.config.access.openMetrics) app.access.check(await app.access.authenticate(credentials), 'viewer')
+    if (!app.project.config.access.openMetrics) {
+      const caller = await app.access.authenticate(credentials)
+      app.access.check(caller, 'viewer')
+      expectNoTenant(caller, '/metrics')
+    }
     const text = await app.exposeMetrics()
     response.writeHead(200, { 'Content-Type': app.platform.metrics.contentType })
     response.end(text)

@@ -15,6 +15,8 @@ declare module 'fastify' {
     needs?: Need | 'open'
     /** The endpoint or model that it is needed for, also from the body; default the parameter `name`, `endpoint` or `model` of the path. Undefined: the whole project. */
     on?: (request: FastifyRequest) => string | undefined
+    /** What it shows of all tenants together, which who belongs to one may not see. */
+    ofAllTenants?: string | undefined
   }
 }
 

@@ -1,8 +1,10 @@
 // Decisions: the history of what was changed, why and by whom, and taking a change back.
 import Type from 'typebox'
+import { AccessErrors } from '../../access/index.js'
 import type { DecisionId } from '../../core/index.js'
 import type { ServerContext } from '../context.js'
 import { ActorHeaders, actorOf, callerOf } from './actor.js'
+import { isOwn } from './keys.js'
 import { needOfChange } from './needs.js'
 import type { Api } from './route.js'
 import { Decision, Explanation, NameParam, WITHOUT_NUL } from './schemas.js'
@@ -85,7 +87,10 @@ export function decisionRoutes(api: Api, { app }: ServerContext): void {
       const { kind, subject } = (await app.decisions.get(id)).change
       const needs = needOfChange(kind)
       // A key's id must match no pattern of names.
-      app.access.check(callerOf(request), needs, needs === 'admin' ? undefined : nameIn(subject))
+      const caller = callerOf(request)
+      app.access.check(caller, needs, needs === 'admin' ? undefined : nameIn(subject))
+      if (kind.startsWith('key.') && !isOwn(caller, (await app.services.access.get(subject)).tenant))
+        throw AccessErrors.KEY_NOT_FOUND({ key: subject })
       return app.undo(id, actorOf(request))
     },
   )

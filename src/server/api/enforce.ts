@@ -1,10 +1,10 @@
 // The one hook that every route behind Fastify passes: who asks, may they, and not too often?
 import type { FastifyRequest } from 'fastify'
-import { isAllowed, isAllowedSomewhere } from '../../access/index.js'
+import { expectNoTenant, isAllowed, isAllowedSomewhere } from '../../access/index.js'
 import type { ServerContext } from '../context.js'
 import { callerOf } from './actor.js'
 import { openApiPath } from './catalogue.js'
-import { needOf } from './needs.js'
+import { needOf, shownOfAllTenants } from './needs.js'
 import type { Api } from './route.js'
 
 export function enforceAccess(api: Api, { app }: ServerContext): void {
@@ -12,11 +12,12 @@ export function enforceAccess(api: Api, { app }: ServerContext): void {
   api.addHook('onRoute', (route) => {
     const methods = Array.isArray(route.method) ? route.method : [route.method]
     const needs = route.config?.needs ?? needOf(methods[0]!, openApiPath(route.url))
-    route.config = { ...route.config, needs }
+    const ofAllTenants = shownOfAllTenants(methods[0]!, openApiPath(route.url))
+    route.config = { ...route.config, needs, ofAllTenants }
   })
   api.addHook('onRequest', async (request) => {
     // What no route said is no route: it was answered before.
-    const { needs = 'admin', on } = request.routeOptions.config
+    const { needs = 'admin', on, ofAllTenants } = request.routeOptions.config
     if (needs === 'open') return
     const caller = await app.access.authenticate(request.headers)
     request.caller = caller
@@ -26,6 +27,7 @@ export function enforceAccess(api: Api, { app }: ServerContext): void {
     // The name may be in the body, which is read for those alone who may do this with something.
     if (on === undefined || name !== undefined || !isAllowedSomewhere(caller, needs))
       app.access.check(caller, needs, name)
+    if (ofAllTenants !== undefined) expectNoTenant(caller, ofAllTenants)
   })
   api.addHook('preHandler', async (request) => {
     const { needs = 'admin', on } = request.routeOptions.config

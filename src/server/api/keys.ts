@@ -1,6 +1,8 @@
 // Keys: making, showing, revoking and rotating them; what callers used; and who asks.
+import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import { AccessErrors, isLoopback } from '../../access/index.js'
+import { AccessErrors, type Caller, isLoopback, isTenantBound } from '../../access/index.js'
+import type { KeyView } from '../../app/index.js'
 import type { ServerContext } from '../context.js'
 import { ActorHeaders, actorOf, callerOf } from './actor.js'
 import type { Api } from './route.js'
@@ -13,7 +15,7 @@ const Patterns = (description: string) =>
 const Params = Type.Object({ key: Type.String({ minLength: 1, description: 'Id of a key, or its name' }) })
 const DayText = Type.String({ pattern: '^\\d{4}-\\d{2}-\\d{2}$', examples: ['2026-11-22'] })
 
-const KeyView = Type.Object({
+const Key = Type.Object({
   id: Type.String(),
   name: Type.String(),
   state: Type.Enum(['active', 'expired', 'revoked']),
@@ -31,7 +33,7 @@ const KeyView = Type.Object({
   revokedMs: orNull('integer'),
 })
 const MadeKey = Type.Object({
-  key: KeyView,
+  key: Key,
   secret: Type.String({ description: 'What callers send. It is shown this once and stored nowhere.' }),
   decision: Type.String(),
 })
@@ -85,10 +87,10 @@ export function keyRoutes(api: Api, { app }: ServerContext): void {
       schema: {
         tags: TAGS,
         summary: 'Every key that was made, oldest first',
-        response: { 200: Type.Object({ keys: Type.Array(KeyView) }) },
+        response: { 200: Type.Object({ keys: Type.Array(Key) }) },
       },
     },
-    async () => ({ keys: await access.list() }),
+    async (request) => ({ keys: (await access.list()).filter(({ tenant }) => isOwn(callerOf(request), tenant)) }),
   )
 
   api.post(
@@ -107,15 +109,20 @@ export function keyRoutes(api: Api, { app }: ServerContext): void {
     async (request) => {
       // Somebody before an open server may authenticate callers, but says nothing about which of them may lock it.
       const address = request.ip.replace(/^::ffff:/, '')
-      if (app.access.isOpen && !isLoopback(address)) throw AccessErrors.FIRST_KEY_REMOTE({ address })
-      return access.create(request.body, actorOf(request))
+      const { isOpen } = app.access
+      if (isOpen && !isLoopback(address)) throw AccessErrors.FIRST_KEY_REMOTE({ address })
+      const caller = callerOf(request)
+      const { tenant = caller.tenant } = request.body
+      if (!isOwn(caller, tenant))
+        throw AccessErrors.OTHER_TENANT({ caller: caller.name, tenant: caller.tenant, other: tenant.slice(0, 64) })
+      return access.create({ ...request.body, tenant }, actorOf(request), isOpen)
     },
   )
 
   api.get(
     '/api/v1/keys/:key',
-    { schema: { tags: TAGS, summary: 'One key', params: Params, response: { 200: KeyView } } },
-    (request) => access.get(request.params.key),
+    { schema: { tags: TAGS, summary: 'One key', params: Params, response: { 200: Key } } },
+    (request) => keyOf(request),
   )
 
   api.delete(
@@ -131,7 +138,7 @@ export function keyRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: Decision },
       },
     },
-    (request) => access.revoke(request.params.key, request.body?.reason, actorOf(request)),
+    async (request) => access.revoke((await keyOf(request)).id, request.body?.reason, actorOf(request)),
   )
 
   api.post(
@@ -157,7 +164,7 @@ export function keyRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: MadeKey },
       },
     },
-    (request) => access.rotate(request.params.key, request.body?.graceMs ?? 0, actorOf(request)),
+    async (request) => access.rotate((await keyOf(request)).id, request.body?.graceMs ?? 0, actorOf(request)),
   )
 
   api.get(
@@ -190,6 +197,24 @@ export function keyRoutes(api: Api, { app }: ServerContext): void {
         },
       },
     },
-    async (request) => ({ usage: await access.usage(request.query) }),
+    async (request) => {
+      const usage = await access.usage(request.query)
+      const caller = callerOf(request)
+      if (!isTenantBound(caller)) return { usage }
+      const own = new Set((await access.list()).filter(({ tenant }) => tenant === caller.tenant).map(({ id }) => id))
+      return { usage: usage.filter((count) => own.has(count.caller)) }
+    },
   )
+
+  /** Throws ACCESS_KEY_NOT_FOUND, also for what is another tenant's. */
+  async function keyOf(request: FastifyRequest<{ Params: { key: string } }>): Promise<KeyView> {
+    const key = await access.get(request.params.key)
+    if (!isOwn(callerOf(request), key.tenant)) throw AccessErrors.KEY_NOT_FOUND({ key: request.params.key })
+    return key
+  }
+}
+
+/** Who belongs to a tenant has to do with the keys of that tenant alone. */
+export function isOwn(caller: Caller, tenant: string): boolean {
+  return !isTenantBound(caller) || caller.tenant === tenant
 }

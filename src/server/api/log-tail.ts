@@ -3,21 +3,29 @@ import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import type { LogPosition, PredictionLog, StoredRecord } from '../../log/index.js'
 
+export interface LogReader {
+  /** Asked before every write; once it is not, the stream ends. */
+  isLetIn(): Promise<boolean>
+  mayRead(record: StoredRecord): boolean
+}
+
 export function followLog(
   log: Pick<PredictionLog, 'subscribe'>,
   from: LogPosition,
   limit: number,
   response: ServerResponse,
   closing: AbortSignal,
-  mayRead: (record: StoredRecord) => boolean,
+  reader: LogReader,
 ): void {
   let left = limit
+  const end = () => void response.end()
   // Headers at once: a client that follows from now may wait long for its first record.
   response.writeHead(200, { 'Content-Type': 'application/x-ndjson', 'Cache-Control': 'no-store' }).flushHeaders()
 
   async function send(records: StoredRecord[]): Promise<void> {
     if (response.writableEnded || response.destroyed) return
-    const wanted = records.filter(mayRead).slice(0, left)
+    if (!(await reader.isLetIn())) return end()
+    const wanted = records.filter((record) => reader.mayRead(record)).slice(0, left)
     if (wanted.length === 0) return
     left -= wanted.length
     const hasRoom = response.write(wanted.map((record) => `${JSON.stringify(record)}\n`).join(''))
@@ -26,7 +34,6 @@ export function followLog(
   }
 
   const stop = log.subscribe(from, send)
-  const end = () => response.end()
   closing.addEventListener('abort', end, { once: true })
   response.once('close', () => {
     stop()

@@ -4,6 +4,9 @@ import type { Need } from '../../access/index.js'
 
 export type RouteNeed = Need | 'open'
 
+/** As ACCESS_TENANT_BOUND names them. */
+export const STATISTICS = 'the statistics of models'
+
 const NEEDS: Readonly<Record<string, RouteNeed>> = {
   // Probes, and pages whose own calls are asked for a key.
   'GET /': 'open',
@@ -71,6 +74,25 @@ const NEEDS: Readonly<Record<string, RouteNeed>> = {
 
   'POST /v2/logging': 'admin',
   'POST /v2/trace/setting': 'admin',
+}
+
+/** What shows the traffic of all tenants, or what was done for them, in words for who belongs to one. */
+const OF_ALL_TENANTS: Readonly<Record<string, string>> = {
+  'GET /api/v1/live': 'the traffic of endpoints',
+  'GET /api/v1/live/{name}': 'the traffic of an endpoint',
+  'POST /api/v1/log/query': 'SQL over the log',
+  'GET /api/v1/decisions': 'the record of decisions',
+  'GET /api/v1/decisions/{id}': 'the record of decisions',
+  'GET /api/v1/releases': 'the evidence of releases',
+  'GET /api/v1/releases/{id}': 'the evidence of releases',
+  'GET /v2/models/stats': STATISTICS,
+  'GET /v2/models/{model}/stats': STATISTICS,
+  'GET /v2/models/{model}/versions/{version}/stats': STATISTICS,
+}
+
+/** Undefined for what a tenant may see as well. `path` as OpenAPI writes it. */
+export function shownOfAllTenants(method: string, path: string): string | undefined {
+  return OF_ALL_TENANTS[`${method === 'HEAD' ? 'GET' : method} ${path}`]
 }
 
 /** `path` as OpenAPI writes it. */

@@ -1,9 +1,10 @@
 // Models as Triton's tools ask for them: configuration, statistics, and what the repository holds, loads and unloads.
-import { isAllowed } from '../../access/index.js'
+import { expectNoTenant, isAllowed } from '../../access/index.js'
 import { modelConfig, modelStatistics, repositoryIndex, repositoryLoad, repositoryUnload } from '../../app/index.js'
 import type { Actor } from '../../decisions/index.js'
 import { inferenceService, type ModelRepositoryParameter } from '../../oip/index.js'
 import { actorFor } from '../api/actor.js'
+import { STATISTICS } from '../api/needs.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
 import { awake } from '../predict/request.js'
@@ -33,6 +34,7 @@ export function repositoryMethods(context: ServerContext): GrpcMethod[] {
       return { config: configMessage(modelConfig(app, name, versionNumber(version))) }
     }),
     unary(context, inferenceService.ModelStatistics, SEE_MODEL, async ({ name, version }, { caller }) => {
+      expectNoTenant(caller, STATISTICS)
       const statistics = await modelStatistics(app, name === '' ? undefined : name, versionNumber(version))
       return { modelStats: statistics.filter((one) => isAllowed(caller, 'see', one.name)).map(statisticsMessage) }
     }),
