@@ -13,8 +13,6 @@ import { findServer, type ServerFile } from './server-file.js'
 export interface Faces {
   startServer(app: App): Promise<{
     readonly url: string
-  /** What each of its requests carries: the caller's key, for streams that are read by other means. */
-  readonly headers: Readonly<Record<string, string>>
     readonly grpcAddress: string | undefined
     loadApi(): Promise<void>
     close(): Promise<void>
@@ -34,6 +32,8 @@ export interface GlobalOptions {
 
 export interface Api {
   readonly url: string
+  /** What each of its requests carries: the caller's key, for streams that are read by other means. */
+  readonly headers: Readonly<Record<string, string>>
   /** Whether its server was started for this command alone, so that nobody else writes to its log. */
   readonly isOwn: boolean
   /** The parsed JSON of a 2xx answer; anything else throws the server's error. */
@@ -134,6 +134,7 @@ function createApi(url: string, key: string | undefined, isOwn: boolean): Api {
   }
   return {
     url: base,
+    headers,
     isOwn,
     request,
     async json<T>(method: string, path: string, body?: unknown): Promise<T> {

@@ -44,7 +44,7 @@ export function addLog(program: Command, faces: Faces): void {
     .action(async (own: { from?: number; limit?: number }, command: Command) => {
       await withApi(faces, globalOptions(command), { loads: false }, async (api) => {
         const { from, limit } = api.isOwn ? await whatIsThere(own, api) : own
-        if (limit !== 0) await followLog(api.url, from, limit, process.stdout)
+        if (limit !== 0) await followLog(api, { from, limit }, process.stdout)
       })
     })
 }
