@@ -19,6 +19,7 @@ import {
   createFileSource,
   createFolderSource,
   createKeptArtifacts,
+  DEFAULT_MODELS_FOLDER,
   type ModelSource,
 } from '../registry/index.js'
 import {
@@ -57,6 +58,7 @@ import { type ModelMemory, openModelMemory } from './model-memory.js'
 import { reportVersions } from './nodes/report-versions.js'
 import { openEngines } from './open-engines.js'
 import { namedKeys, openRegisteredVersions } from './registry/registered-versions.js'
+import { reportPinned } from './registry/version-uses.js'
 import { serveReleases } from './release/serve-releases.js'
 import { processStatistics } from './repository/process-statistics.js'
 import { Repository } from './repository/repository.js'
@@ -224,6 +226,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
     })
     closers.push(() => pool.close())
     reportVersions(engines, pool)
+    reportPinned(engines.report, endpoints)
     pipelines.follow(pool)
     closers.push(stopper(retries.follow(pool)))
     onFailure = pool.restart
@@ -264,7 +267,8 @@ export async function createApp(project: LoadedProject, given: Platform, options
             platform,
             memory: memory.files,
             // A project of features alone serves those.
-            mayBeMissing: project.features !== undefined || engines.registry().registered.size > 0,
+            mayBeMissing:
+              project.features !== undefined || engines.registry().registered.size > 0 ? true : neverHadModels,
           })
     const source = combineSources(own, registered.source, platform)
     const found = new Map<string, VersionRef>()
@@ -287,6 +291,13 @@ export async function createApp(project: LoadedProject, given: Platform, options
     /** Versions that come and go with what is asked for: too often for the log. */
     const restful = new Set<string>()
     const checked = new WeakSet<ServedVersion>()
+
+    /** Versions are pushed to it: nobody named a models folder, and none was ever served from one, which might be a disk that is away. */
+    async function neverHadModels(): Promise<boolean> {
+      if (config.models.folder !== DEFAULT_MODELS_FOLDER) return false
+      const seen = await decisions.list({ kind: 'version.seen', limit: 1 }).catch(() => [])
+      return seen.length === 0
+    }
 
     function refresh(): void {
       named = undefined
@@ -430,6 +441,11 @@ export async function createApp(project: LoadedProject, given: Platform, options
         releases.start()
         void kept.prune(digestsInUse())
         void registered.prune()
+        if (found.size === 0 && project.models.kind === 'folder')
+          logger.warn(
+            { folder: project.models.folder },
+            'nothing is served yet: push a version ("headrace models push", or MLflow with its tracking URI here at /mlflow), or copy one into the models folder',
+          )
         if (restful.size > 0)
           logger.info({ versions: restful.size }, 'model versions are loaded when somebody asks for them')
         peers?.tellReady(isWarm())

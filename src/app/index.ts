@@ -81,7 +81,7 @@ export { connectToPrimary, type Primary, type RunningPrimary, startPrimary } fro
 export { grpcPortOf, type ProjectConfig, type ProjectInput } from './project.js'
 export { exportRegistered, importRegistered, signerOf } from './registry/packages.js'
 export { openUploads, type PushRequest, pushRegistered } from './registry/push-version.js'
-export { usesOfVersion, versionsInUse } from './registry/version-uses.js'
+export { removeModel, removeVersion, versionsInUse } from './registry/version-uses.js'
 export { type StartRelease, startRelease } from './release/start-release.js'
 export {
   type LoadRequest,

@@ -90,9 +90,16 @@ describe('loadProject', () => {
 
   it('says what it found where there is nothing to serve', async () => {
     await expect(loadProject(path.join(folder, 'nowhere'))).rejects.toMatchObject({ code: 'CONFIG_NOTHING_TO_SERVE' })
+    const other = path.join(folder, 'other')
+    await mkdir(other)
+    await writeFile(path.join(other, 'notes.txt'), '')
+    await expect(loadProject(other)).rejects.toThrow('no headrace.config.ts')
+  })
+
+  it('takes a folder with nothing in it but its data folder for a project that begins', async () => {
     const empty = path.join(folder, 'empty')
-    await mkdir(empty)
-    await expect(loadProject(empty)).rejects.toThrow('no headrace.config.ts')
+    await mkdir(path.join(empty, '.headrace'), { recursive: true })
+    expect((await loadProject(empty)).models).toEqual({ kind: 'folder', folder: path.join(empty, 'models') })
   })
 })
 

@@ -49,6 +49,8 @@ export async function loadProject(target: string, options: LoadOptions = {}): Pr
   if (existsSync(path.join(at, 'models')))
     return fromDefaults(at, { kind: 'folder', folder: path.join(at, 'models') }, options)
   if (await holdsModels(at)) return fromDefaults(process.cwd(), { kind: 'folder', folder: at }, options)
+  // A project that begins: what it serves is pushed to it.
+  if (await isBlank(at)) return fromDefaults(at, { kind: 'folder', folder: path.join(at, 'models') }, options)
   throw ConfigErrors.NOTHING_TO_SERVE({
     path: at,
     found: 'the folder has no headrace.config.ts, no models folder and no <name>/<version>/model.onnx',
@@ -62,6 +64,11 @@ async function holdsModels(folder: string): Promise<boolean> {
     if (versions.some((name) => /^[1-9]\d*$/.test(name))) return true
   }
   return false
+}
+
+/** Nothing in it but what begins with a dot, such as the data folder. */
+async function isBlank(folder: string): Promise<boolean> {
+  return (await readdir(folder)).every((name) => name.startsWith('.'))
 }
 
 async function fromConfig(root: string, file: string, options: LoadOptions): Promise<LoadedProject> {

@@ -22,10 +22,13 @@ export async function servedSummary(app: App, url: string, grpcAddress: string |
     .map(({ name, ready, model, version }) => [name, ready ? `${model}/${version}` : 'not ready'])
   const processes = app.peers ? ` with ${app.peers.processes} processes` : ''
   return [
-    table(['model', 'version', 'state', ''], models),
+    ...(views.length === 0
+      ? [
+          `Nothing is served yet. Push a version: "headrace models push", or MLflow with MLFLOW_TRACKING_URI=${url}/mlflow`,
+        ]
+      : [table(['model', 'version', 'state', ''], models)]),
     ...(hidden.size === 0 ? [] : [`and ${hidden.size} that rest until somebody asks for them: headrace models list`]),
-    '',
-    table(['endpoint', 'answers'], endpoints),
+    ...(endpoints.length === 0 ? [] : ['', table(['endpoint', 'answers'], endpoints)]),
     '',
     `Headrace ${packageVersion} serves at ${url}${processes}`,
     ...(grpcAddress === undefined ? [] : [`  gRPC                ${grpcAddress}`]),

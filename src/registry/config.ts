@@ -1,12 +1,15 @@
 // The "models" section of headrace.config.ts.
 import { z } from 'zod'
 
+/** It may be missing; one that somebody named has to be there. */
+export const DEFAULT_MODELS_FOLDER = './models'
+
 export const modelsSection = z
   .strictObject({
     folder: z
       .string()
       .min(1)
-      .default('./models')
+      .default(DEFAULT_MODELS_FOLDER)
       .describe(
         'Folder with <model>/<version>/model.onnx (or a script: model.ts), relative to the configuration file.',
       ),

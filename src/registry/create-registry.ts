@@ -30,7 +30,7 @@ import {
 } from './registered-checks.js'
 import { type ArtifactRow, type Facts, findArtifact, findModel, readArtifacts, readModels } from './registered-rows.js'
 import type { AllTables, Db } from './registered-tables.js'
-import { readServableOne } from './registry-source.js'
+import { readServable, readServableOne } from './registry-source.js'
 import { searchVersions } from './search-versions.js'
 import {
   type AliasChange,
@@ -523,11 +523,14 @@ export function createRegistry(options: RegistryOptions): RegistryService {
         },
         request,
       )
-      if (!report.isDryRun)
+      if (!report.isDryRun) {
+        const kept = [...(await readServable(sql)).values()]
+        await local.prune(new Set(kept.map(({ served }) => local.placeOf(served))))
         platform.logger.info(
           { removed: report.removed.length, blobs: report.blobs, freedBytes: report.freedBytes, by: request.by.name },
           'collected versions and blobs that nobody needs',
         )
+      }
       return report
     },
     servable: (model, version) => readServableOne(sql, model, version),

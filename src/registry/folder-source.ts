@@ -17,7 +17,7 @@ export interface FolderSourceOptions {
   readonly folder: string
   readonly platform: Platform
   /** Whether there may be no folder yet, which is then as good as an empty one; default false. */
-  readonly mayBeMissing?: boolean
+  readonly mayBeMissing?: boolean | (() => Promise<boolean>)
   /** How long a version must not change before it counts as complete; default 500. */
   readonly settleMs?: number
   /** What is known of files that have not changed; default: they are read at every start. */
@@ -65,7 +65,7 @@ class ModelsFolder implements FolderSource {
   readonly #pollMs: number
   readonly #known: KnownFiles
   /** No longer once it was there: then its absence is an unmounted disk. */
-  #mayBeMissing: boolean
+  #mayBeMissing: boolean | (() => Promise<boolean>)
   readonly #tracked = new Map<string, Tracked>()
   readonly #watchers = new Set<(event: SourceEvent) => void>()
   readonly #warned = new Set<string>()
@@ -181,8 +181,8 @@ class ModelsFolder implements FolderSource {
     const events: SourceEvent[] = []
     let isSettling = false
     try {
-      const look = await lookAtFolder(this.#folder).catch((error: NodeJS.ErrnoException) => {
-        if (this.#mayBeMissing && error.code === 'ENOENT') return undefined
+      const look = await lookAtFolder(this.#folder).catch(async (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT' && !(await this.#isMissed())) return undefined
         throw RegistryErrors.FOLDER_UNREADABLE({ folder: this.#folder, reason: error.message }, error)
       })
       if (look === undefined) return
@@ -206,6 +206,11 @@ class ModelsFolder implements FolderSource {
     }
     events.sort((a, b) => compareRefs(a.ref, b.ref))
     for (const event of events) for (const change of this.#watchers) change(event)
+  }
+
+  async #isMissed(): Promise<boolean> {
+    if (typeof this.#mayBeMissing === 'function') this.#mayBeMissing = await this.#mayBeMissing()
+    return !this.#mayBeMissing
   }
 
   /** Takes note of a version folder that is there; says whether it needs another look when the settle time is over. */

@@ -125,12 +125,19 @@ describe('an alias', () => {
     [{}, '"version" must be there, but nothing arrived'],
     [{ version: '2' }, '"version" must be an integer, but "2" arrived'],
     [{ version: 0 }, '"version" must be at least 1, but 0 arrived'],
-    [{ version: 2, force: true }, '"force" must be left out (it is unknown here)'],
+    [{ version: 2, froce: true }, '"froce" must be left out (it is unknown here)'],
     [[2], 'the body must be an object, but [2] arrived'],
   ])('is not set by %j', async (body, problem) => {
     const { status, json } = await put('/api/v1/models/fraud/aliases/champion', body)
     expect([status, json.code]).toEqual([400, 'HTTP_BODY_INVALID'])
     expect(json.error).toContain(problem)
+  })
+
+  it('is not forced without a reason', async () => {
+    expect(await put('/api/v1/models/fraud/aliases/champion', { version: 2, force: true })).toMatchObject({
+      status: 400,
+      json: { code: 'GATE_REASON_NEEDED' },
+    })
   })
 
   it('is not set at a version nobody saw', async () => {

@@ -16,7 +16,7 @@ import {
   registryMigrations,
   type VersionFile,
 } from '../../src/registry/index.js'
-import { createDiskBlobs, openSql } from '../../src/store/index.js'
+import { type Blobs, createDiskBlobs, openSql, type Sql } from '../../src/store/index.js'
 import { tempFolder } from './temp-folder.js'
 
 export const ADA = { kind: 'person', name: 'ada' } as const
@@ -25,15 +25,21 @@ export function digestOf(content: string | Uint8Array): Digest {
   return `sha256:${createHash('sha256').update(content).digest('hex')}` as Digest
 }
 
-export async function openTestRegistry(given: Partial<RegistryOptions> = {}) {
+interface Stores {
+  readonly sql: Sql
+  readonly blobs: Blobs
+}
+
+/** `stores` are closed with the test; default: SQLite and disk. */
+export async function openTestRegistry(given: Partial<RegistryOptions> = {}, stores?: Stores) {
   const folder = tempFolder()
   const clock = new ManualClock()
   const platform = testPlatform({ clock })
-  const sql = await openSql({ file: join(folder, 'metadata.db'), platform })
+  const sql = stores?.sql ?? (await openSql({ file: join(folder, 'metadata.db'), platform }))
   onTestFinished(() => sql.close())
   await sql.migrate('registry', registryMigrations)
   await mkdir(join(folder, 'blobs'), { recursive: true })
-  const blobs = await createDiskBlobs(join(folder, 'blobs'), platform)
+  const blobs = stores?.blobs ?? (await createDiskBlobs(join(folder, 'blobs'), platform))
   const changes = createRegisteredChanges(() => clock.nowMs())
   const decisions = await createDecisions({ sql, platform, kinds: [...registryChangeKinds, ...changes.kinds] })
   const local = createLocalVersions({ folder: join(folder, 'registered'), blobs, platform })

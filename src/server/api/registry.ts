@@ -1,6 +1,6 @@
 // Registered models and versions: what is known of them, what people say about them, deletion, comparison, collection.
 import Type, { type Static } from 'typebox'
-import { usesOfVersion, versionsInUse } from '../../app/index.js'
+import { removeModel, removeVersion, versionsInUse } from '../../app/index.js'
 import {
   blobKey,
   type MetricFilter,
@@ -118,12 +118,7 @@ export function registryRoutes(api: Api, { app }: ServerContext): void {
       },
     },
     async (request) => {
-      const { name, servableName, versions } = await registry.getModel(request.params.name)
-      for (const version of versions) {
-        const uses = usesOfVersion(app, servableName, version)
-        if (uses.length > 0) throw RegistryErrors.VERSION_IN_USE({ model: name, version, uses })
-      }
-      await registry.removeModel(name, actorOf(request), request.body.reason)
+      await removeModel(app, request.params.name, actorOf(request), request.body.reason)
       return {}
     },
   )
@@ -195,11 +190,8 @@ export function registryRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: RegisteredVersionView },
       },
     },
-    async (request) => {
-      const { model, servableName, version } = await registry.describe(refOf(request.params))
-      const uses = usesOfVersion(app, servableName, version)
-      return versionView(await registry.remove({ model, version }, actorOf(request), request.body.reason, uses))
-    },
+    async (request) =>
+      versionView(await removeVersion(app, refOf(request.params), actorOf(request), request.body.reason)),
   )
 
   api.post(
@@ -323,7 +315,7 @@ export function registryRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: GcView },
       },
     },
-    async (request) => registry.gc({ ...request.body, inUse: versionsInUse(app), by: actorOf(request) }),
+    async (request) => registry.gc({ ...request.body, inUse: await versionsInUse(app), by: actorOf(request) }),
   )
 }
 

@@ -1,5 +1,6 @@
 // Registered models, versions, aliases and stages. The registry keeps them: what MLflow's client registers is what `headrace models` shows
 // and what is served, and an alias that it sets moves what follows that alias.
+import { removeModel, removeVersion } from '../../app/index.js'
 import { HeadraceError } from '../../core/index.js'
 import { type RegisteredVersion, type RegistryService, STAGES, type Stage } from '../../registry/index.js'
 import {
@@ -33,13 +34,14 @@ const PROMPT_TAG = 'mlflow.prompt.is_prompt'
 
 export function registryRoutes(api: Api, context: ServerContext): void {
   const { registry } = context.app.services
-  modelRoutes(api, registry)
+  modelRoutes(api, context)
   versionRoutes(api, context)
   aliasRoutes(api, registry)
   searchRoutes(api, registry)
 }
 
-function modelRoutes(api: Api, registry: RegistryService): void {
+function modelRoutes(api: Api, { app }: ServerContext): void {
+  const { registry } = app.services
   const shown = async (name: string) => {
     const model = await registry.getModel(name)
     return { registered_model: modelShape(model, await versionsOf(registry, name)) }
@@ -73,7 +75,7 @@ function modelRoutes(api: Api, registry: RegistryService): void {
     'registered-models/delete',
     'Delete a registered model',
     async ({ fields, request }) => {
-      await registry.removeModel(fields.text('name'), actorOf(request))
+      await removeModel(app, fields.text('name'), actorOf(request))
       return {}
     },
     RELEASES,
@@ -182,7 +184,7 @@ function versionRoutes(api: Api, context: ServerContext): void {
     'model-versions/delete',
     'Delete a version',
     async ({ fields, request }) => {
-      await registry.remove(refOf(fields), actorOf(request))
+      await removeVersion(app, refOf(fields), actorOf(request))
       return {}
     },
     { description: 'Refused while an alias, an endpoint or a release needs it.' },
