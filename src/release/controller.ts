@@ -65,6 +65,16 @@ export class ReleaseController {
     if (this.#timer === undefined && this.#turning === undefined && !this.#isClosed) this.#schedule(0)
   }
 
+  /** Looks at every release once; joins the turn that is under way. */
+  turn(): Promise<void> {
+    this.#turning ??= this.#turn().finally(() => {
+      this.#turning = undefined
+      // A store that was down at the start may have releases that this node has not seen yet.
+      if (!this.#isClosed && this.#options.keeper.isBusy) this.#schedule(TURN_MS)
+    })
+    return this.#turning
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true
     this.#timer?.cancel()
@@ -72,13 +82,10 @@ export class ReleaseController {
   }
 
   #schedule(delayMs: number): void {
+    this.#timer?.cancel()
     this.#timer = this.#clock.after(delayMs, () => {
       this.#timer = undefined
-      this.#turning = this.#turn().finally(() => {
-        this.#turning = undefined
-        // A store that was down at the start may have releases that this node has not seen yet.
-        if (!this.#isClosed && this.#options.keeper.isBusy) this.#schedule(TURN_MS)
-      })
+      void this.turn()
     })
   }
 
@@ -86,6 +93,7 @@ export class ReleaseController {
     const { keeper, platform } = this.#options
     const rows = keeper.rows()
     for (const id of this.#courses.keys()) if (!rows.some((row) => row.id === id)) this.#courses.delete(id)
+    if (rows.length === 0) this.#beats.clear()
     const term = this.#options.term()
     if (term === undefined) {
       // Whoever leads now counts; what is stored is what counts when it is this one's turn again.

@@ -33,6 +33,7 @@ export { ReleaseKeeper } from './node.js'
 export { createReleaseService } from './operations.js'
 export { BUILT_IN_PLANS, controlWeight, DEFAULT_MIN_UNITS, isSwitch, lengthText, parsePlan, stepText } from './plan.js'
 export { releaseTree, selectorOf, versionLeaves, weightOf } from './release-tree.js'
+export { keepPruned } from './retention.js'
 export type {
   CandidateReport,
   Grant,

@@ -12,7 +12,17 @@ import type { GuardReport, GuardThresholds } from './guards/types.js'
 import { LEASE_MS } from './leases.js'
 import { weightOf } from './release-tree.js'
 import type { CandidateReport, Grant } from './service.js'
-import { activeRows, findRow, fromRow, isActive, type ReleaseRow, type ReleaseTables, stepOf } from './tables.js'
+import {
+  activeRows,
+  findRow,
+  fromRow,
+  isActive,
+  type ReleaseRow,
+  type ReleaseTables,
+  stepOf,
+  thresholdsOf,
+} from './tables.js'
+import type { Release } from './types.js'
 import { ReleaseWatcher } from './watcher.js'
 
 /** The store is asked so often while a release is active. */
@@ -33,6 +43,8 @@ export interface ReleaseNodeOptions {
     subscribe(from: number, batch: (records: StoredRecord[]) => Promise<void>): () => void
   }
   decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision>
+  /** Takes back the completion of a release, if that is what it ended with. */
+  undoCompletion(release: Release): Promise<void>
 }
 
 /** What one node does about a release. */
@@ -207,7 +219,7 @@ export class ReleaseKeeper {
       this.#metrics.weight.remove(row.endpoint)
       await watcher?.stop()
     }
-    for (const { release } of journal.list()) if (!ids.has(release)) await journal.remove(release)
+    for (const { release } of journal.list()) if (!ids.has(release)) await this.#settle(release)
     for (const row of rows) {
       const known = this.#known.get(row.id) ?? this.#add(row)
       known.row = row
@@ -217,7 +229,6 @@ export class ReleaseKeeper {
       if (known.watcher === undefined) known.opening ??= this.#open(known)
       else {
         await this.#learn(known, thresholds)
-        await this.#keepShadow(known)
         await known.watcher.refresh()
       }
       if (journal.has(row.id)) void this.#decideRollback(known)
@@ -231,6 +242,24 @@ export class ReleaseKeeper {
     return known
   }
 
+  /**
+   * A candidate that was stopped here and whose release is over elsewhere. Was it completed, by somebody who did not know, then every
+   * node sends it everything: that is taken back.
+   */
+  async #settle(id: string): Promise<void> {
+    const { sql, journal, platform, undoCompletion } = this.#options
+    const row = await findRow(sql.db<ReleaseTables>(), id)
+    if (row?.state === 'completed')
+      try {
+        await undoCompletion(fromRow(row))
+      } catch (error) {
+        // Another release, or a person, has changed what is served meanwhile: that stands.
+        if (!(error instanceof HeadraceError && error.status < 500)) throw error
+        platform.logger.error({ err: error, release: id }, 'a release was completed although its candidate was stopped')
+      }
+    await journal.remove(id)
+  }
+
   async #open(known: Known): Promise<void> {
     const { sql, platform, node, log } = this.#options
     const { row } = known
@@ -240,10 +269,11 @@ export class ReleaseKeeper {
         clock: this.#clock,
         logger: platform.logger,
         node,
+        run: known.run,
         subscribe: (from, batch) => log.subscribe(from, batch),
         startAt: log.durableThrough(),
         release: fromRow(row),
-        settings: JSON.parse(row.guards) as GuardSettings,
+        settings: settingsOf(row),
         minUnits: row.min_units,
         thresholds: thresholdsOf(row),
         onFailed: (failed, reports) => void this.#failed(known, failed, reports),
@@ -272,8 +302,6 @@ export class ReleaseKeeper {
     if (!dropped || known.isRollingBack) return
     known.isRollingBack = true
     try {
-      const watcher = known.watcher
-      if (watcher) await writeLooks(this.#options.sql, row.id, this.#clock.nowMs(), row.step, watcher.reports)
       await decide(
         {
           kind: 'release.rollback',
@@ -289,6 +317,9 @@ export class ReleaseKeeper {
         dropped.evidence,
         RULE,
       )
+      const { watcher } = known
+      if (watcher)
+        await writeLooks(this.#options.sql, row.id, Math.round(this.#clock.nowMs()), row.step, watcher.reports)
     } catch (error) {
       // Somebody else was faster, or the store is down: then it is tried again at the next look.
       if (!(error instanceof HeadraceError && error.code === 'RELEASE_NOT_ACTIVE'))
@@ -320,18 +351,6 @@ export class ReleaseKeeper {
     }
   }
 
-  async #keepShadow({ row, run, watcher }: Known): Promise<void> {
-    const shadow = watcher?.shadow()
-    if (shadow === undefined) return
-    const state = JSON.stringify(shadow)
-    await this.#options.sql
-      .db<ReleaseTables>()
-      .insertInto('release_shadows')
-      .values({ release: row.id, run, state })
-      .onConflict((conflict) => conflict.columns(['release', 'run']).doUpdateSet({ state }))
-      .execute()
-  }
-
   async #tell(): Promise<void> {
     const { sql, node } = this.#options
     const at_ms = Math.round(this.#clock.nowMs())
@@ -347,8 +366,10 @@ export class ReleaseKeeper {
   }
 }
 
-export function thresholdsOf({ thresholds }: ReleaseRow): GuardThresholds | undefined {
-  return thresholds === null ? undefined : (JSON.parse(thresholds) as GuardThresholds)
+/** Windows are time of the plan, which may run faster than clocks. */
+function settingsOf({ guards, time_scale: timeScale }: ReleaseRow): GuardSettings {
+  const settings = JSON.parse(guards) as GuardSettings
+  return { ...settings, windowMs: Math.max(1, settings.windowMs / timeScale) }
 }
 
 function createMetrics(metrics: Metrics) {

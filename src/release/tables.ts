@@ -3,6 +3,7 @@
 import type { Kysely } from 'kysely'
 import type { Actor } from '../decisions/index.js'
 import type { Migration, Sql } from '../store/index.js'
+import type { GuardThresholds } from './guards/types.js'
 import type { ActiveRelease, PlanStep, Release, ReleasePlan, ReleaseState, ReleaseTarget } from './types.js'
 
 export interface ReleaseRow {
@@ -34,6 +35,8 @@ export interface ReleaseRow {
   /** JSON of an actor. */
   started_by: string
   reason: string | null
+  /** JSON of ReleaseEvidence, once the rows that it sums up are deleted. */
+  final: string | null
 }
 
 export type ReleaseTables = {
@@ -43,6 +46,8 @@ export type ReleaseTables = {
   release_events: { release: string; guard: string; unit: string; arm: string; step: number }
   /** Units that were seen of the arms that are compared. */
   release_units: { release: string; step: number; arm: string; unit: string }
+  /** Units beyond those that are kept as rows: a node's HyperLogLog, base64. */
+  release_sketches: { release: string; step: number; arm: string; node: string; sketch: string }
   /** How far a node has read its log for a release. */
   release_positions: { release: string; node: string; position: number }
   /** What was concluded of a guard, for plots. */
@@ -138,6 +143,20 @@ export const releaseMigrations: Readonly<Record<string, Migration>> = {
         .execute()
     },
   },
+  '0002-many-units': {
+    async up(tx) {
+      await tx.schema
+        .createTable('release_sketches')
+        .addColumn('release', 'text', (column) => column.notNull())
+        .addColumn('step', 'bigint', (column) => column.notNull())
+        .addColumn('arm', 'text', (column) => column.notNull())
+        .addColumn('node', 'text', (column) => column.notNull())
+        .addColumn('sketch', 'text', (column) => column.notNull())
+        .addPrimaryKeyConstraint('release_sketches_key', ['release', 'step', 'arm', 'node'])
+        .execute()
+      await tx.schema.alterTable('releases').addColumn('final', 'text').execute()
+    },
+  },
 }
 
 export const ACTIVE_STATES: readonly ReleaseState[] = ['running', 'paused']
@@ -168,6 +187,10 @@ export function fromRow(row: ReleaseRow): Release {
 
 export function stepOf(release: Pick<Release, 'plan' | 'step'>): PlanStep {
   return release.plan.steps[release.step]!
+}
+
+export function thresholdsOf({ thresholds }: ReleaseRow): GuardThresholds | undefined {
+  return thresholds === null ? undefined : (JSON.parse(thresholds) as GuardThresholds)
 }
 
 export async function findRow(db: Kysely<ReleaseTables>, id: string): Promise<ReleaseRow | undefined> {

@@ -5,12 +5,16 @@ import type { Clock, Logger, Stop, Timer } from '../core/index.js'
 import type { StoredRecord } from '../log/index.js'
 import type { Sql } from '../store/index.js'
 import {
+  addUnit,
   readCounts,
   readEventKeys,
   readPosition,
+  readSketches,
   readUnits,
   type SeenUnit,
+  sketchRows,
   type UnitCount,
+  type UnitSketch,
   writeEvidence,
 } from './evidence.js'
 import { guardCounts } from './guards/counts.js'
@@ -29,40 +33,48 @@ const FLUSH_MS = 250
 const JUDGE_MS = 100
 /** Kept back while the store is down; beyond it the log is read no further, and the rest is read when the store is back. */
 const MAX_PENDING = 50_000
-/** Units of one step and arm that are counted; plans that ask for more take their time from elsewhere. */
-const MAX_UNITS = 100_000
+
+/** Units of a step and arm that are counted exactly, as rows; beyond it by sketch. */
+const EXACT_UNITS = 100_000
 
 export interface WatcherOptions {
   readonly sql: Sql
   readonly clock: Clock
   readonly logger: Logger
   readonly node: string
+  /** Names what this watcher learned of a shadow step. */
+  readonly run: string
   readonly subscribe: (from: number, batch: (records: StoredRecord[]) => Promise<void>) => Stop
   /** Where a release that this node has not read before is read from. */
   readonly startAt: number
   readonly release: Release
   readonly settings: GuardSettings
   readonly minUnits: number
+  /** Default 100,000. */
+  readonly exactUnits?: number
   readonly thresholds: GuardThresholds | undefined
   /** A guard failed. Called at each judgement that says so. */
   readonly onFailed: (failed: GuardReport, reports: readonly GuardReport[]) => void
 }
 
 export class ReleaseWatcher {
-  /** What all nodes stored, as read last, and what this one has not stored yet. */
+  /** By what all nodes stored, as read last, and what this one has not stored yet. */
   reports: readonly GuardReport[] = []
+  /** What all nodes stored, as read last. */
   units: readonly UnitCount[] = []
   readonly #options: WatcherOptions
   readonly #reader: GuardReader
   /** Undefined when the plan has no shadow step. */
   readonly #shadow: ShadowReader | undefined
   readonly #known: Set<string>
+  /** Units of the present step, while they are counted exactly. */
   readonly #seen = new Set<string>()
-  readonly #seenCounts = new Map<string, number>()
+  /** Of steps and arms whose units are too many for rows. */
+  readonly #sketches = new Map<string, UnitSketch>()
+  readonly #changedSketches = new Set<string>()
   #release: Release
   #thresholds: GuardThresholds | undefined
   #stored: ArmCount[] = []
-  #storedUnits: UnitCount[] = []
   #events: GuardEvent[] = []
   #newUnits: SeenUnit[] = []
   #position: number
@@ -82,6 +94,7 @@ export class ReleaseWatcher {
     if (saved === undefined)
       await writeEvidence(options.sql, { release: id, node: options.node, position: options.startAt }, [], [])
     const watcher = new ReleaseWatcher(options, saved ?? options.startAt, await readEventKeys(db, id))
+    for (const one of await readSketches(db, id, options.node)) watcher.#sketches.set(`${one.step} ${one.arm}`, one)
     await watcher.refresh()
     watcher.#follow()
     return watcher
@@ -112,7 +125,10 @@ export class ReleaseWatcher {
   }
 
   follow(release: Release, thresholds: GuardThresholds | undefined): void {
-    if (release.step !== this.#release.step) this.#reader.enter(release.step)
+    if (release.step !== this.#release.step) {
+      this.#reader.enter(release.step)
+      this.#seen.clear()
+    }
     this.#release = release
     if (thresholds !== undefined && this.#thresholds === undefined) {
       this.#thresholds = thresholds
@@ -125,7 +141,7 @@ export class ReleaseWatcher {
     const db = this.#options.sql.db<ReleaseTables>()
     const { id } = this.#release
     this.#stored = await readCounts(db, id)
-    this.#storedUnits = await readUnits(db, id)
+    this.units = await readUnits(db, id)
     this.#judge()
   }
 
@@ -163,6 +179,8 @@ export class ReleaseWatcher {
     this.#position = records.at(-1)!.seq
     this.#timer ??= this.#options.clock.after(FLUSH_MS, () => {
       this.#timer = undefined
+      // What came too soon after the last judgement is judged now, whether the store answers or not.
+      this.#judge()
       void this.flush().catch(() => undefined)
     })
     if (this.#options.clock.monotonicMs() - this.#judgedMs >= JUDGE_MS) this.#judge()
@@ -191,24 +209,56 @@ export class ReleaseWatcher {
     const unit = hash('sha256', `${id}\u0000${record.unit ?? record.id}`, 'hex').slice(0, 16)
     const group = `${step} ${arm}`
     const key = `${group} ${unit}`
-    const counted = this.#seenCounts.get(group) ?? 0
-    if (counted >= MAX_UNITS || this.#seen.has(key)) return
-    this.#seen.add(key)
-    this.#seenCounts.set(group, counted + 1)
-    this.#newUnits.push({ step, arm, unit })
+    if (this.#sketches.has(group)) this.#sketch(group, unit)
+    else if (!this.#seen.has(key)) {
+      this.#seen.add(key)
+      this.#newUnits.push({ step, arm, unit })
+    }
+  }
+
+  #sketch(group: string, unit: string): void {
+    addUnit(this.#sketches.get(group)!.sketch, unit)
+    this.#changedSketches.add(group)
+  }
+
+  /** From here on units of full steps and arms are sketched, beginning with those that are there. */
+  async #sketchFull(): Promise<void> {
+    const { id } = this.#release
+    for (const { step, arm, units } of this.units) {
+      const group = `${step} ${arm}`
+      if (units < (this.#options.exactUnits ?? EXACT_UNITS) || step !== this.#release.step || this.#sketches.has(group))
+        continue
+      const sketch = await sketchRows(this.#options.sql.db<ReleaseTables>(), id, step, arm as GuardArm)
+      this.#sketches.set(group, { step, arm: arm as GuardArm, sketch })
+      for (const seen of this.#newUnits) if (`${seen.step} ${seen.arm}` === group) this.#sketch(group, seen.unit)
+      this.#newUnits = this.#newUnits.filter((seen) => `${seen.step} ${seen.arm}` !== group)
+      for (const key of this.#seen) if (key.startsWith(`${group} `)) this.#seen.delete(key)
+    }
   }
 
   async #write(): Promise<void> {
     if (this.#position === this.#savedPosition) return
+    await this.#sketchFull().catch(() => undefined)
     const events = this.#events
     const units = this.#newUnits
     const position = this.#position
-    const { sql, node, logger } = this.#options
+    const { sql, node, run, logger } = this.#options
     const eventCount = events.length
     const unitCount = units.length
+    const sketches = [...this.#changedSketches].map((group) => this.#sketches.get(group)!)
+    this.#changedSketches.clear()
+    const shadow = this.shadow()
     try {
-      await writeEvidence(sql, { release: this.#release.id, node, position }, events, units)
+      await writeEvidence(
+        sql,
+        { release: this.#release.id, node, position },
+        events,
+        units,
+        sketches,
+        shadow && { run, state: shadow },
+      )
     } catch (error) {
+      for (const { step, arm } of sketches) this.#changedSketches.add(`${step} ${arm}`)
       logger.warn({ release: this.#release.id, err: error }, "a release's evidence waits for the metadata store")
       this.#timer ??= this.#options.clock.after(1_000, () => {
         this.#timer = undefined
@@ -227,7 +277,6 @@ export class ReleaseWatcher {
     this.#judgedMs = this.#options.clock.monotonicMs()
     const { settings, minUnits } = this.#options
     const rows = this.#events.length === 0 ? this.#stored : withPending(this.#stored, this.#events)
-    this.units = this.#newUnits.length === 0 ? this.#storedUnits : unitsWithPending(this.#storedUnits, this.#newUnits)
     const { steps } = this.#release.plan
     this.reports = judge(guardCounts(rows, steps, settings, this.#thresholds), settings, {
       units: { candidate: unitsOf(this.units, this.#release.step, 'candidate'), minUnits },
@@ -249,17 +298,6 @@ function withPending(stored: readonly ArmCount[], events: readonly GuardEvent[])
     const count = counts.get(key)
     if (count) count.units++
     else counts.set(key, { guard, step, arm, units: 1 })
-  }
-  return [...counts.values()]
-}
-
-function unitsWithPending(stored: readonly UnitCount[], seen: readonly SeenUnit[]): UnitCount[] {
-  const counts = new Map(stored.map((count) => [`${count.step} ${count.arm}`, { ...count }]))
-  for (const { step, arm } of seen) {
-    const key = `${step} ${arm}`
-    const count = counts.get(key)
-    if (count) counts.set(key, { ...count, units: count.units + 1 })
-    else counts.set(key, { step, arm, units: 1 })
   }
   return [...counts.values()]
 }

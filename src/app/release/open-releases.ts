@@ -7,6 +7,7 @@ import {
   createReleaseService,
   DroppedJournal,
   guardsOfEndpoint,
+  keepPruned,
   type Release,
   ReleaseController,
   ReleaseKeeper,
@@ -21,7 +22,7 @@ export const LEADER = 'releases'
 const LEADER_MS = 3_000
 
 export async function openReleases(context: ServiceContext): Promise<ReleaseService> {
-  const { project, platform, sql, log, nodeId, decisions, registry, decide } = context
+  const { project, platform, sql, log, nodeId, decisions, registry, decide, undo } = context
   const { config, dataDir } = project
   const journal = await DroppedJournal.open(path.join(dataDir, 'stopped-releases.json'))
   const keeper = new ReleaseKeeper({
@@ -32,8 +33,17 @@ export async function openReleases(context: ServiceContext): Promise<ReleaseServ
     journal,
     log,
     decide,
+    undoCompletion,
   })
   const leader = await createLeaderLease({ sql, platform, name: LEADER, holder: nodeId, leaseMs: LEADER_MS })
+
+  async function undoCompletion({ id, endpoint }: Release): Promise<void> {
+    for (const { id: decision, change, undoes } of await decisions.list({ subject: endpoint, limit: 100 }))
+      if (change.kind === 'release.complete' && change.detail['release'] === id && undoes === null) {
+        await undo(decision, { kind: 'rule', name: 'release' })
+        return
+      }
+  }
 
   /** What a release stands on, as configuration and decisions say it now. */
   function obstacle({ endpoint, model, selector, from }: Release): string | undefined {
@@ -53,7 +63,9 @@ export async function openReleases(context: ServiceContext): Promise<ReleaseServ
   }
 
   const controller = new ReleaseController({ sql, platform, keeper, term: () => leader.term(), obstacle, decide })
+  const stopPruning = keepPruned(sql, platform.clock, platform.logger)
   context.onClose(async () => {
+    stopPruning()
     await controller.close()
     await leader.close()
     await keeper.close()
