@@ -26,7 +26,13 @@ export interface StartRelease {
  * Throws PATH_ENDPOINT_NOT_FOUND, RELEASE_REQUEST_INVALID, RELEASE_ALREADY_LIVE, RELEASE_ALREADY_ACTIVE, RELEASE_NOT_SERVABLE,
  * RELEASE_PLAN_INVALID and what the gates refuse with.
  */
-export async function startRelease(app: App, request: StartRelease, by: Actor): Promise<Release> {
+export async function startRelease(
+  app: App,
+  request: StartRelease,
+  by: Actor,
+  /** Throws when the caller may not move an alias of the model. */
+  expectMayMoveAlias?: (model: ModelName) => void,
+): Promise<Release> {
   const { endpoint, to } = request
   const route = app.endpoints.plain(endpoint)
   if (route === undefined)
@@ -43,6 +49,7 @@ export async function startRelease(app: App, request: StartRelease, by: Actor): 
     app.versions.there(releaseTree(endpoint, leaf, [], targets) as VersionLeaf)?.ref.version
   const leaf = leafOf(request, versionLeaves(route), serving)
   const { model } = leaf
+  if (typeof leaf.version === 'object') expectMayMoveAlias?.(model)
   const serves = serving(leaf)
   const from = request.from ?? serves
   if (from === to) throw ReleaseErrors.ALREADY_LIVE({ endpoint, model, version: to })

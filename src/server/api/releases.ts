@@ -1,9 +1,10 @@
 // Releases: from one version to another by a plan, watched, and taken back.
+import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { startRelease } from '../../app/index.js'
 import { type Release, ReleaseErrors } from '../../release/index.js'
 import type { ServerContext } from '../context.js'
-import { ActorHeaders, actorOf } from './actor.js'
+import { ActorHeaders, actorOf, callerOf } from './actor.js'
 import { PlanView, ReleaseStatusView, ReleaseView } from './release-schemas.js'
 import type { Api } from './route.js'
 import { NameParam, VersionNumber, WITHOUT_NUL } from './schemas.js'
@@ -18,12 +19,20 @@ const Revision = Type.Optional(
 )
 const Change = Type.Object({ reason: Reason, revision: Revision }, { additionalProperties: false })
 
+/** The endpoints of the releases that requests name: what a caller may do is asked of the endpoint. */
+const endpoints = new WeakMap<FastifyRequest, string>()
+const endpointOf = (request: FastifyRequest) => endpoints.get(request)
+
 export function releaseRoutes(api: Api, { app }: ServerContext): void {
   const { releases } = app.services
+  const findEndpoint = async (request: FastifyRequest) => {
+    endpoints.set(request, (await releases.get((request.params as { id: string }).id)).endpoint)
+  }
 
   api.get(
     '/api/v1/releases',
     {
+      config: { needs: 'viewer', on: (request) => (request.query as { endpoint?: string }).endpoint },
       schema: {
         tags: TAGS,
         summary: 'Releases, newest first',
@@ -91,6 +100,8 @@ export function releaseRoutes(api: Api, { app }: ServerContext): void {
         app,
         { ...rest, reason, ...(skipGates && { skipGates: reason }) },
         actorOf(request),
+        // An alias is the model's: completion moves it for every endpoint that names it.
+        (model) => app.access.check(callerOf(request), 'approver', model),
       )
       void reply.status(201)
       return release
@@ -116,6 +127,8 @@ export function releaseRoutes(api: Api, { app }: ServerContext): void {
   api.get(
     '/api/v1/releases/:id',
     {
+      config: { needs: 'viewer', on: endpointOf },
+      preValidation: findEndpoint,
       schema: {
         tags: TAGS,
         summary: 'A release: how far it is and why, its guards over time, its decisions, and what each node does',
@@ -129,7 +142,8 @@ export function releaseRoutes(api: Api, { app }: ServerContext): void {
   api.post(
     '/api/v1/releases/:id/promote',
     {
-      config: { needs: 'approver' },
+      config: { needs: 'approver', on: endpointOf },
+      preValidation: findEndpoint,
       schema: {
         tags: TAGS,
         summary: 'Go on to the next step, or complete',
@@ -159,7 +173,8 @@ export function releaseRoutes(api: Api, { app }: ServerContext): void {
     api.post(
       `/api/v1/releases/:id/${act}`,
       {
-        config: { needs: 'approver' },
+        config: { needs: 'approver', on: endpointOf },
+        preValidation: findEndpoint,
         schema: {
           tags: TAGS,
           summary,
