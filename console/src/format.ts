@@ -98,13 +98,20 @@ export function formatUtc(timeMs: number): string {
   return new Date(timeMs).toISOString().replace('T', ' ').replace('Z', ' UTC')
 }
 
-/** Any value in a line: text as it is, numbers to six digits, the rest as JSON. */
+/** Whole numbers to the last digit, as they may be ids or times; others to six digits. */
+export function formatExact(value: number): string {
+  return Number.isInteger(value) && Math.abs(value) < 1e21
+    ? BigInt(value).toString()
+    : String(Number(value.toPrecision(6)))
+}
+
+/** Any value in a line: text and whole numbers as they are, other numbers to six digits, the rest as JSON. */
 export function formatValue(value: unknown, maxLength = 120): string {
   const text =
     typeof value === 'string'
       ? value
       : typeof value === 'number'
-        ? String(Number(value.toPrecision(6)))
+        ? formatExact(value)
         : value === null || value === undefined
           ? NOTHING
           : JSON.stringify(value)

@@ -64,10 +64,28 @@ describe('what records say of an arm', () => {
 
   it('is its share of what came to the node', () => {
     const live = counts(['candidate', 5, 1], ['baseline', 95, 0])
-    const split = node('split', 'n', [])
+    const split = node('split', 'n', [
+      arm('candidate', leaf('a')),
+      arm('baseline', leaf('b')),
+      arm('control', leaf('b')),
+    ])
     expect(armLive(split, 'candidate', live)).toEqual({ share: 0.05, requests: 5, errors: 1 })
-    expect(armLive(split, 'nobody', live).share).toBe(0)
+    expect(armLive(split, 'control', live).share).toBe(0)
     expect(armLive(split, 'candidate', []).share).toBeNull()
+    // The minute began with a shadow of the same name.
+    const both = [...live, ...counts(['shadow', 300, 0], ['skipped', 40, 0])]
+    expect(armLive(split, 'baseline', both)).toEqual({ share: 0.95, requests: 95, errors: 0 })
+  })
+
+  it('tells leaves of one version apart by the arms that lead to them', () => {
+    const live = counts(['candidate', 5, 0], ['baseline', 90, 0], ['control', 7, 0])
+    const split = node('split', 'n', [
+      arm('candidate', leaf('a')),
+      arm('baseline', leaf('b')),
+      arm('control', leaf('b')),
+    ])
+    const { boxes } = layoutTree(split, live)
+    expect(boxes.map(({ requests }) => requests)).toEqual([5, 90, 7, null])
   })
 
   it("counts all requests as those of a shadow's primary, and no errors for copies", () => {

@@ -30,6 +30,9 @@ export function watchKey(change: () => void): () => void {
   return () => keyWatchers.delete(change)
 }
 
+/** A server that stands still keeps its connections open and answers nothing. */
+const PATIENCE_MS = 20_000
+
 /** Throws ApiError. */
 export async function ask(path: string, signal: AbortSignal): Promise<Response> {
   const key = storedKey()
@@ -55,11 +58,19 @@ export async function ask(path: string, signal: AbortSignal): Promise<Response> 
 
 /** Throws ApiError. */
 export async function getJson<T>(path: string, signal: AbortSignal): Promise<T> {
-  const response = await ask(path, signal)
+  const patience = new AbortController()
+  const giveUp = (): void => patience.abort()
+  const timer = setTimeout(giveUp, PATIENCE_MS)
+  signal.addEventListener('abort', giveUp)
   try {
+    const response = await ask(path, patience.signal)
     return (await response.json()) as T
   } catch (error) {
-    if (signal.aborted) throw error
-    throw new ApiError(0, 'CONSOLE_SERVER_UNREACHABLE', `The answer of ${path} broke off. It is asked for again.`)
+    if (signal.aborted || error instanceof ApiError) throw error
+    const what = patience.signal.aborted ? `did not come within ${PATIENCE_MS / 1000} seconds` : 'broke off'
+    throw new ApiError(0, 'CONSOLE_SERVER_UNREACHABLE', `The answer of ${path} ${what}. It is asked for again.`)
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', giveUp)
   }
 }

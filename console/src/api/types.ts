@@ -9,6 +9,14 @@ export interface Status {
   readonly log: { readonly durableThrough: number }
 }
 
+export interface NodeView {
+  readonly id: string
+  readonly name: string
+  readonly url: string | null
+  readonly isSelf: boolean
+  readonly isGone: boolean
+}
+
 export interface EndpointView {
   readonly name: string
   readonly origin: 'declared' | 'pointed' | 'implicit'

@@ -32,8 +32,14 @@ export function usePoll<T>(path: string | undefined, everyMs?: number): Polled<T
     const gone = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined
     let retryMs = FIRST_RETRY_MS
+    let isAsking = false
+    let isDue = false
 
     async function once(wanted: string): Promise<void> {
+      // A tab that is shown again while an answer is on its way must not begin a second series.
+      if (isAsking) return
+      isAsking = true
+      isDue = false
       clearTimeout(timer)
       let nextMs = everyMs
       try {
@@ -50,13 +56,18 @@ export function usePoll<T>(path: string | undefined, everyMs?: number): Polled<T
         }))
         nextMs = mayPass(failure) || everyMs !== undefined ? Math.max(retryMs, everyMs ?? 0) : undefined
         retryMs = Math.min(retryMs * 2, LAST_RETRY_MS)
+      } finally {
+        isAsking = false
       }
       if (nextMs === undefined || gone.signal.aborted) return
-      timer = setTimeout(() => (document.hidden ? undefined : void once(wanted)), nextMs)
+      timer = setTimeout(() => {
+        isDue = document.hidden
+        if (!isDue) void once(wanted)
+      }, nextMs)
     }
 
     const seen = (): void => {
-      if (!document.hidden && everyMs !== undefined) void once(path)
+      if (!document.hidden && isDue) void once(path)
     }
     document.addEventListener('visibilitychange', seen)
     void once(path)

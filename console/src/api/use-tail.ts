@@ -17,7 +17,7 @@ const FIRST_RECORDS = 300
 const SHOW_EVERY_MS = 250
 const RETRY_MS = 2000
 
-/** `isPaused`: what comes is still kept, and shown when it goes on. */
+/** `isPaused`: what comes is still kept, and shown when it goes on. Nothing is asked for while the tab is hidden. */
 export function useTail(isPaused: boolean): Tail {
   const [records, setRecords] = useState<readonly LogRecord[]>([])
   const [isConnected, setConnected] = useState(false)
@@ -37,7 +37,7 @@ export function useTail(isPaused: boolean): Tail {
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: `round` connects again
   useEffect(() => {
-    const gone = new AbortController()
+    let gone = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined
     let hasNew = false
 
@@ -58,13 +58,13 @@ export function useTail(isPaused: boolean): Tail {
       hasNew = true
     }
 
-    async function follow(): Promise<void> {
+    async function follow({ signal }: AbortController): Promise<void> {
       try {
-        if (next.current === undefined) {
-          const { log } = await getJson<Status>('/api/v1/status', gone.signal)
-          next.current = Math.max(1, log.durableThrough + 1 - FIRST_RECORDS)
-        }
-        const response = await ask(`/api/v1/log/tail?from=${next.current}`, gone.signal)
+        // More than is kept would only pass through: after a long time away there is a gap.
+        const { log } = await getJson<Status>('/api/v1/status', signal)
+        const least = log.durableThrough + 1 - (next.current === undefined ? FIRST_RECORDS : MAX_RECORDS)
+        next.current = Math.max(1, least, next.current ?? 1)
+        const response = await ask(`/api/v1/log/tail?from=${next.current}`, signal)
         setConnected(true)
         setError(undefined)
         const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
@@ -77,16 +77,26 @@ export function useTail(isPaused: boolean): Tail {
           add(lines)
         }
       } catch (failure) {
-        if (gone.signal.aborted) return
+        if (signal.aborted) return
         setError(failure instanceof ApiError ? failure : undefined)
       }
-      if (gone.signal.aborted) return
+      if (signal.aborted) return
       setConnected(false)
-      timer = setTimeout(() => void follow(), RETRY_MS)
+      timer = setTimeout(start, RETRY_MS)
     }
 
-    void follow()
+    function start(): void {
+      clearTimeout(timer)
+      gone.abort()
+      gone = new AbortController()
+      if (document.hidden) setConnected(false)
+      else void follow(gone)
+    }
+
+    document.addEventListener('visibilitychange', start)
+    start()
     return () => {
+      document.removeEventListener('visibilitychange', start)
       gone.abort()
       clearTimeout(timer)
       clearInterval(show)

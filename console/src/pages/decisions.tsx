@@ -93,12 +93,17 @@ const COLUMNS: readonly Column<Decision>[] = [
   {
     key: 'why',
     title: 'Why',
-    cell: ({ evidence, undoes, undoneBy }) => (
+    cell: ({ change, evidence, undoes, undoneBy }) => (
       <>
         {undoes !== null && <Badge tone="muted">undoes another</Badge>}
         {undoneBy !== null && <Badge tone="warn">undone</Badge>}
-        {evidence['reason'] === undefined ? '' : formatValue(evidence['reason'])}
+        <Why reason={evidence['reason'] ?? change.detail['reason']} />
       </>
     ),
   },
 ]
+
+function Why({ reason }: { readonly reason: unknown }) {
+  if (reason === undefined || reason === null) return null
+  return <span title={formatValue(reason, 1000)}>{formatValue(reason)}</span>
+}

@@ -1,5 +1,13 @@
 // One endpoint: its route with what takes it, its versions, its last quarter of an hour and its release.
-import type { EndpointView, LiveEndpoint, LiveVersion, ModelView, Release, RouteView } from '../api/types.js'
+import type {
+  EndpointView,
+  LiveEndpoint,
+  LiveVersion,
+  ModelView,
+  Release,
+  RouteView,
+  VersionView,
+} from '../api/types.js'
 import { usePoll } from '../api/use-poll.js'
 import {
   formatBytes,
@@ -15,8 +23,9 @@ import { Link, pathTo } from '../router.js'
 import { RouteTree, stateTone } from '../tree/route-tree.js'
 import { Badge, Figure, Panel, Time } from '../ui/bits.js'
 import { Chart, type Line } from '../ui/chart.js'
-import { Empty, Loaded, Loading } from '../ui/states.js'
+import { Loaded, Loading } from '../ui/states.js'
 import { isActive } from './endpoints.js'
+import { OfThisNode } from './nodes-note.js'
 import { ReleaseBadge } from './releases.js'
 
 export function EndpointPage({ name }: { readonly name: string }) {
@@ -56,6 +65,7 @@ export function EndpointPage({ name }: { readonly name: string }) {
               <Versions route={route.data} live={live.data?.versions ?? []} />
               <Trouble live={live.data} />
             </div>
+            <OfThisNode />
           </>
         )}
       </Loaded>
@@ -101,7 +111,7 @@ function Charts({ live: { series } }: { readonly live: LiveEndpoint }) {
     { name: 'p99', colour: 'chart-3', values: series.p99Ms },
   ]
   return (
-    <>
+    <div className="charts wide">
       <Panel title="Requests a second">
         <Chart
           label="Requests, answers from the cache and errors a second over the last quarter of an hour"
@@ -130,7 +140,7 @@ function Charts({ live: { series } }: { readonly live: LiveEndpoint }) {
           lines={[{ name: 'rows', colour: 'chart-1', values: series.batchRows }]}
         />
       </Panel>
-    </>
+    </div>
   )
 }
 
@@ -140,16 +150,17 @@ function ActiveReleases({ endpoint }: { readonly endpoint: string }) {
     5000,
   )
   return (
-    <Panel title="Release" aside={<Link to="/releases">All releases</Link>}>
+    <Panel title="Release" className="wide" aside={<Link to="/releases">All releases</Link>}>
       <Loaded of={releases} what="releases">
         {({ releases: all }) => {
           const shown = all.filter(({ state }) => isActive(state))
           const listed = shown.length > 0 ? shown : all.slice(0, 3)
           if (listed.length === 0)
             return (
-              <Empty title="No release yet">
-                <code>headrace release start {endpoint} --to …</code> moves it to another version step by step.
-              </Empty>
+              <p className="muted">
+                No release yet. <code>headrace release start {endpoint} --to …</code> moves it to another version step
+                by step.
+              </p>
             )
           return (
             <ul className="list">
@@ -177,93 +188,118 @@ function modelsOf(route: RouteView): string[] {
   return [...new Set([...own, ...route.arms.flatMap((arm) => modelsOf(arm.route))])]
 }
 
+/** Model by model: a list of all of them would be megabytes on a server with thousands. */
 function Versions({ route, live }: { readonly route: RouteView | undefined; readonly live: readonly LiveVersion[] }) {
-  const models = usePoll<{ models: readonly ModelView[] }>('/api/v1/models', 15_000)
   const names = route ? modelsOf(route) : []
+  if (names.length === 0) return null
   return (
     <Panel title="Versions and aliases" className="wide">
-      <Loaded of={models} what="models">
-        {({ models: all }) => (
-          <div className="table-plain">
-            <table aria-label="Versions">
-              <thead>
-                <tr>
-                  <th scope="col">Version</th>
-                  <th scope="col">State</th>
-                  <th scope="col">Aliases</th>
-                  <th scope="col">Runs in</th>
-                  <th scope="col" className="number">
-                    Memory
-                  </th>
-                  <th scope="col" className="number">
-                    Calls
-                  </th>
-                  <th scope="col" className="number">
-                    Errors
-                  </th>
-                  <th scope="col" className="number">
-                    p50
-                  </th>
-                  <th scope="col" className="number">
-                    p99
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {all
-                  .filter(({ name }) => names.includes(name))
-                  .flatMap((model) => model.versions.map((version) => ({ model, version })))
-                  .map(({ model, version }) => {
-                    const calls = live.filter((one) => one.model === model.name && one.version === version.version)
-                    const [main] = calls.filter(({ isShadow }) => !isShadow)
-                    const [shadow] = calls.filter(({ isShadow }) => isShadow)
-                    const shown = main ?? shadow
-                    return (
-                      <tr key={`${model.name}/${version.version}`}>
-                        <td>
-                          {model.name} v{version.version}
-                        </td>
-                        <td>
-                          <Badge tone={stateTone(version.state) as 'ok'} title={version.reason ?? undefined}>
-                            {version.state}
-                          </Badge>
-                        </td>
-                        <td>
-                          {Object.entries(model.aliases)
-                            .filter(([, number]) => number === version.version)
-                            .map(([alias]) => (
-                              <Badge key={alias} tone="accent">
-                                {alias}
-                              </Badge>
-                            ))}
-                        </td>
-                        <td>{version.isolation ?? NOTHING}</td>
-                        <td className="number">{version.memory ? formatBytes(version.memory.sizeBytes) : NOTHING}</td>
-                        <td className="number">
-                          {shown ? formatCount(shown.calls) : NOTHING}
-                          {shown?.isShadow && <span className="muted"> shadow</span>}
-                        </td>
-                        <td className={`number ${shown && shown.errors > 0 ? 'bad' : ''}`}>
-                          {shown ? formatErrors(shown.errors, shown.calls) : NOTHING}
-                        </td>
-                        <td className="number">{formatMs(shown?.p50Ms)}</td>
-                        <td className="number">{formatMs(shown?.p99Ms)}</td>
-                      </tr>
-                    )
-                  })}
-              </tbody>
-            </table>
-          </div>
-        )}
-      </Loaded>
+      <div className="table-plain">
+        <table aria-label="Versions">
+          <thead>
+            <tr>
+              {VERSION_COLUMNS.map(({ title, isNumber }) => (
+                <th key={title} scope="col" className={isNumber ? 'number' : undefined}>
+                  {title}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          {names.map((name) => (
+            <VersionsOf key={name} model={name} live={live} />
+          ))}
+        </table>
+      </div>
     </Panel>
+  )
+}
+
+const VERSION_COLUMNS: readonly { readonly title: string; readonly isNumber?: true }[] = [
+  { title: 'Version' },
+  { title: 'State' },
+  { title: 'Aliases' },
+  { title: 'Runs in' },
+  { title: 'Memory', isNumber: true },
+  { title: 'Calls', isNumber: true },
+  { title: 'Errors', isNumber: true },
+  { title: 'p50', isNumber: true },
+  { title: 'p99', isNumber: true },
+]
+
+function VersionsOf({ model, live }: { readonly model: string; readonly live: readonly LiveVersion[] }) {
+  const { data, error } = usePoll<ModelView>(`/api/v1/models/${encodeURIComponent(model)}`, 15_000)
+  const ofModel = live.filter((one) => one.model === model)
+  if (data === undefined)
+    return (
+      <tbody>
+        <tr>
+          <td>{model}</td>
+          <td colSpan={VERSION_COLUMNS.length - 1} className={error ? 'bad' : 'muted'}>
+            {error ? error.message : 'Loading…'}
+          </td>
+        </tr>
+      </tbody>
+    )
+  return (
+    <tbody>
+      {data.versions.map((version) => (
+        <VersionRow
+          key={version.version}
+          model={data}
+          version={version}
+          calls={ofModel.filter((one) => one.version === version.version)}
+        />
+      ))}
+    </tbody>
+  )
+}
+
+interface VersionRowProps {
+  readonly model: ModelView
+  readonly version: VersionView
+  readonly calls: readonly LiveVersion[]
+}
+
+function VersionRow({ model, version, calls }: VersionRowProps) {
+  const shown = calls.find(({ isShadow }) => !isShadow) ?? calls[0]
+  return (
+    <tr>
+      <td>
+        {model.name} v{version.version}
+      </td>
+      <td>
+        <Badge tone={stateTone(version.state) as 'ok'} title={version.reason ?? undefined}>
+          {version.state}
+        </Badge>
+      </td>
+      <td>
+        {Object.entries(model.aliases)
+          .filter(([, number]) => number === version.version)
+          .map(([alias]) => (
+            <Badge key={alias} tone="accent">
+              {alias}
+            </Badge>
+          ))}
+      </td>
+      <td>{version.isolation ?? NOTHING}</td>
+      <td className="number">{version.memory ? formatBytes(version.memory.sizeBytes) : NOTHING}</td>
+      <td className="number">
+        {shown?.isShadow && <span className="muted">shadow </span>}
+        {shown ? formatCount(shown.calls) : NOTHING}
+      </td>
+      <td className={`number ${shown && shown.errors > 0 ? 'bad' : ''}`}>
+        {shown ? formatErrors(shown.errors, shown.calls) : NOTHING}
+      </td>
+      <td className="number">{formatMs(shown?.p50Ms)}</td>
+      <td className="number">{formatMs(shown?.p99Ms)}</td>
+    </tr>
   )
 }
 
 function Trouble({ live }: { readonly live: LiveEndpoint | undefined }) {
   if (!live || (live.errorCodes.length === 0 && live.flags.length === 0)) return null
   return (
-    <Panel title="Errors and flags" aside={<span className="muted">last minute</span>}>
+    <Panel title="Errors and flags" className="wide" aside={<span className="muted">last minute</span>}>
       <ul className="list">
         {live.errorCodes.map(({ code, count }) => (
           <li key={code}>

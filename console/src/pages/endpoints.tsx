@@ -8,6 +8,7 @@ import { Badge, Figure } from '../ui/bits.js'
 import { type Column, DataTable } from '../ui/data-table.js'
 import { Sparkline } from '../ui/sparkline.js'
 import { Empty, Loaded } from '../ui/states.js'
+import { OfThisNode } from './nodes-note.js'
 
 interface Row {
   readonly endpoint: EndpointView
@@ -15,19 +16,26 @@ interface Row {
   readonly release: Release | undefined
 }
 
+interface Releases {
+  readonly releases: readonly Release[]
+}
+
 const SHOWN = ['all', 'with traffic', 'with errors', 'not ready', 'in release'] as const
 
 export function EndpointsPage() {
   const endpoints = usePoll<{ endpoints: readonly EndpointView[] }>('/api/v1/endpoints', 15_000)
-  const live = usePoll<LiveOverview>('/api/v1/live', 2000)
-  const releases = usePoll<{ releases: readonly Release[] }>('/api/v1/releases', 10_000)
+  /** The answer grows with the endpoints: 230 kB for a thousand. */
+  const isLarge = (endpoints.data?.endpoints.length ?? 0) > 200
+  const live = usePoll<LiveOverview>('/api/v1/live', isLarge ? 6000 : 2000)
+  const running = usePoll<Releases>('/api/v1/releases?state=running&limit=1000', 10_000)
+  const paused = usePoll<Releases>('/api/v1/releases?state=paused&limit=1000', 10_000)
   const [search, setSearch] = useState('')
   const [shown, setShown] = useState<(typeof SHOWN)[number]>('all')
 
   const rows = useMemo(() => {
     const liveByName = new Map(live.data?.endpoints.map((one) => [one.name, one]))
     const active = new Map(
-      releases.data?.releases.filter(({ state }) => isActive(state)).map((release) => [release.endpoint, release]),
+      [running.data, paused.data].flatMap((some) => some?.releases ?? []).map((release) => [release.endpoint, release]),
     )
     return endpoints.data?.endpoints.map(
       (endpoint): Row => ({
@@ -36,7 +44,7 @@ export function EndpointsPage() {
         release: active.get(endpoint.name),
       }),
     )
-  }, [endpoints.data, live.data, releases.data])
+  }, [endpoints.data, live.data, running.data, paused.data])
 
   return (
     <>
@@ -89,9 +97,13 @@ export function EndpointsPage() {
                 }
               />
               <p className="foot muted">
-                Figures are of the last minute, lines of the last quarter of an hour, both of this server.
+                Figures are of the last minute, lines of the last quarter of an hour.
                 {live.data?.isCatchingUp && ' The log is still being read.'}
+                {live.data !== undefined &&
+                  live.data.uncounted > 0 &&
+                  ` ${formatCount(live.data.uncounted)} more endpoints have traffic that is not counted.`}
               </p>
+              <OfThisNode />
             </>
           )
         }}
@@ -131,8 +143,7 @@ const COLUMNS: readonly Column<Row>[] = [
   {
     key: 'name',
     title: 'Endpoint',
-    width: '23%',
-    cell: ({ endpoint }) => <span title={endpoint.description ?? undefined}>{endpoint.name}</span>,
+    cell: ({ endpoint }) => <span title={endpoint.description ?? endpoint.name}>{endpoint.name}</span>,
     sort: ({ endpoint }) => endpoint.name,
   },
   {
@@ -151,7 +162,7 @@ const COLUMNS: readonly Column<Row>[] = [
   {
     key: 'state',
     title: 'State',
-    width: '12%',
+    width: '158px',
     cell: ({ endpoint, release }) => (
       <>
         {endpoint.ready ? (
@@ -179,6 +190,7 @@ const COLUMNS: readonly Column<Row>[] = [
   },
   {
     key: 'rate',
+    width: '78px',
     title: 'Rate',
     isNumber: true,
     cell: ({ live }) => quiet(live, formatRate(live.rate)),
@@ -186,6 +198,7 @@ const COLUMNS: readonly Column<Row>[] = [
   },
   {
     key: 'errors',
+    width: '82px',
     title: 'Errors',
     isNumber: true,
     cell: ({ live }) => (
@@ -197,6 +210,7 @@ const COLUMNS: readonly Column<Row>[] = [
     (key): Column<Row> => ({
       key,
       title: key.slice(0, 3),
+      width: '84px',
       hint: 'Time from the arrival of a request to its reply',
       isNumber: true,
       cell: ({ live }) => quiet(live, formatMs(live[key])),
@@ -205,6 +219,7 @@ const COLUMNS: readonly Column<Row>[] = [
   ),
   {
     key: 'batch',
+    width: '68px',
     title: 'Batch',
     hint: 'Mean rows that ran together',
     isNumber: true,
@@ -213,6 +228,7 @@ const COLUMNS: readonly Column<Row>[] = [
   },
   {
     key: 'cache',
+    width: '82px',
     title: 'Cache',
     hint: 'Share of requests answered without a run of their own',
     isNumber: true,

@@ -51,8 +51,8 @@ export function Guards({ guards }: { readonly guards: readonly Guard[] }) {
           </div>
         )}
       </Panel>
-      {seen.map((guard) => (
-        <GuardPlots key={guard.report.guard} guard={guard} />
+      {seen.map((guard, i) => (
+        <GuardPlots key={guard.report.guard} guard={guard} isWide={seen.length % 2 === 1 && i === seen.length - 1} />
       ))}
     </>
   )
@@ -60,7 +60,7 @@ export function Guards({ guards }: { readonly guards: readonly Guard[] }) {
 
 function GuardRow({ guard: { report } }: { readonly guard: Guard }) {
   const { relative, eValue, alpha } = report
-  const text = relative && `${ratio(relative.low)} to ${ratio(relative.high)}`
+  const hasEvents = report.candidate + report.reference > 0
   return (
     <tr title={report.summary}>
       <td>{report.guard}</td>
@@ -69,13 +69,11 @@ function GuardRow({ guard: { report } }: { readonly guard: Guard }) {
       </td>
       <td className="number">{formatCount(report.candidate)}</td>
       <td className="number">{formatCount(report.reference)}</td>
-      <td className="number">{relative ? `${ratio(relative.estimate)} ×` : NOTHING}</td>
+      <td className="number">{relative ? estimateText(relative.estimate) : NOTHING}</td>
       <td>
-        {relative && <Interval {...relative} />} <span className="muted">{text}</span>
+        {relative && <IntervalPlot {...relative} />} <span className="muted">{relative && intervalText(relative)}</span>
       </td>
-      <td>
-        <Evidence eValue={eValue} limit={1 / alpha} />
-      </td>
+      <td>{hasEvents ? <Evidence eValue={eValue} limit={1 / alpha} /> : <span className="muted">{NOTHING}</span>}</td>
     </tr>
   )
 }
@@ -84,8 +82,14 @@ const WIDTH = 150
 /** A quarter and four times the rate stand as far from the same one. */
 const REACH = 8
 
+interface Interval {
+  readonly estimate: number
+  readonly low: number
+  readonly high: number
+}
+
 /** On a logarithmic axis from an eighth to eight times, with the same rate in the middle. */
-function Interval({ estimate, low, high }: { readonly estimate: number; readonly low: number; readonly high: number }) {
+function IntervalPlot({ estimate, low, high }: Interval) {
   const at = (ratio: number): number => {
     const bounded = Math.min(REACH, Math.max(1 / REACH, ratio))
     return 3 + ((Math.log(bounded) / Math.log(REACH) + 1) / 2) * (WIDTH - 6)
@@ -114,15 +118,19 @@ function Evidence({ eValue, limit }: { readonly eValue: number; readonly limit: 
   )
 }
 
-function GuardPlots({ guard: { report, series } }: { readonly guard: Guard }) {
+function GuardPlots({ guard: { report, series }, isWide }: { readonly guard: Guard; readonly isWide: boolean }) {
   const limit = 1 / report.alpha
   const timesMs = series.map(({ timeMs }) => timeMs)
   return (
-    <Panel title={`Guard: ${report.guard}`} aside={<Badge tone={VERDICTS[report.verdict]}>{report.verdict}</Badge>}>
+    <Panel
+      title={`Guard: ${report.guard}`}
+      className={isWide ? 'wide' : ''}
+      aside={<Badge tone={VERDICTS[report.verdict]}>{report.verdict}</Badge>}
+    >
       <p>{report.summary}</p>
       <div className="guard-charts">
         <div>
-          <h3>Rate over the reference’s, with its interval</h3>
+          <h3>Rate over the reference’s</h3>
           <Chart
             label={`${report.guard}: the candidate's rate over the reference's, with its interval`}
             timesMs={timesMs}
@@ -139,7 +147,7 @@ function GuardPlots({ guard: { report, series } }: { readonly guard: Guard }) {
               },
               { name: 'low', colour: 'chart-1', values: series.map(({ low }) => capped(low)), isEdge: true },
               { name: 'rate', colour: 'chart-1', values: series.map(({ estimate }) => capped(estimate)) },
-              { name: 'same', colour: 'muted', values: series.map(() => 1), isDashed: true },
+              { name: 'same', colour: 'muted', values: series.map(() => 1), isDashed: true, isQuiet: true },
             ]}
           />
         </div>
@@ -177,7 +185,14 @@ function cappedText(value: number): string {
   return value >= CAP ? `≥${CAP}` : formatNumber(value)
 }
 
-/** Where the reference had no event the rate has no bound. */
-function ratio(value: number): string {
-  return value >= 1000 ? '>1,000' : formatNumber(value)
+/** What the API says where the reference had no event, and the rate no bound. */
+const WITHOUT_BOUND = 1e6 - 1
+
+function estimateText(estimate: number): string {
+  return estimate >= WITHOUT_BOUND ? 'no bound' : `${formatNumber(estimate)} ×`
+}
+
+function intervalText({ low, high }: Interval): string {
+  if (high < WITHOUT_BOUND) return `${formatNumber(low)} to ${formatNumber(high)}`
+  return low === 0 ? 'anything' : `${formatNumber(low)} or more`
 }

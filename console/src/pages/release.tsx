@@ -41,13 +41,15 @@ function ReleaseView({ status }: { readonly status: ReleaseStatus }) {
         )}
         {timeScale !== 1 && <Badge tone="warn">time runs {formatNumber(timeScale)} × faster</Badge>}
       </p>
-      {release.reason && <p className={release.state === 'rolled-back' ? 'bad' : 'muted'}>{release.reason}</p>}
+      {release.endedMs !== null && (
+        <p className={release.state === 'rolled-back' ? 'bad' : 'muted'}>{progress.summary}</p>
+      )}
       <dl className="figures" aria-label="Where it stands">
         <Figure name="Candidate's share" value={formatShare(weight)} />
         <Figure
           name="Candidate's units"
           value={formatCount(progress.units)}
-          note={progress.unitsNeeded > 0 ? `of ${formatCount(progress.unitsNeeded)} in this step` : 'in this step'}
+          note={progress.unitsNeeded > 0 ? `${formatCount(progress.unitsNeeded)} needed in this step` : 'in this step'}
         />
         <Figure name="Control's units" value={formatCount(progress.controlUnits)} />
         <Figure
@@ -68,7 +70,7 @@ function ReleaseView({ status }: { readonly status: ReleaseStatus }) {
       <div className="columns">
         <Panel title="Steps" className="wide" aside={<code className="code">{release.plan.text}</code>}>
           <Steps release={release} status={status} />
-          <p className="muted">{progress.summary}</p>
+          {release.endedMs === null && <p className="muted">{progress.summary}</p>}
         </Panel>
         <Panel title="What happened">
           {events.length === 0 ? <Empty title="Nothing yet" /> : <Timeline events={events} />}
@@ -149,6 +151,8 @@ function stepShare({ length }: PlanStep, { elapsedMs, units, unitsNeeded }: Rele
 }
 
 function Nodes({ status: { nodes, release, weight } }: { readonly status: ReleaseStatus }) {
+  /** What a node last said of a release that is over is history. */
+  const tone = (isSame: boolean): string => (isSame || release.endedMs !== null ? '' : 'warn')
   if (nodes.length === 0) return <Empty title="No node has reported yet" />
   return (
     <div className="table-plain">
@@ -172,14 +176,12 @@ function Nodes({ status: { nodes, release, weight } }: { readonly status: Releas
           {nodes.map((node) => (
             <tr key={node.node}>
               <td title={node.node}>{node.node.length > 16 ? `…${node.node.slice(-10)}` : node.node}</td>
-              <td className={`number ${node.revision === release.revision ? '' : 'warn'}`}>
-                {node.revision ?? 'none'}
-              </td>
-              <td className={`number ${node.weight === weight ? '' : 'warn'}`}>{formatShare(node.weight)}</td>
+              <td className={`number ${tone(node.revision === release.revision)}`}>{node.revision ?? 'none'}</td>
+              <td className={`number ${tone(node.weight === weight)}`}>{formatShare(node.weight)}</td>
               <td title={node.reason ?? undefined}>
                 <Badge tone={node.isWarm ? 'ok' : 'warn'}>{node.isWarm ? 'warm' : 'cold'}</Badge>
                 <Badge tone={node.holdsLease ? 'ok' : 'muted'}>{node.holdsLease ? 'leased' : 'no lease'}</Badge>
-                {node.reason && <span className="muted"> {node.reason}</span>}
+                {node.reason && release.endedMs === null && <span className="muted"> {node.reason}</span>}
               </td>
               <td className="number">{formatDuration(node.ageMs)} ago</td>
             </tr>

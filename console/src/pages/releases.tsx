@@ -21,7 +21,7 @@ export function ReleaseBadge({ state }: { readonly state: ReleaseState }) {
 }
 
 export function ReleasesPage() {
-  const releases = usePoll<{ releases: readonly Release[] }>('/api/v1/releases', 5000)
+  const releases = usePoll<{ releases: readonly Release[] }>('/api/v1/releases?limit=1000', 5000)
   const [search, setSearch] = useState('')
   return (
     <>

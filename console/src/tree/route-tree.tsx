@@ -28,7 +28,13 @@ export function RouteTree({ route, arms, versions }: RouteTreeProps) {
             <TreeEdge key={edge.id} edge={edge} />
           ))}
           {boxes.map((box) => (
-            <TreeBox key={box.id} box={box} versions={versions} isShadow={isInShadow(box, boxes)} />
+            <TreeBox
+              key={box.id}
+              box={box}
+              versions={versions}
+              isShadow={isInShadow(box, boxes)}
+              isAlone={isAlone(box, boxes)}
+            />
           ))}
         </svg>
       </section>
@@ -66,21 +72,25 @@ interface TreeBoxProps {
   readonly box: Box
   readonly versions: readonly LiveVersion[]
   readonly isShadow: boolean
+  /** No other leaf means its version: calls are counted by version. */
+  readonly isAlone: boolean
 }
 
-function TreeBox({ box: { node, x, y }, versions, isShadow }: TreeBoxProps) {
+function TreeBox({ box: { node, x, y, requests }, versions, isShadow, isAlone }: TreeBoxProps) {
   const { version } = node
-  const title = version ? `${version.model} ${version.version ?? '?'}` : node.name
+  const title = version ? `${version.model} v${version.version ?? '?'}` : node.name
   const live = version
     ? versions.find((v) => v.model === version.model && v.version === version.version && v.isShadow === isShadow)
     : undefined
   const selector = version && !node.name.endsWith(`/${version.version}`) ? node.name.slice(version.model.length) : ''
   const state = version ? (version.state ?? 'not loaded') : ''
-  const line = version
-    ? [selector, live === undefined ? state : `${formatCount(live.calls)} calls, p50 ${formatMs(live.p50Ms)}`]
-        .filter((text) => text !== '')
-        .join(' · ')
-    : kindText(node)
+  const calls =
+    live === undefined
+      ? state
+      : isAlone || requests === null
+        ? `${formatCount(live.calls)} calls, p50 ${formatMs(live.p50Ms)}`
+        : `${formatCount(requests)} requests`
+  const line = version ? [selector, calls].filter((text) => text !== '').join(' · ') : kindText(node)
   return (
     <g className={`box ${node.arms.length === 0 ? 'leaf' : 'inner'} ${isShadow ? 'in-shadow' : ''}`}>
       <title>{`${title}: ${line}${version?.reason ? `. ${version.reason}` : ''}`}</title>
@@ -93,6 +103,13 @@ function TreeBox({ box: { node, x, y }, versions, isShadow }: TreeBoxProps) {
         {clip(line, 25)}
       </text>
     </g>
+  )
+}
+
+function isAlone({ id, node: { version } }: Box, boxes: readonly Box[]): boolean {
+  return !boxes.some(
+    ({ id: other, node }) =>
+      other !== id && node.version?.model === version?.model && node.version?.version === version?.version,
   )
 }
 

@@ -1,6 +1,6 @@
 // The small things every page is made of.
 import type { ReactNode } from 'react'
-import { formatTime, formatUtc } from '../format.js'
+import { formatExact, formatTime, formatUtc } from '../format.js'
 
 /** In the local zone; UTC when the pointer rests on it. */
 export function Time({ ms }: { readonly ms: number }) {
@@ -84,6 +84,6 @@ function factOf(value: unknown): ReactNode {
 }
 
 function scalar(value: unknown): string {
-  if (typeof value === 'number') return String(Number(value.toPrecision(6)))
+  if (typeof value === 'number') return formatExact(value)
   return value === null || value === undefined ? 'none' : String(value)
 }

@@ -14,8 +14,10 @@ export interface Line {
   /** Fills the room down to the line of this index. */
   readonly bandTo?: number
   readonly isFilled?: boolean
-  /** Not drawn and not named: the edge of a band. */
+  /** Not drawn: the edge of a band. */
   readonly isEdge?: boolean
+  /** Not in the legend: it says nothing new. */
+  readonly isQuiet?: boolean
 }
 
 interface ChartProps {
@@ -60,7 +62,7 @@ export function Chart({ label, timesMs, lines, format, height = 150, isLogarithm
         },
       },
       axes: [
-        { ...axis, size: 26, values: timeTicks, space: 70 },
+        { ...axis, size: 26, values: timeTicks, space: 70, incrs: TICKS_S },
         {
           ...axis,
           size: 62,
@@ -70,13 +72,16 @@ export function Chart({ label, timesMs, lines, format, height = 150, isLogarithm
         },
       ],
       series: [
-        { label: 'Time', value: (_, s) => (s === null ? NOTHING : formatClock(s * 1000)) },
+        { label: '', class: 'legend-time', value: (_, s) => (s === null ? NOTHING : formatClock(s * 1000)) },
         ...lines.map(
           (line): UPlot.Series => ({
             label: line.name,
+            ...(line.isEdge && { class: 'legend-edge' }),
+            ...(line.isQuiet && { class: 'legend-quiet' }),
             stroke: line.isEdge ? 'transparent' : colour(line.colour),
             width: line.isEdge ? 0 : 1.5,
-            points: { show: false },
+            // A line needs two values; what is alone is a point.
+            points: { show: (plot, series) => isAlone(plot.data[series]!), size: 5 },
             ...(line.isDashed && { dash: [5, 4] }),
             ...(line.isFilled && { fill: `${colour(line.colour)}2e` }),
             value: (_, value) => (value === null ? NOTHING : format(value)),
@@ -109,6 +114,17 @@ export function Chart({ label, timesMs, lines, format, height = 150, isLogarithm
       <div ref={box} aria-hidden="true" className="chart-box" style={{ minHeight: height }} />
     </figure>
   )
+}
+
+/** Never less than a second apart. */
+const TICKS_S = [
+  1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800,
+]
+
+function isAlone(values: ArrayLike<number | null | undefined>): boolean {
+  let count = 0
+  for (let i = 0; i < values.length; i++) if (values[i] != null) count++
+  return count === 1
 }
 
 /** Within a few minutes seconds are needed to tell ticks apart. */

@@ -176,6 +176,9 @@ export function DataTable<Row>({ label, rows, columns, rowKey, to, sortedBy, row
   )
 }
 
+/** `e2` before `e10`. */
+const BY_NAME = new Intl.Collator('en', { numeric: true })
+
 /** What has no value comes last, either way. */
 function comparing<Row>(by: (row: Row) => number | string | null, isDescending: boolean): (a: Row, b: Row) => number {
   const sign = isDescending ? -1 : 1
@@ -183,6 +186,7 @@ function comparing<Row>(by: (row: Row) => number | string | null, isDescending: 
     const x = by(a)
     const y = by(b)
     if (x === null || y === null) return x === y ? 0 : x === null ? 1 : -1
+    if (typeof x === 'string' && typeof y === 'string') return sign * BY_NAME.compare(x, y)
     return x === y ? 0 : x < y ? -sign : sign
   }
 }

@@ -10,7 +10,7 @@ const BUCKETS = 90
 const WINDOW_BUCKETS = 6
 /** Of `history`. */
 const BUCKETS_A_STEP = 3
-/** Each with traffic in every bucket takes some 50 kB. */
+/** Each with traffic in every bucket takes some 70 kB (measured 2026-11-23: 1,000 endpoints with two arms and a version each). */
 const MAX_ENDPOINTS = 2000
 /** Codes, flags, arms or versions of a bucket: an ensemble has an arm for each set of answers. */
 const MAX_KEYS = 200
@@ -39,6 +39,11 @@ interface Bucket {
   batches: number
   batchRows: number
   readonly latency: LatencyBins
+  /** Asked for of the last minute alone, and four fifths of the memory: older buckets have none. */
+  details: Details | undefined
+}
+
+interface Details {
   readonly codes: Map<string, number>
   readonly flags: Map<string, number>
   /** By node, then by arm. */
@@ -62,7 +67,7 @@ export class LiveWindow {
   overview(nowMs: number, startedMs: number, isCatchingUp: boolean): LiveOverview {
     this.#forget(nowMs)
     const sinceMs = windowStart(nowMs, startedMs)
-    const endpoints = [...this.#endpoints].map(([name, ring]) => summary(name, ring, nowMs, sinceMs).endpoint)
+    const endpoints = [...this.#endpoints].map(([name, ring]) => summary(name, ring, nowMs, sinceMs))
     endpoints.sort((a, b) => (a.name < b.name ? -1 : 1))
     return { nowMs, sinceMs, isCatchingUp, endpoints, uncounted: this.#uncounted.size }
   }
@@ -71,8 +76,8 @@ export class LiveWindow {
   endpoint(name: string, nowMs: number, startedMs: number, isCatchingUp: boolean): LiveEndpoint {
     const ring = this.#endpoints.get(name) ?? []
     const sinceMs = windowStart(nowMs, startedMs)
-    const { endpoint, total } = summary(name, ring, nowMs, sinceMs)
-    const { codes, flags, arms, versions } = total
+    const endpoint = summary(name, ring, nowMs, sinceMs)
+    const { codes, flags, arms, versions } = detailsSince(ring, nowMs, sinceMs)
     return {
       nowMs,
       sinceMs,
@@ -106,13 +111,13 @@ export class LiveWindow {
     bucket.requests++
     bucket.rows += rows
     countLatency(bucket.latency, stages.admit + stages.features + stages.route + stages.shape)
-    if (error !== null) {
-      bucket.errors++
-      count(bucket.codes, error)
-    }
-    for (const flag of flags) count(bucket.flags, flag)
-    for (const { node, arm } of route) countArm(bucket, node, arm, error !== null)
+    if (error !== null) bucket.errors++
     for (const call of calls) countCall(bucket, call)
+    const { details } = bucket
+    if (details === undefined) return
+    if (error !== null) count(details.codes, error)
+    for (const flag of flags) count(details.flags, flag)
+    for (const { node, arm } of route) countArm(details, node, arm, error !== null)
   }
 
   #lateCall(endpoint: string, timeMs: number, call: RecordedCall, nowMs: number): void {
@@ -136,8 +141,10 @@ export class LiveWindow {
     const place = number % BUCKETS
     const there = ring[place]
     if (there?.number === number) return there
-    const bucket = emptyBucket(number)
+    const bucket = emptyBucket(number, number >= current - WINDOW_BUCKETS ? emptyDetails() : undefined)
     ring[place] = bucket
+    for (const other of ring)
+      if (other !== undefined && other.number < current - WINDOW_BUCKETS) other.details = undefined
     return bucket
   }
 
@@ -151,7 +158,7 @@ export class LiveWindow {
   }
 }
 
-function emptyBucket(number: number): Bucket {
+function emptyBucket(number: number, details: Details | undefined): Bucket {
   return {
     number,
     requests: 0,
@@ -163,11 +170,12 @@ function emptyBucket(number: number): Bucket {
     batches: 0,
     batchRows: 0,
     latency: latencyBins(),
-    codes: new Map(),
-    flags: new Map(),
-    arms: new Map(),
-    versions: new Map(),
+    details,
   }
+}
+
+function emptyDetails(): Details {
+  return { codes: new Map(), flags: new Map(), arms: new Map(), versions: new Map() }
 }
 
 function count(counts: Map<string, number>, key: string): void {
@@ -175,12 +183,12 @@ function count(counts: Map<string, number>, key: string): void {
   if (before !== undefined || counts.size < MAX_KEYS) counts.set(key, (before ?? 0) + 1)
 }
 
-function armOf(bucket: Bucket, node: string, arm: string): ArmCounts | undefined {
-  let arms = bucket.arms.get(node)
+function armOf(details: Details, node: string, arm: string): ArmCounts | undefined {
+  let arms = details.arms.get(node)
   if (arms === undefined) {
-    if (bucket.arms.size >= MAX_KEYS) return undefined
+    if (details.arms.size >= MAX_KEYS) return undefined
     arms = new Map()
-    bucket.arms.set(node, arms)
+    details.arms.set(node, arms)
   }
   const known = arms.get(arm)
   if (known !== undefined || arms.size >= MAX_KEYS) return known
@@ -189,19 +197,19 @@ function armOf(bucket: Bucket, node: string, arm: string): ArmCounts | undefined
   return made
 }
 
-function countArm(bucket: Bucket, node: string, arm: string, isError: boolean): void {
-  const counts = armOf(bucket, node, arm)
+function countArm(details: Details, node: string, arm: string, isError: boolean): void {
+  const counts = armOf(details, node, arm)
   if (counts === undefined) return
   counts.requests++
   if (isError) counts.errors++
 }
 
-function versionOf(bucket: Bucket, call: RecordedCall): VersionCounts | undefined {
+function versionOf({ versions }: Details, call: RecordedCall): VersionCounts | undefined {
   const key = call.role === 'shadow' ? `${call.leaf} shadow` : call.leaf
-  const known = bucket.versions.get(key)
-  if (known !== undefined || bucket.versions.size >= MAX_KEYS) return known
+  const known = versions.get(key)
+  if (known !== undefined || versions.size >= MAX_KEYS) return known
   const made = { call, calls: 0, errors: 0, latency: latencyBins() }
-  bucket.versions.set(key, made)
+  versions.set(key, made)
   return made
 }
 
@@ -213,7 +221,7 @@ function countCall(bucket: Bucket, call: RecordedCall): void {
     bucket.batches++
     bucket.batchRows += call.batchRows
   }
-  const counts = versionOf(bucket, call)
+  const counts = bucket.details && versionOf(bucket.details, call)
   if (counts === undefined) return
   counts.calls++
   if (call.status !== 'ok') counts.errors++
@@ -231,24 +239,19 @@ function bucketAt(ring: readonly (Bucket | undefined)[], number: number): Bucket
   return bucket?.number === number ? bucket : undefined
 }
 
-function summary(
-  name: string,
-  ring: readonly (Bucket | undefined)[],
-  nowMs: number,
-  sinceMs: number,
-): { endpoint: EndpointLive; total: Bucket } {
+function summary(name: string, ring: readonly (Bucket | undefined)[], nowMs: number, sinceMs: number): EndpointLive {
   const current = Math.floor(nowMs / BUCKET_MS)
   const first = Math.floor(sinceMs / BUCKET_MS)
-  const total = emptyBucket(current)
+  const total = emptyBucket(current, undefined)
   const history = new Array<number>(BUCKETS / BUCKETS_A_STEP).fill(0)
   for (let back = 0; back < BUCKETS; back++) {
     const bucket = bucketAt(ring, current - back)
     if (bucket === undefined) continue
     history[history.length - 1 - Math.floor(back / BUCKETS_A_STEP)]! += bucket.requests
-    if (bucket.number >= first) addBucket(total, bucket)
+    if (bucket.number >= first) addTotals(total, bucket)
   }
   const seconds = Math.max(1, (nowMs - sinceMs) / 1000)
-  const endpoint = {
+  return {
     name,
     requests: total.requests,
     rows: total.rows,
@@ -261,10 +264,9 @@ function summary(
     cache: { hits: total.hits, coalesced: total.coalesced, stale: total.stale },
     history,
   }
-  return { endpoint, total }
 }
 
-function addBucket(total: Bucket, bucket: Bucket): void {
+function addTotals(total: Bucket, bucket: Bucket): void {
   total.requests += bucket.requests
   total.rows += bucket.rows
   total.errors += bucket.errors
@@ -274,6 +276,18 @@ function addBucket(total: Bucket, bucket: Bucket): void {
   total.batches += bucket.batches
   total.batchRows += bucket.batchRows
   addBins(total.latency, bucket.latency)
+}
+
+function detailsSince(ring: readonly (Bucket | undefined)[], nowMs: number, sinceMs: number): Details {
+  const total = emptyDetails()
+  for (let n = Math.floor(sinceMs / BUCKET_MS); n <= Math.floor(nowMs / BUCKET_MS); n++) {
+    const details = bucketAt(ring, n)?.details
+    if (details !== undefined) addDetails(total, details)
+  }
+  return total
+}
+
+function addDetails(total: Details, bucket: Details): void {
   for (const [code, n] of bucket.codes) total.codes.set(code, (total.codes.get(code) ?? 0) + n)
   for (const [flag, n] of bucket.flags) total.flags.set(flag, (total.flags.get(flag) ?? 0) + n)
   for (const [node, arms] of bucket.arms)

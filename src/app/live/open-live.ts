@@ -1,6 +1,6 @@
 // The live window, kept by reading the log, so that requests pay nothing for it; and only while somebody looks: the first question
 // starts the reading, two minutes without one end it.
-import type { Platform, Stop } from '../../core/index.js'
+import type { Platform, Stop, Timer } from '../../core/index.js'
 import type { FileLog, StoredRecord } from '../../log/index.js'
 import { LiveWindow } from './live-window.js'
 import type { LiveEndpoint, LiveOverview } from './types.js'
@@ -18,6 +18,8 @@ export interface LiveOptions {
 }
 
 const IDLE_MS = 120_000
+/** After so long all that was counted is older than the window. */
+const FORGET_MS = 15 * 60_000
 /** Records that are read when somebody begins to look: of more, only the newest. A fifth of a second's work, in pieces of a millisecond. */
 const MAX_BEHIND = 20_000
 /** A question waits so long for the reading to catch up, so that the first answer says something. */
@@ -26,7 +28,7 @@ const MAX_WAIT_MS = 500
 const NEARLY = 500
 
 export function openLive({ platform: { clock }, log, onClose }: LiveOptions): LiveService {
-  const window = new LiveWindow()
+  let window = new LiveWindow()
   /** The next record to read. */
   let position = 1
   /** Wall time from which on every record was counted. */
@@ -34,10 +36,12 @@ export function openLive({ platform: { clock }, log, onClose }: LiveOptions): Li
   let reading: { readonly stop: Stop } | undefined
   let lastAskedMs = 0
   let waiting: (() => void)[] = []
+  let forgetting: Timer | undefined
 
   const isBehind = (): boolean => log.durableThrough() - position >= NEARLY
 
   function read(): void {
+    forgetting?.cancel()
     const first = Math.max(1, log.durableThrough() + 1 - MAX_BEHIND)
     if (first > position) {
       position = first
@@ -74,6 +78,9 @@ export function openLive({ platform: { clock }, log, onClose }: LiveOptions): Li
     reading?.stop()
     reading = undefined
     wake()
+    forgetting = clock.after(FORGET_MS, () => {
+      window = new LiveWindow()
+    })
   }
 
   async function caughtUp(): Promise<void> {
@@ -92,7 +99,10 @@ export function openLive({ platform: { clock }, log, onClose }: LiveOptions): Li
     })
   }
 
-  onClose(async () => stop())
+  onClose(async () => {
+    stop()
+    forgetting?.cancel()
+  })
 
   return {
     async overview() {

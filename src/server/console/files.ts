@@ -53,7 +53,14 @@ export function createConsoleFiles(folder: string = BUILT): ConsoleFiles {
         if (files === undefined || mtimeMs !== builtMs) files = readAll(folder)
         builtMs = mtimeMs
       }
-      return (await files).get(name)
+      const reading = files
+      try {
+        return (await reading).get(name)
+      } catch (error) {
+        // A build replaced files while they were read: the next request reads them again.
+        if (files === reading) files = undefined
+        throw error
+      }
     },
   }
 }
