@@ -5,7 +5,8 @@ import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
 import type { Proof } from './proof.js'
 import { binomialInterval, type Share, shareText } from './support/guards/binomial.js'
-import { addFindings, DISASTERS, type Findings, noFindings, RIVALS, settings } from './support/guards/rounds.js'
+import { addFindings, DISASTERS, type Findings, noFindings, RIVALS } from './support/guards/rounds.js'
+import { settings } from './support/guards/settings.js'
 
 const LEAST_POWER = 0.9
 

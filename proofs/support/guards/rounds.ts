@@ -2,12 +2,12 @@
 import { type Random, seededRandom } from '../../../src/core/index.js'
 import { guardCounts } from '../../../src/release/guards/counts.js'
 import { judge } from '../../../src/release/guards/judge.js'
-import { guardsSection } from '../../../src/release/guards/settings.js'
 import type { PlanStep } from '../../../src/release/types.js'
+import { compareWithReader } from './records.js'
 import { flagger, type GuardRun, repeatedZ, runGuards, unitsBy } from './rules.js'
-import { DAY_MINUTES, makeTraffic, type TrafficOptions } from './traffic.js'
+import { settings } from './settings.js'
+import { DAY_MINUTES, makeTraffic, type TrafficOptions, type TrafficRequest } from './traffic.js'
 
-export const settings = guardsSection.parse({ outcomes: { converted: { worse: 'less' } } })
 const BASE = 0.02
 const UNITS_A_DAY = 6_000
 const STEPS: readonly PlanStep[] = [
@@ -25,6 +25,15 @@ const aDay: TrafficOptions = {
   hasBursts: true,
   maxRequests: 2000,
   hasRest: true,
+}
+/** And its end, without a control: six hours at the rate of the day. */
+const LAST_STEPS: readonly PlanStep[] = [{ kind: 'canary', weight: 1, length: {} }]
+const anEnd: TrafficOptions = {
+  ...aDay,
+  units: UNITS_A_DAY / 4,
+  minutes: DAY_MINUTES / 4,
+  shareAt: () => 1,
+  hasRest: false,
 }
 
 function stepAt(minute: number): { readonly step: number; readonly weight: number } {
@@ -91,6 +100,16 @@ export const DISASTERS: readonly Disaster[] = [
     share: 0.5,
     rate: 1,
     withinUnits: 15,
+    everyRounds: 1,
+    minutes: 6,
+    hasBursts: false,
+    maxRequests: 2000,
+  },
+  {
+    name: 'total failure in the last step',
+    share: 1,
+    rate: 1,
+    withinUnits: 10,
     everyRounds: 1,
     minutes: 6,
     hasBursts: false,
@@ -164,22 +183,35 @@ export function runRound(findings: Findings, seed: number, round: number): void 
 }
 
 function quietDay({ failures, falsely, byGuard }: Findings, random: Random, round: number): void {
-  const day = makeTraffic(random, aDay)
+  const isChecked = round % CHECKED_ROUNDS === 0
+  const requests: TrafficRequest[] = []
+  const day = makeTraffic(random, isChecked ? { ...aDay, onRequest: (request) => requests.push(request) } : aDay)
   const run = runGuards(
     day,
     settings,
     (minute) => stepAt(minute).weight,
     (minute) => stepAt(minute).step,
   )
-  if (run.rollback !== undefined) {
+  const end = makeTraffic(random, anEnd)
+  const endRun = runGuards(
+    end,
+    settings,
+    () => 1,
+    () => 0,
+  )
+  const rollback = run.rollback ?? endRun.rollback
+  if (rollback !== undefined) {
     falsely[0]!++
-    const guard = run.rollback.guard.replace(/@.*/, ' in a window')
+    const guard = rollback.guard.replace(/@.*/, ' in a window')
     byGuard[guard] = (byGuard[guard] ?? 0) + 1
   }
   RIVALS.forEach((rival, i) => {
     if (rival.run(day) !== undefined) falsely[i + 1]!++
   })
-  if (round % CHECKED_ROUNDS === 0) compareWithJudge(run, STEPS, failures, `day ${round}`)
+  if (!isChecked) return
+  compareWithJudge(run, STEPS, failures, `day ${round}`)
+  compareWithJudge(endRun, LAST_STEPS, failures, `end of day ${round}`)
+  compareWithReader(random, day, requests, STEPS, stepAt, failures, `day ${round}`)
 }
 
 function oneDisaster(
@@ -189,7 +221,10 @@ function oneDisaster(
   { name, share, rate, withinUnits, minutes, hasBursts, maxRequests }: Disaster,
   found: Found[],
 ): void {
+  const isChecked = round % CHECKED_ROUNDS === 0
+  const requests: TrafficRequest[] = []
   const traffic = makeTraffic(random, {
+    ...(isChecked && { onRequest: (request) => requests.push(request) }),
     units: Math.round(UNITS_A_MINUTE * minutes),
     minutes,
     shareAt: () => share,
@@ -211,7 +246,9 @@ function oneDisaster(
     note(found[i + 1]!, at === undefined ? undefined : unitsBy(traffic, at), withinUnits)
   })
   const steps: PlanStep[] = [{ kind: 'canary', weight: share, length: {} }]
-  if (round % CHECKED_ROUNDS === 0) compareWithJudge(run, steps, failures, `${name} ${round}`)
+  if (!isChecked) return
+  compareWithJudge(run, steps, failures, `${name} ${round}`)
+  compareWithReader(random, traffic, requests, steps, () => ({ step: 0, weight: share }), failures, `${name} ${round}`)
 }
 
 function note(found: Found, units: number | undefined, within: number): void {

@@ -1,5 +1,6 @@
 // What decides a rollback: our guards, looked at after every event, and the rules that others use, looked at as they do.
-import { alphaBudget, familyAlpha } from '../../../src/release/guards/budget.js'
+import { alphaBudget, familyAlpha, GROSS_GUARD } from '../../../src/release/guards/budget.js'
+import { GROSS_SHARE } from '../../../src/release/guards/counts.js'
 import { HARM_PRIOR, RELIEF_PRIOR } from '../../../src/release/guards/judge.js'
 import type { GuardSettings } from '../../../src/release/guards/settings.js'
 import type { ArmCount } from '../../../src/release/guards/types.js'
@@ -52,7 +53,7 @@ export function runGuards(
   maxUnits = Number.POSITIVE_INFINITY,
 ): GuardRun {
   const specs = new Map(alphaBudget(settings).map((spec) => [spec.name, spec]))
-  const coins = new Map<number, RunningCoin | undefined>()
+  const coins = new Map<number, RunningCoin>()
   const tallies = new Map<string, { guard: string; step: number; arm: ArmCount['arm']; units: number }>()
   let units = 0
   const counts = () => [...tallies.values()]
@@ -84,8 +85,8 @@ export function runGuards(
     }
     const guard = window === 0 ? spec.name : `${spec.name}@${window}`
     tally(tallies, guard, stepAt(minute), (['candidate', 'control', 'baseline'] as const)[arm]!)
-    if (coin.add(isWithControl ? 0.5 : shareAt(minute), arm === CANDIDATE))
-      return { rollback: { minute, units, guard }, counts: counts() }
+    const share = spec.name === GROSS_GUARD ? GROSS_SHARE : isWithControl ? 0.5 : shareAt(minute)
+    if (coin.add(share, arm === CANDIDATE)) return { rollback: { minute, units, guard }, counts: counts() }
   }
   return { rollback: undefined, counts: counts() }
 }

@@ -1,5 +1,6 @@
 // Traffic that breaks tests which assume too much: units with heavy-tailed numbers of requests, some of them always broken, which retry
-// what failed; load that follows the day; a base rate that drifts; bursts in which a third of everything fails.
+// what failed; load that follows the day; a base rate that drifts; bursts in which a third of everything fails; latencies and costs of
+// infinite mean, slow for an hour at a time, and slower from morning to evening.
 import { type Random, seededRandom } from '../../../src/core/index.js'
 
 export const DAY_MINUTES = 1440
@@ -8,15 +9,29 @@ export interface TrafficOptions {
   readonly units: number
   /** How long it lasts; units arrive over all of it, at a rate that follows the hour. */
   readonly minutes: number
-  /** Share of the candidate by minute, never falling. The control has as much. */
+  /** Share of the candidate by minute, never falling. The control has as much; beside 1 it has nothing, and only `gross` is watched. */
   readonly shareAt: (minute: number) => number
   /** Probability that a request fails, by minute; before bursts. */
   readonly rate: { readonly champion: number; readonly candidate: number }
   readonly hasBursts: boolean
   /** Of a unit, its retries apart. */
   readonly maxRequests: number
-  /** Latency, outputs and conversions too, all the same under both arms. */
+  /** Latency, cost, outputs and conversions too: under the candidate as large as it may be and be no worse. */
   readonly hasRest: boolean
+  /** Told of every request, unit by unit. */
+  readonly onRequest?: (request: TrafficRequest) => void
+}
+
+export interface TrafficRequest {
+  readonly unit: number
+  readonly minute: number
+  readonly arm: number
+  readonly isFailed: boolean
+  /** Of what was answered, where there is a rest: logarithms of latency and cost (slack aside), the output, and when the unit converted. */
+  readonly latency: number
+  readonly cost: number
+  readonly output: number
+  readonly convertedMinute: number | undefined
 }
 
 export const CANDIDATE = 0
@@ -33,7 +48,11 @@ export const KINDS = [
   'outputs-middle',
   'outputs-high',
   'outcome:converted',
+  'cost',
+  'gross',
 ] as const
+const COST = KINDS.indexOf('cost')
+const GROSS = KINDS.indexOf('gross')
 /** The first request of a unit to the candidate. */
 export const UNIT = KINDS.length
 
@@ -58,15 +77,26 @@ const BURSTS = 3
 const BURST_MINUTES = 5
 const BURST_RATE = 0.3
 const WINDOW_MINUTES = 60
-/** Logarithms of the quantiles of a log-normal latency of spread 1 (0.6 of the unit, 0.8 of the request), and the slack of a tenth. */
-const SLOW = [0, 1.6449, 2.3263].map((quantile) => quantile + Math.log(1.1))
-const DECILE = 1.2816
+/**
+ * Logarithms of the quantiles of a log-normal latency of spread 1 (0.6 of the unit, 0.8 of the request). The candidate is slower by all of
+ * its slack, so that both arms pass their limits alike: the null at its edge.
+ */
+export const SLOW = [0, 1.6449, 2.3263] as const
+export const DEAR = 1.6449
+export const DECILE = 1.2816
+/** Some requests take a time with a tail of Pareto at index 1. */
+const TAIL_SHARE = 0.03
+/** Slow periods: what a minute keeps of the one before, and its spread; then how much slower the evening is than the morning. */
+const SLOW_KEPT = 0.98
+const SLOW_SPREAD = 0.15
+const SLOWER_BY_EVENING = Math.log(2)
 
 export function makeTraffic(random: Random, options: TrafficOptions): Traffic {
-  const { units, minutes, shareAt, rate, hasBursts, hasRest, maxRequests } = options
+  const { units, minutes, shareAt, rate, hasBursts, hasRest, maxRequests, onRequest } = options
   const requests: [Uint32Array, Uint32Array] = [new Uint32Array(minutes), new Uint32Array(minutes)]
   const failed: [Uint32Array, Uint32Array] = [new Uint32Array(minutes), new Uint32Array(minutes)]
   const drift = driftOf(random, minutes, hasBursts)
+  const slowness = slownessOf(random, hasRest ? minutes : 0)
   const kind: number[] = []
   const arm: number[] = []
   const window: number[] = []
@@ -99,6 +129,8 @@ export function makeTraffic(random: Random, options: TrafficOptions): Traffic {
     // Time only goes on, so the last window of each kind is all that has to be known.
     let failedOnce = false
     let failedWindow = 0
+    let grossWindow = 0
+    let wasDear = false
     for (let q = 0; q < 3; q++) {
       slowOnce[q] = false
       slowWindow[q] = 0
@@ -125,7 +157,13 @@ export function makeTraffic(random: Random, options: TrafficOptions): Traffic {
         wasCandidate = true
         push(UNIT, who, 0, now)
       }
-      if (isFailed) {
+      let latency = 0
+      let cost = 0
+      let convertedMinute: number | undefined
+      if (share === 1) {
+        if (grossWindow !== in_) push(GROSS, isFailed ? CANDIDATE : CONTROL, in_, now)
+        grossWindow = in_
+      } else if (isFailed) {
         if (!failedOnce) push(0, who, 0, now)
         if (failedWindow !== in_) push(0, who, in_, now)
         failedOnce = true
@@ -133,7 +171,12 @@ export function makeTraffic(random: Random, options: TrafficOptions): Traffic {
       } else if (hasRest && who !== BASELINE) {
         const isFirst = in_ !== lastWindow
         lastWindow = in_
-        const latency = own + 0.8 * normal(random)
+        latency = own + 0.8 * normal(random) + slowness[at]! + tail(random)
+        cost = 0.6 * taste + 0.8 * normal(random) + tail(random)
+        if (cost > DEAR && !wasDear) {
+          wasDear = true
+          push(COST, who, 0, now)
+        }
         for (let q = 0; q < 3; q++) {
           // The median is looked at at a unit's first call in the window, rarer quantiles at every call.
           if (latency <= SLOW[q]! || (q === 0 && !isFirst)) continue
@@ -145,9 +188,13 @@ export function makeTraffic(random: Random, options: TrafficOptions): Traffic {
         if (!wasCompared) {
           wasCompared = true
           push(taste < -DECILE ? 4 : taste > DECILE ? 6 : 5, who, 0, now)
-          if (random.next() < 0.1) push(7, who, 0, Math.min(minutes - 1, now + 60 * random.next()))
+          if (random.next() < 0.1) {
+            convertedMinute = Math.max(now, Math.min(minutes - 1, now + 60 * random.next()))
+            push(7, who, 0, convertedMinute)
+          }
         }
       }
+      onRequest?.({ unit, minute: now, arm: who, isFailed, latency, cost, output: taste, convertedMinute })
       if (isFailed && tries < RETRIES) {
         tries++
         now += 1 / 60
@@ -182,6 +229,21 @@ function driftOf(random: Random, minutes: number, hasBursts: boolean): Float64Ar
     drift.fill(BURST_RATE, minutes + from, Math.min(2 * minutes, minutes + from + BURST_MINUTES))
   }
   return drift
+}
+
+/** What is added to every latency by minute: slow periods that last, and a day that gets slower. */
+function slownessOf(random: Random, minutes: number): Float64Array {
+  const slowness = new Float64Array(minutes)
+  let period = 0
+  for (let at = 0; at < minutes; at++) {
+    period = SLOW_KEPT * period + SLOW_SPREAD * normal(random)
+    slowness[at] = period + (SLOWER_BY_EVENING * at) / minutes
+  }
+  return slowness
+}
+
+function tail(random: Random): number {
+  return random.next() < TAIL_SHARE ? -Math.log(1 - random.next()) : 0
 }
 
 /** By minute of the day, as a share of the busiest. */

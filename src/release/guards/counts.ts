@@ -5,7 +5,7 @@ import type { GuardSettings } from './settings.js'
 import type { ArmCount, GuardCounts, GuardThresholds } from './types.js'
 
 /** Least share of failing units that the last step, without a control, is held to. */
-const GROSS_SHARE = 0.2
+export const GROSS_SHARE = 0.2
 
 /**
  * Counts of distinct units by guard, step and arm as `judge` takes them. Errors are compared with all of the champion at the step's
