@@ -1,8 +1,9 @@
-// The shop's server for the demo: as `headrace serve` starts it, with faults allowed and a data folder that goes away afterwards.
+// A server for the demos: as `headrace serve` starts it, with a data folder that goes away afterwards.
 import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import process from 'node:process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 
@@ -17,13 +18,21 @@ export interface DemoServer {
   stop(): Promise<void>
 }
 
+/** The shop, with faults allowed. */
+export function startShop(processes: number): Promise<DemoServer> {
+  return startServer(SHOP, processes, ['--chaos'])
+}
+
 /** Resolves when the models are loaded; rejects with what the server said when it ends before. */
-export async function startShop(processes: number): Promise<DemoServer> {
+export async function startServer(project: string, processes: number, options: readonly string[]): Promise<DemoServer> {
   const dataDir = await mkdtemp(join(tmpdir(), 'headrace-demo-'))
-  const args = ['serve', SHOP, '--port', '0', '--json', '--log-level', 'error', '--data-dir', dataDir, '--chaos']
+  const args = ['serve', project, '--port', '0', '--json', '--log-level', 'error', '--data-dir', dataDir, ...options]
   const child = spawn(process.execPath, [BIN, ...args, '--processes', String(processes)], {
     stdio: ['ignore', 'pipe', 'pipe'],
+    // Ctrl-C of a terminal goes to the whole group; the demo says when its server ends.
+    detached: true,
   })
+  process.once('exit', () => child.kill())
   const complaints: string[] = []
   createInterface({ input: child.stderr }).on('line', (line) => complaints.push(line))
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
