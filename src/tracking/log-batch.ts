@@ -1,15 +1,14 @@
-// Takes in a batch of metrics, params and tags in one transaction. A thousand metrics are a few statements of many rows each.
-import { sql } from 'kysely'
+// Takes in a batch of metrics, params and tags in one transaction. A thousand metrics are a few statements.
+import type { Sql } from '../store/index.js'
 import { checkCount, checkInt64, checkKey, checkPairs, LIMITS } from './check.js'
 import { TrackingErrors } from './errors.js'
 import { toStoredValue } from './metric-value.js'
+import { type Point, putLatest, putPoints } from './put-points.js'
 import { activeRun, putRunTags } from './runs.js'
 import type { RunRow } from './search/search-runs.js'
 import { retrying, type TrackingContext, type Tx } from './store.js'
-import { bucketOf, headOf, type TrackingTables } from './tables.js'
+import { bucketOf, headOf } from './tables.js'
 import type { Batch, Metric, Pair, TrackingService } from './types.js'
-
-type Point = TrackingTables['metric_points']
 
 export function createLogBatch({ sql: store }: TrackingContext): Pick<TrackingService, 'logBatch'> {
   return {
@@ -19,7 +18,7 @@ export function createLogBatch({ sql: store }: TrackingContext): Pick<TrackingSe
         store.transaction(async (tx: Tx) => {
           const run = await activeRun(tx, runId)
           await putParams(tx, run, batch.params)
-          await putMetrics(tx, run, batch.metrics)
+          await putMetrics(tx, store.dialect, run, batch.metrics)
           await putRunTags(tx, run, batch.tags)
         }),
       )
@@ -77,7 +76,7 @@ async function putParams(tx: Tx, run: RunRow, params: readonly Pair[]): Promise<
     .execute()
 }
 
-async function putMetrics(tx: Tx, run: RunRow, metrics: readonly Metric[]): Promise<void> {
+async function putMetrics(tx: Tx, dialect: Sql['dialect'], run: RunRow, metrics: readonly Metric[]): Promise<void> {
   if (metrics.length === 0) return
   const points: Point[] = []
   const latest = new Map<string, Point>()
@@ -85,34 +84,13 @@ async function putMetrics(tx: Tx, run: RunRow, metrics: readonly Metric[]): Prom
     const { key, value, timestampMs, step } = metrics[i]!
     const { value: stored, is_nan, is_infinite } = toStoredValue(value)
     const bucket = bucketOf(key)
-    const point = { run: run.number, bucket, key, timestamp_ms: timestampMs, step, value: stored, is_nan, is_infinite }
+    const point = { bucket, key, timestamp_ms: timestampMs, step, value: stored, is_nan, is_infinite }
     points.push(point)
     const before = latest.get(key)
     if (before === undefined || isLater(point, before)) latest.set(key, point)
   }
-  await tx
-    .insertInto('metric_points')
-    .values(points)
-    .onConflict((conflict) => conflict.doNothing())
-    .execute()
-  await tx
-    .insertInto('latest_metrics')
-    .values([...latest.values()].map(({ bucket, ...point }) => ({ ...point, experiment: run.experiment })))
-    .onConflict((conflict) =>
-      conflict
-        .columns(['run', 'key'])
-        .doUpdateSet(({ ref }) => ({
-          value: ref('excluded.value'),
-          is_nan: ref('excluded.is_nan'),
-          is_infinite: ref('excluded.is_infinite'),
-          timestamp_ms: ref('excluded.timestamp_ms'),
-          step: ref('excluded.step'),
-        }))
-        .where(
-          sql<boolean>`(excluded.step, excluded.timestamp_ms, excluded.value) >= (latest_metrics.step, latest_metrics.timestamp_ms, latest_metrics.value)`,
-        ),
-    )
-    .execute()
+  await putPoints(tx, dialect, run, points)
+  await putLatest(tx, dialect, run, [...latest.values()])
   await putModelMetrics(tx, run, metrics)
 }
 

@@ -23,9 +23,13 @@ export function trackingContract(openSql: () => Promise<Sql>): void {
   it('keeps every double, NaN, infinities and 64-bit times and steps exactly, in the latest value and in the history', async () => {
     const { tracking } = await open()
     const { info } = await tracking.createRun({ experimentId: '0', tags: [] })
-    const values = [0, -0.1, Math.PI, 5e-324, Number.MAX_VALUE, 1e300, Number.NaN, Infinity, -Infinity, 2 ** 53]
+    // The three after them are texts that SQLite 3.45 reads one bit off.
+    const named = [0, -0.1, Math.PI, 5e-324, Number.MAX_VALUE, 1e300, Number.NaN, Infinity, -Infinity, 2 ** 53]
+    const misread = [0.0000236453416296992, 0.2365214181765425, -0.1479117993411352]
+    const drawn = fc.sample(fc.double({ min: -1e6, max: 1e6 }), { numRuns: 200, seed: 6 }).map((value) => value + 0)
+    const values = [...named, ...misread, ...drawn]
     const metrics = values.map((value, index) => ({
-      key: `m${index}`,
+      key: `m${String(index).padStart(3, '0')}`,
       value,
       timestampMs: 2n ** 63n - 1n,
       step: -(2n ** 63n),
@@ -33,7 +37,7 @@ export function trackingContract(openSql: () => Promise<Sql>): void {
     await log(tracking, info.runId, metrics)
     const run = await tracking.getRun(info.runId)
     expect(run.metrics.map(({ value }) => value)).toEqual(values)
-    for (const sent of metrics) {
+    for (const sent of metrics.slice(0, 20)) {
       const { items } = await tracking.metricHistory({ runId: info.runId, key: sent.key, maxResults: 10 })
       expect(items).toEqual([sent])
     }
