@@ -55,10 +55,10 @@ import type { AppLog, Engines, Peers, RegistryState } from './engines.js'
 import type { Features } from './features/features.js'
 import type { LoadedProject } from './load-project.js'
 import { type ModelMemory, openModelMemory } from './model-memory.js'
+import { reportPinned } from './nodes/report-pinned.js'
 import { reportVersions } from './nodes/report-versions.js'
 import { openEngines } from './open-engines.js'
 import { namedKeys, openRegisteredVersions } from './registry/registered-versions.js'
-import { reportPinned } from './registry/version-uses.js'
 import { serveReleases } from './release/serve-releases.js'
 import { processStatistics } from './repository/process-statistics.js'
 import { Repository } from './repository/repository.js'
@@ -226,7 +226,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
     })
     closers.push(() => pool.close())
     reportVersions(engines, pool)
-    reportPinned(engines.report, endpoints)
+    reportPinned(engines, endpoints)
     pipelines.follow(pool)
     closers.push(stopper(retries.follow(pool)))
     onFailure = pool.restart

@@ -147,7 +147,7 @@ export function createRegistry(options: RegistryOptions): RegistryService {
     while (!(await tryClaim([...wanted.values()], clock.monotonicMs() > deadlineMs)))
       await new Promise<void>((resolve) => clock.after(50, resolve))
     const missing: Digest[] = []
-    for (const digest of wanted.keys()) if (!(await hasBlob(blobs, digest))) missing.push(digest)
+    for (const file of wanted.values()) if (!(await hasBlob(blobs, file))) missing.push(file.digest)
     return missing
   }
 
@@ -614,9 +614,13 @@ async function writeModelTags(db: Db, model: string, tags: Readonly<Record<strin
   }
 }
 
-async function hasBlob(blobs: Blobs, digest: Digest): Promise<boolean> {
+/** A blob of another size is not what its digest says, or the announcement is not: the bytes decide when they arrive. */
+async function hasBlob(
+  blobs: Blobs,
+  { digest, sizeBytes }: Pick<VersionFile, 'digest' | 'sizeBytes'>,
+): Promise<boolean> {
   const key = blobKey(digest)
-  for await (const blob of blobs.list(key)) if (blob.key === key) return true
+  for await (const blob of blobs.list(key)) if (blob.key === key) return blob.sizeBytes === sizeBytes
   return false
 }
 

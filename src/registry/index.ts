@@ -5,7 +5,13 @@
 export { findFiles, type LoadedArtifact, loadArtifact, type VersionFiles } from './artifact.js'
 export { registryChangeKinds } from './changes.js'
 export { combineSources } from './combine-sources.js'
-export { DEFAULT_MODELS_FOLDER, type ModelsSection, modelsSection, type RegistrySection, registrySection } from './config.js'
+export {
+  DEFAULT_MODELS_FOLDER,
+  type ModelsSection,
+  modelsSection,
+  type RegistrySection,
+  registrySection,
+} from './config.js'
 export { createRegistry, type RegistryOptions } from './create-registry.js'
 export { fileDigest } from './digest.js'
 export { RegistryErrors } from './errors.js'

@@ -207,6 +207,9 @@ async function mark(
     .where('model', '=', model)
     .where('version', '=', version)
     .execute()
+  // A model that was deleted with its versions is there again with one of them.
+  if (deletedMs === null)
+    await db.updateTable('registry_models').set({ deleted_ms: null }).where('servable_name', '=', model).execute()
   return { deletedMs: row.deleted_ms }
 }
 

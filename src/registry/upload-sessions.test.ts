@@ -83,6 +83,61 @@ describe('an upload in pieces', () => {
     expect(await uploads.finish(id, ADA)).toMatchObject({ isNew: true })
   })
 
+  it('goes on where it was when its files are announced in another order', async () => {
+    const { restart, announced, onnx } = await setUp()
+    const uploads = restart()
+    const { id } = await uploads.begin(announced)
+    await uploads.write(id, 'model.onnx', 0, Readable.from([onnx]))
+    const again = await uploads.begin({ ...announced, files: announced.files.toReversed() })
+    expect(again).toMatchObject({ id, files: [{ offset: 0 }, { path: 'model.onnx', offset: onnx.length }] })
+    expect(await uploads.finish(id, ADA)).toMatchObject({ isNew: true })
+  })
+
+  it('does not believe a size that the known bytes of a digest have not', async () => {
+    const { restart, announced, onnx, register, registry } = await setUp()
+    await register('other', { 'model.onnx': onnx })
+    const uploads = restart()
+    const files = [{ ...announced.files[0]!, sizeBytes: 5 }]
+    const { id, files: begun } = await uploads.begin({ model: 'liar', files })
+    expect(begun[0]!.offset).toBe(0)
+    await uploads.write(id, 'model.onnx', 0, Readable.from([onnx.subarray(0, 5)]))
+    await expect(uploads.finish(id, ADA)).rejects.toMatchObject({ code: 'REGISTRY_UPLOAD_DIGEST' })
+    await expect(registry.registerVersion({ model: 'liar', files, source: 'test', by: ADA })).rejects.toMatchObject({
+      code: 'REGISTRY_BLOB_MISSING',
+    })
+  })
+
+  it('begins a file anew that two processes wrote at once', async () => {
+    const { restart, announced, onnx } = await setUp()
+    const [one, two] = [restart(), restart()]
+    const { id } = await one.begin(announced)
+    let meet = (): void => undefined
+    const both = new Promise<void>((resolve) => (meet = resolve))
+    async function* slowly() {
+      await both
+      yield onnx
+    }
+    const first = one.write(id, 'model.onnx', 0, Readable.from(slowly()))
+    const second = two.write(id, 'model.onnx', 0, Readable.from([onnx]))
+    await second
+    meet()
+    await first
+    await expect(one.finish(id, ADA)).rejects.toMatchObject({ code: 'REGISTRY_UPLOAD_DIGEST' })
+    await one.write(id, 'model.onnx', 0, Readable.from([onnx]))
+    expect(await one.finish(id, ADA)).toMatchObject({ isNew: true })
+  })
+
+  it('is not collected while pieces arrive', async () => {
+    const { restart, announced, onnx, clock } = await setUp()
+    const uploads = restart()
+    const { id, expiresMs } = await uploads.begin(announced)
+    clock.advance(expiresMs - clock.nowMs() - 1000)
+    await uploads.write(id, 'model.onnx', 0, Readable.from([onnx.subarray(0, 10)]))
+    clock.advance(2000)
+    await uploads.sweep()
+    expect(await uploads.get(id)).toMatchObject({ files: [{ offset: 10 }, {}] })
+  })
+
   it('is collected a day after its last piece', async () => {
     const { restart, announced, clock } = await setUp()
     const uploads = restart()

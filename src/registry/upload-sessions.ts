@@ -1,7 +1,7 @@
 // Uploads that survive a cut connection and a restart: pieces of files in a folder, at the offsets that their sizes say. Nothing of them is
 // a version before everything has arrived and has the digests that were announced. The same announcement finds its session again.
 import { createHash } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { Digest, Platform } from '../core/index.js'
@@ -59,8 +59,8 @@ export function createUploadSessions({ folder, blobs, platform, registry }: Uplo
     if (!/^[0-9a-f]{32}$/.test(id)) throw RegistryErrors.UPLOAD_NOT_FOUND({ upload: id.slice(0, 100) })
     return join(folder, id)
   }
-  /** Files are numbered: their paths are other people's. */
-  const partOf = (id: string, index: number) => join(folderOf(id), String(index))
+  /** Paths are other people's, and the same files may be announced in another order. */
+  const partOf = (id: string, path: string) => join(folderOf(id), createHash('sha256').update(path).digest('hex'))
 
   async function read(id: string): Promise<Announced> {
     try {
@@ -75,7 +75,7 @@ export function createUploadSessions({ folder, blobs, platform, registry }: Uplo
   async function stateOf(id: string, { model, files }: Announced): Promise<UploadSession> {
     const missing = new Set(await registry.claimBlobs(files))
     const { mtimeMs } = await stat(folderOf(id))
-    const sizes = await Promise.all(files.map((_, i) => sizeOf(partOf(id, i))))
+    const sizes = await Promise.all(files.map(({ path }) => sizeOf(partOf(id, path))))
     return {
       id,
       model,
@@ -109,18 +109,21 @@ export function createUploadSessions({ folder, blobs, platform, registry }: Uplo
     },
     async write(id, path, offset, body) {
       const announced = await read(id)
-      const index = announced.files.findIndex((file) => file.path === path)
-      if (index < 0) throw RegistryErrors.FILES_INVALID({ path: path.slice(0, 200), problem: 'it was not announced' })
-      const { sizeBytes } = announced.files[index]!
-      const part = partOf(id, index)
+      const file = announced.files.find((known) => known.path === path)
+      if (file === undefined)
+        throw RegistryErrors.FILES_INVALID({ path: path.slice(0, 200), problem: 'it was not announced' })
+      const part = partOf(id, path)
       const expected = await sizeOf(part)
       // Two connections that both think they go on.
       if (offset !== expected || busy.has(part)) throw RegistryErrors.UPLOAD_OFFSET({ upload: id, expected, offset })
       busy.add(part)
       try {
-        await append(part, body, sizeBytes - offset, path)
+        await append(part, body, file.sizeBytes - offset, path)
       } finally {
         busy.delete(part)
+        // A folder does not show that a file in it grew, and its time says when it expires.
+        const now = clock.nowMs() / 1000
+        await utimes(folderOf(id), now, now).catch(() => undefined)
       }
       return stateOf(id, announced)
     },
@@ -128,14 +131,13 @@ export function createUploadSessions({ folder, blobs, platform, registry }: Uplo
       const announced = await read(id)
       const { files } = announced
       const missing = new Set(await registry.claimBlobs(files))
-      for (const [i, { digest, path, sizeBytes }] of files.entries()) {
+      for (const { digest, path, sizeBytes } of files) {
         if (!missing.has(digest)) continue
-        const part = partOf(id, i)
+        const part = partOf(id, path)
         // A file of nothing has no pieces.
         if (sizeBytes === 0) await writeFile(part, '')
         const offset = await sizeOf(part)
-        if (offset !== sizeBytes)
-          throw RegistryErrors.UPLOAD_OFFSET({ upload: id, expected: offset, offset: sizeBytes })
+        if (offset < sizeBytes) throw RegistryErrors.UPLOAD_OFFSET({ upload: id, expected: offset, offset: sizeBytes })
         const actual = await fileDigest(part)
         if (actual !== digest) {
           await rm(part, { force: true })

@@ -234,6 +234,16 @@ export function registryContract(open: typeof openTestRegistry): void {
       await expect(registry.restore(ref, ADA)).rejects.toMatchObject({ code: 'REGISTRY_NOT_DELETED' })
     })
 
+    it('brings a model that was deleted as a whole back with one of its versions', async () => {
+      const { register, registry, decisions } = await open()
+      for (const text of ['a', 'b']) await register('m', { 'a.txt': text })
+      await registry.removeModel('m', ADA)
+      await expect(registry.getModel('m')).rejects.toMatchObject({ code: 'REGISTRY_MODEL_NOT_FOUND' })
+      const [newest] = await decisions.list({ kind: 'version.delete', limit: 1 })
+      await decisions.undo(newest!.id, ADA)
+      expect(await registry.getModel('m')).toMatchObject({ versions: [2] })
+    })
+
     it('frees the files of versions deleted long enough ago, but none that another version has, nor a number', async () => {
       const { register, registry, clock, blobs } = await open()
       await register('m', { 'a.txt': 'shared', 'b.txt': 'only one' })

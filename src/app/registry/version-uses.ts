@@ -2,6 +2,7 @@
 import { versionKey } from '../../core/index.js'
 import { type RegisteredRef, type RegisteredVersion, type RegistryActor, RegistryErrors } from '../../registry/index.js'
 import type { App } from '../app.js'
+import { pinnedElsewhere } from '../nodes/report-pinned.js'
 import { numberOf } from '../versions.js'
 
 type Using = Pick<App, 'endpoints' | 'aliases' | 'pool' | 'registryState' | 'services' | 'source'>
@@ -43,7 +44,7 @@ export async function versionsInUse(app: Using): Promise<string[]> {
   for (const { model, from, to } of releases) used.add(`${model}/${from}`).add(`${model}/${to}`)
   for (const { model, version } of targets) used.add(`${model}/${version}`)
   for (const { step } of await pipelineSteps(app)) used.add(step)
-  for (const { keys } of await pinnedElsewhere(app)) for (const key of keys) used.add(key)
+  for (const { keys } of await pinnedElsewhere(app.services.nodes)) for (const key of keys) used.add(key)
   return [...used]
 }
 
@@ -51,13 +52,17 @@ export async function versionsInUse(app: Using): Promise<string[]> {
 async function usesOf(app: Using): Promise<(model: string, version: number) => string[]> {
   const { releases, targets } = app.registryState()
   const steps = await pipelineSteps(app)
-  const elsewhere = await pinnedElsewhere(app)
+  const elsewhere = await pinnedElsewhere(app.services.nodes)
   return (model, version) => {
     const uses: string[] = []
     const key = `${model}/${version}`
     for (const { name, route } of app.endpoints.list())
       if (route.leaves.some((leaf) => leaf.model === model && answeringNumber(app, leaf) === version))
-        uses.push(`the endpoint "${name}" answers with it`)
+        uses.push(
+          app.endpoints.origin(name) === 'implicit'
+            ? `the endpoint "${name}" answers with it (set the alias "champion" to another version, or unload the model)`
+            : `the endpoint "${name}" answers with it`,
+        )
     for (const { id, endpoint, model: released, from, to } of releases)
       if (released === model && (from === version || to === version))
         uses.push(`release ${id} of the endpoint "${endpoint}" is under way with it`)
@@ -97,32 +102,4 @@ async function pipelineSteps({
       steps.push({ pipeline: versionKey(ref), step: versionKey(step) })
   }
   return steps
-}
-
-/** The report's part. */
-const PART = 'pinned'
-/** A report is a row that every node writes. */
-const NAMED = 1000
-
-/** Tells other nodes which numbers the routes here name: their configurations may differ. */
-export function reportPinned(report: App['report'], endpoints: App['endpoints']): void {
-  report(PART, () => {
-    const pinned = new Set<string>()
-    for (const { route } of endpoints.list())
-      for (const { model, version } of route.leaves)
-        if (typeof version === 'number' && pinned.size < NAMED) pinned.add(`${model}/${version}`)
-    return [...pinned]
-  })
-}
-
-async function pinnedElsewhere({
-  services,
-}: Pick<App, 'services'>): Promise<{ readonly node: string; readonly keys: readonly string[] }[]> {
-  const nodes = await services.nodes.list()
-  return nodes
-    .filter(({ isSelf, isGone }) => !isSelf && !isGone)
-    .map(({ id, name, processes }) => ({
-      node: `${name} (${id})`,
-      keys: processes.flatMap(({ parts }) => (Array.isArray(parts[PART]) ? (parts[PART] as string[]) : [])),
-    }))
 }
