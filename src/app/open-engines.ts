@@ -13,7 +13,7 @@ import {
   readPosition,
   requireTerm,
 } from '../decisions/index.js'
-import type { FeatureStore } from '../features/index.js'
+import type { FeatureStore, TablesState } from '../features/index.js'
 import { type FileLog, openLog, realFiles } from '../log/index.js'
 import { breakerChangeKinds } from '../path/index.js'
 import {
@@ -132,17 +132,18 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     })
     const digests = new Map<string, Digest>()
     const registered = new Map<string, ServableVersion>()
-    const readState = async (): Promise<RegistryState> => ({
-      digests,
-      registered,
-      aliases: await readAliases(sql),
-      pointers: await readPointers(sql),
-      releases: await readActiveReleases(sql),
-      targets: await readReleaseTargets(sql),
-      cacheSwitches: await readCacheSwitches(sql),
-      repository: await readRepository(sql),
-      keys: await readKeys(sql),
-    })
+    const readState = async (): Promise<RegistryState> => {
+      const [aliases, pointers, releases, targets, cacheSwitches, repository, keys] = await Promise.all([
+        readAliases(sql),
+        readPointers(sql),
+        readActiveReleases(sql),
+        readReleaseTargets(sql),
+        readCacheSwitches(sql),
+        readRepository(sql),
+        readKeys(sql),
+      ])
+      return { digests, registered, aliases, pointers, releases, targets, cacheSwitches, repository, keys }
+    }
     async function readAll(): Promise<void> {
       for (const row of await readVersions(sql)) digests.set(versionKey(row.ref), row.digest)
       refill(registered, await readServable(sql))
@@ -151,6 +152,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     let state: RegistryState
     let position: DecisionPosition
     let isFromCopy = false
+    let knownTables: TablesState | undefined
     try {
       // Read before the state: what is decided in between takes effect twice, rather than never.
       position = await readPosition(sql)
@@ -168,6 +170,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       refill(digests, copy.state.digests)
       refill(registered, copy.state.registered)
       state = { ...copy.state, digests, registered }
+      knownTables = copy.featureTables ?? { tables: [], live: {} }
     }
     const { features: definitions } = project
     let features: FeatureStore | undefined
@@ -203,7 +206,8 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
 
     const localCopy = config.store.databaseUrl === undefined ? undefined : new LocalCopy(dataDir, platform)
     if (localCopy) closers.push(() => localCopy.close())
-    const keepCopy = (at: DecisionPosition) => localCopy?.changed({ position: at, state })
+    const keepCopy = (at: DecisionPosition) =>
+      localCopy?.changed({ position: at, state, featureTables: features?.tables.state() ?? knownTables })
     const flow = new DecisionFlow({
       sql,
       platform,
@@ -253,12 +257,16 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       definitions &&
       (await openFeatures(project, definitions, platform, {
         sql,
+        known: knownTables,
         decideSwitch: async (view, table, evidence) => {
           await decide(switching(view, table), evidence, SYSTEM)
         },
       }))
     const opened = features
     if (opened) closers.push(() => opened.close())
+    // Generations come and go without decisions, too.
+    opened?.tables.watch(() => keepCopy(flow.position))
+    if (opened && !isFromCopy) keepCopy(position)
 
     async function undo(id: DecisionId, by: Actor): Promise<Decision> {
       checkDisk()

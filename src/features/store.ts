@@ -1,12 +1,13 @@
 // The feature store of one data folder: everybody's parts put together. What can be asked of it is in operations.ts.
 import path from 'node:path'
-import type { Platform } from '../core/index.js'
+import { HeadraceError, type Platform } from '../core/index.js'
 import { createKafkaStream, createMemoryStream, type Sql } from '../store/index.js'
 import { enginesOnce } from './aggregate/engines-once.js'
 import type { CompiledView, FeatureProject } from './compiled.js'
 import { type FeaturesConfig, isRedisUsed, kafkaOf } from './config.js'
 import { type Duration, durationMs } from './duration.js'
 import { createMaterialiser } from './materialise/materialiser.js'
+import type { TablesState } from './materialise/table-rows.js'
 import { createTables, type Tables } from './materialise/tables.js'
 import { createOfflineStore } from './offline/offline-store.js'
 import { createMemoryOnlineStore } from './online/memory-online-store.js'
@@ -28,6 +29,8 @@ import { createStreamMetrics } from './stream/stream-metrics.js'
 import type { ServedVector } from './verify/types.js'
 import { createConsistencyWatch } from './verify/watch.js'
 
+const FILL_AGAIN_MS = 2_000
+
 export interface FeatureStoreOptions {
   readonly platform: Platform
   readonly project: FeatureProject
@@ -39,6 +42,8 @@ export interface FeatureStoreOptions {
   readonly redisUrl: string | undefined
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly sql: Sql
+  /** The generations of views as they were last seen, when the metadata store is away: shown until `tables.refresh`. */
+  readonly known?: TablesState | undefined
   /** Makes requests read another generation of a view, by a decision. */
   readonly decideSwitch: (view: string, table: string, evidence: Readonly<Record<string, unknown>>) => Promise<void>
   /** What was served of a service in [fromMs, toMs), from the log. */
@@ -82,7 +87,7 @@ export async function openFeatureStore(options: FeatureStoreOptions): Promise<Fe
 
   async function open(): Promise<FeatureStore> {
     const engineOf = enginesOnce()
-    const tables = await createTables({ platform, sql, project, decide: options.decideSwitch })
+    const tables = await createTables({ platform, sql, project, known: options.known, decide: options.decideSwitch })
     const isRedis = isRedisUsed(config, redisUrl)
     const online = keep(
       isRedis
@@ -153,6 +158,23 @@ export async function openFeatureStore(options: FeatureStoreOptions): Promise<Fe
     follow()
     const unfollow = tables.watch(follow)
     closers.push(async () => unfollow())
+    let isClosed = false
+    let again: { cancel(): void } | undefined
+    closers.push(async () => {
+      isClosed = true
+      again?.cancel()
+    })
+    /** What is filled and when is in the metadata store: while that is away, requests read what there is. */
+    async function fill(): Promise<void> {
+      try {
+        await materialiser.start()
+      } catch (error) {
+        if (!(error instanceof HeadraceError && error.retry)) throw error
+        if (isClosed) return
+        platform.logger.warn({ err: error }, 'views are filled once the metadata store answers')
+        again = platform.clock.after(FILL_AGAIN_MS, () => void fill())
+      }
+    }
     return {
       online,
       tables,
@@ -161,7 +183,7 @@ export async function openFeatureStore(options: FeatureStoreOptions): Promise<Fe
       answerReads: (request) => answerOnlineReads(online, liveViews, request),
       async start() {
         await ingestor.start()
-        await materialiser.start()
+        await fill()
         await intake.start()
         const { every } = config.verify
         if (every === undefined) return

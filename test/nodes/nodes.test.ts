@@ -1,13 +1,14 @@
 // Several servers on one PostgreSQL, which is taken away and given back.
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { loadProject, openEngines } from '../../src/app/index.js'
 import { createPlatform, type Digest, type ModelName, type Platform } from '../../src/core/index.js'
 import type { Actor, Decision } from '../../src/decisions/index.js'
+import { call } from '../support/http.js'
 import { postgresMissing, startPostgres, type TestPostgres } from '../support/postgres.js'
-import { startTestServer } from '../support/start-server.js'
+import { startTestServer, type TestServer } from '../support/start-server.js'
 import { tempFolder } from '../support/temp-folder.js'
 
 const missing = postgresMissing()
@@ -19,6 +20,16 @@ const alias = (version: number) => ({
   subject: 'fraud@candidate',
   detail: { model: 'fraud', alias: 'candidate', version },
 })
+const FEATURES = `
+import { column, defineEntity, defineFeatureService, defineFeatureView, fileSource } from 'headrace'
+const user = defineEntity('user', { keys: { user_id: 'string' } })
+const country = defineFeatureView('country', {
+  entities: [user],
+  source: fileSource('profiles', { path: 'profiles.csv', eventTime: 'changed' }),
+  features: { country: column('string', { default: '??' }) },
+})
+export default [defineFeatureService('users', [country])]
+`
 const patience = { timeout: 30_000 }
 
 describe.skipIf(missing)(`several nodes${missing ? ` (skipped: ${missing})` : ''}`, () => {
@@ -157,19 +168,36 @@ describe.skipIf(missing)(`several nodes${missing ? ` (skipped: ${missing})` : ''
     expect(aliasOf()).toBe(2)
   }, 60_000)
 
-  it('become ready and answer when they start while the store is away', async () => {
+  it('become ready and answer when they start while the store is away, features too', async () => {
     const server = await startPostgres()
     onTestFinished(() => server.stop())
     const folder = tempFolder()
+    mkdirSync(join(folder, 'features'))
+    writeFileSync(join(folder, 'headrace.config.mjs'), 'export default {}')
+    writeFileSync(join(folder, 'features', 'features.ts'), FEATURES)
+    writeFileSync(join(folder, 'profiles.csv'), 'user_id,country,changed\nu1,DE,2026-01-01T00:00:00Z\n')
     const config = { store: { databaseUrl: server.url } }
+    const country = async ({ url }: TestServer) => {
+      const { json } = await call(`${url}/api/v1/features/online`, 'POST', {
+        service: 'users',
+        entities: [{ user_id: 'u1' }],
+      })
+      return JSON.stringify(json)
+    }
     const first = await startTestServer({ folder, models: ['fraud'], config })
-    await expect.poll(() => existsSync(join(folder, '.headrace', 'metadata-copy.json')), patience).toBe(true)
+    await expect.poll(() => country(first), patience).toContain('"DE"')
     await first.close()
     await server.kill()
+
     const second = await startTestServer({ folder, models: ['fraud'], config })
     onTestFinished(() => second.close())
     expect((await fetch(`${second.url}/readyz`)).status).toBe(200)
     const response = await fetch(`${second.url}/v2/models/fraud`)
     expect(response.status).toBe(200)
+    expect(await country(second)).toContain('"DE"')
+    await server.start()
+    const status = () => call(`${second.url}/api/v1/features/status`, 'GET')
+    await expect.poll(async () => (await status()).status, patience).toBe(200)
+    expect((await status()).json.views).toMatchObject([{ view: 'country', live: expect.any(String) }])
   }, 120_000)
 })

@@ -2,13 +2,15 @@
 import path from 'node:path'
 import process from 'node:process'
 import type { Platform } from '../../core/index.js'
-import { type FeatureProject, type FeatureStore, openFeatureStore } from '../../features/index.js'
+import { type FeatureProject, type FeatureStore, openFeatureStore, type TablesState } from '../../features/index.js'
 import type { Sql } from '../../store/index.js'
 import type { LoadedProject } from '../load-project.js'
 import { rowsFromLog, servedFromLog } from './served-from-log.js'
 
 export interface FeatureEngines {
   readonly sql: Sql
+  /** From the node's own copy, when the metadata store is away. */
+  readonly known: TablesState | undefined
   /** Makes the decision `features.switch`. */
   readonly decideSwitch: (view: string, table: string, evidence: Readonly<Record<string, unknown>>) => Promise<void>
 }
@@ -17,7 +19,7 @@ export function openFeatures(
   { config, root, dataDir }: LoadedProject,
   project: FeatureProject,
   platform: Platform,
-  { sql, decideSwitch }: FeatureEngines,
+  { sql, known, decideSwitch }: FeatureEngines,
 ): Promise<FeatureStore> {
   const log = path.join(dataDir, 'log')
   return openFeatureStore({
@@ -29,6 +31,7 @@ export function openFeatures(
     redisUrl: config.store.redisUrl,
     environment: process.env,
     sql,
+    known,
     decideSwitch,
     served: (range) => servedFromLog(log, range),
     logged: (range) => rowsFromLog(log, range),

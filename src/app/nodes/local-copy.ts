@@ -5,11 +5,14 @@ import { type FileHandle, open, readFile, rename } from 'node:fs/promises'
 import path from 'node:path'
 import type { Platform } from '../../core/index.js'
 import type { DecisionPosition } from '../../decisions/index.js'
+import type { TablesState } from '../../features/index.js'
 import type { RegistryState } from '../engines.js'
 
 export interface LocalState {
   readonly position: DecisionPosition
   readonly state: RegistryState
+  /** Of a project with features. */
+  readonly featureTables: TablesState | undefined
 }
 
 interface Head {
@@ -19,6 +22,7 @@ interface Head {
   readonly state: Readonly<Record<string, unknown>>
   /** Names of those that are. */
   readonly maps: readonly string[]
+  readonly featureTables?: TablesState | undefined
 }
 
 type Entry = readonly [map: string, key: unknown, value: unknown]
@@ -26,6 +30,9 @@ type Entry = readonly [map: string, key: unknown, value: unknown]
 const FORMAT = 1
 /** Changes that come close together are written once. */
 const PAUSE_MS = 500
+/** Of a node with many versions a write takes long: it rests for so many times that. */
+const REST = 20
+const LONGEST_PAUSE_MS = 10_000
 /** Some 2 ms of work each. */
 const LINES_AT_ONCE = 500
 
@@ -48,6 +55,7 @@ export async function readLocalCopy(dataDir: string): Promise<LocalState | undef
     }
     return {
       position: head.position,
+      featureTables: head.featureTables,
       state: { ...head.state, ...Object.fromEntries(maps) } as unknown as RegistryState,
     }
   } catch {
@@ -59,6 +67,7 @@ export class LocalCopy {
   #due: LocalState | undefined
   #writing: Promise<void> | undefined
   #timer: { cancel(): void } | undefined
+  #tookMs = 0
 
   constructor(
     private readonly dataDir: string,
@@ -68,10 +77,13 @@ export class LocalCopy {
   /** Maps of the state may go on changing: what they hold later has decisions that are followed once more at a start. */
   changed(due: LocalState): void {
     this.#due = due
-    this.#timer ??= this.platform.clock.after(PAUSE_MS, () => {
-      this.#timer = undefined
-      void this.#write()
-    })
+    this.#timer ??= this.platform.clock.after(
+      Math.min(Math.max(PAUSE_MS, REST * this.#tookMs), LONGEST_PAUSE_MS),
+      () => {
+        this.#timer = undefined
+        void this.#write()
+      },
+    )
   }
 
   async close(): Promise<void> {
@@ -90,15 +102,20 @@ export class LocalCopy {
 
   async #replace(due: LocalState): Promise<void> {
     const file = fileIn(this.dataDir)
+    const { clock } = this.platform
+    const startedMs = clock.monotonicMs()
     try {
       // It holds the hashes of keys.
       const handle = await open(`${file}.new`, 'w', 0o600)
       try {
         await writeLines(handle, due)
+        // Of a machine that loses its power the file would else be there and empty, or end early.
+        await handle.datasync()
       } finally {
         await handle.close()
       }
       await rename(`${file}.new`, file)
+      this.#tookMs = clock.monotonicMs() - startedMs
     } catch (error) {
       // The node works on; without the store it starts from an older copy, or not at all.
       this.platform.logger.warn({ err: error, file }, 'the copy of the metadata could not be written')
@@ -106,11 +123,11 @@ export class LocalCopy {
   }
 }
 
-async function writeLines(handle: FileHandle, { position, state }: LocalState): Promise<void> {
+async function writeLines(handle: FileHandle, { position, state, featureTables }: LocalState): Promise<void> {
   const fields = Object.entries(state)
   const maps = fields.filter((field): field is [string, ReadonlyMap<unknown, unknown>] => field[1] instanceof Map)
   const rest = Object.fromEntries(fields.filter(([, value]) => !(value instanceof Map)))
-  const head: Head = { format: FORMAT, position, state: rest, maps: maps.map(([name]) => name) }
+  const head: Head = { format: FORMAT, position, state: rest, maps: maps.map(([name]) => name), featureTables }
   let lines = [JSON.stringify(head)]
   for (const [name, map] of maps)
     for (const [key, value] of map) {

@@ -54,6 +54,8 @@ export interface TablesOptions {
   readonly platform: Platform
   readonly sql: Sql
   readonly project: FeatureProject
+  /** Shown until `refresh`, in place of what the metadata store says: it is away. */
+  readonly known?: TablesState | undefined
   /** Makes the decision `features.switch` (app/features/switch-decision.ts). */
   readonly decide: (view: string, table: string, evidence: Readonly<Record<string, unknown>>) => Promise<void>
 }
@@ -61,7 +63,7 @@ export interface TablesOptions {
 export async function createTables(options: TablesOptions): Promise<Tables> {
   await options.sql.migrate('features', featureMigrations)
   const tables = new StoredTables(options)
-  await tables.refresh()
+  if (options.known === undefined) await tables.refresh()
   return tables
 }
 
@@ -120,7 +122,7 @@ class StoredTables implements Tables {
   readonly #watchers = new Set<() => void>()
 
   constructor(private readonly options: TablesOptions) {
-    this.#directory = directoryOf(options.project, { tables: [], live: {} })
+    this.#directory = directoryOf(options.project, options.known ?? { tables: [], live: {} })
   }
 
   live(view: CompiledView): OnlineTable | undefined {
