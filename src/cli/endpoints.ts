@@ -97,13 +97,20 @@ export function addEndpoints(program: Command, faces: Faces): void {
     .argument('<model>')
     .argument('<version>', 'a number, "latest" or "@alias"')
     .option('--reason <text>', 'kept with the decision')
+    .option('--force', "pass by the endpoint's gates; needs --reason")
     .description('point an endpoint at a version')
     .addHelpText(
       'after',
       '\nExamples:\n  headrace endpoints point fraud fraud 2\n  headrace endpoints point fraud fraud @champion\n',
     )
     .action(
-      async (endpoint: string, model: string, version: string, { reason }: { reason?: string }, command: Command) => {
+      async (
+        endpoint: string,
+        model: string,
+        version: string,
+        { reason, force }: { reason?: string; force?: true },
+        command: Command,
+      ) => {
         const options = globalOptions(command)
         const selected = version.startsWith('@')
           ? { alias: version.slice(1) }
@@ -115,6 +122,7 @@ export function addEndpoints(program: Command, faces: Faces): void {
             model,
             version: selected,
             ...(reason === undefined ? {} : { reason }),
+            ...(force && { force }),
           }),
         )
         if (options.json) printJson(decision)

@@ -1,5 +1,5 @@
 // Gates over HTTP, with scripts as models: each version misbehaves in its own way.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -244,6 +244,26 @@ describe('approvals', () => {
     await call(`${server.url}/api/v1/decisions/${anna.decision}/undo`, 'POST', {})
     // Her earlier word is what stands again.
     expect((await approvals()).verdict).toBe('passed')
+  })
+})
+
+describe('four eyes', () => {
+  it('keep who pushed a version from approving it', async () => {
+    const pushed = await fetch(`${server.url}/api/v1/models/pay/versions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/octet-stream', 'headrace-actor': 'dora' },
+      body: readFileSync('examples/shop/models/fraud/1/model.onnx'),
+    })
+    const { version: number } = (await pushed.json()) as { version: number }
+    const approve = (by: string) =>
+      call(
+        `${server.url}/api/v1/gates/approvals/asked/pay/${number}`,
+        'POST',
+        { verdict: 'approved' },
+        { headers: { 'headrace-actor': by } },
+      )
+    expect(await approve('dora')).toMatchObject({ status: 403, json: { code: 'GATE_APPROVER_IS_AUTHOR' } })
+    expect((await approve('emil')).status).toBe(200)
   })
 })
 
