@@ -103,6 +103,13 @@ describe('any value', () => {
       NOTHING,
       '[1,"b"]',
     ])
+    expect([9_007_199_254_740_991, 1_795_395_116_755, -7, 1e300, 1234.56789].map((n) => formatValue(n))).toEqual([
+      '9007199254740991',
+      '1795395116755',
+      '-7',
+      '1e+300',
+      '1234.57',
+    ])
     expect(formatValue('x'.repeat(500))).toHaveLength(120)
   })
 })
