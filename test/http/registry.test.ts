@@ -1,5 +1,5 @@
 // The registry as a server has it: a project that begins, and what keeps a version from being deleted, whichever face asks.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -63,6 +63,39 @@ describe('an empty project', () => {
     await expect(app.start()).rejects.toMatchObject({ code: 'REGISTRY_FOLDER_UNREADABLE' })
     await app.close()
   })
+})
+
+describe('a blob store that was away', () => {
+  it('is asked again by itself: what it holds is served when it is back', async () => {
+    const folder = tempFolder()
+    const data = join(folder, '.headrace')
+    const start = async () => {
+      const project = await loadProject(folder, { overrides: { server: { port: 0, grpcPort: false } } })
+      const app = await createApp(project, createPlatform())
+      const server = await startServer(app)
+      await app.start()
+      return server
+    }
+    const first = await start()
+    expect(await push(first.url, 'm', MODEL)).toMatchObject({ status: 200 })
+    await first.close()
+    rmSync(join(data, 'registered'), { recursive: true })
+    renameSync(join(data, 'blobs/sha256'), join(data, 'away'))
+
+    const server = await start()
+    try {
+      const { json } = await call(`${server.url}/api/v1/models/m`, 'GET')
+      expect(JSON.stringify(json)).toContain('cannot be fetched from the blob store')
+      expect(await call(`${server.url}/v2/models/m/ready`, 'GET')).not.toMatchObject({ status: 200 })
+      rmSync(join(data, 'blobs/sha256'), { recursive: true, force: true })
+      renameSync(join(data, 'away'), join(data, 'blobs/sha256'))
+      await expect
+        .poll(async () => (await call(`${server.url}/v2/models/m/ready`, 'GET')).status, { timeout: 90_000 })
+        .toBe(200)
+    } finally {
+      await server.close()
+    }
+  }, 120_000)
 })
 
 describe('a registered version', () => {
