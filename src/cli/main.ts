@@ -18,6 +18,7 @@ import { addLog } from './log.js'
 import { addModels } from './models.js'
 import { addModelsGates } from './models-gates.js'
 import { addNodes } from './nodes.js'
+import { addOutcomes } from './outcomes.js'
 import { reportError } from './output.js'
 import { addPredict } from './predict.js'
 import { addProfile } from './profile.js'
@@ -54,6 +55,7 @@ export function createProgram(faces: Faces): Command {
   addLog(program, faces)
   addFeatures(program, faces)
   addExplain(program, faces)
+  addOutcomes(program, faces)
   addDecisions(program, faces)
   addNodes(program, faces)
   addKeys(program, faces)

@@ -115,6 +115,13 @@ describe('the other calls', () => {
     expect(received[0]).toMatchObject({ method: 'POST', url: '/v2/models/fraud/infer', body: JSON.stringify(request) })
   })
 
+  it('outcomes tells what turned out', async () => {
+    const { baseUrl, received } = await server((response) => json(response, 200, { taken: 1 }))
+    const outcomes = [{ prediction: 'p#0', name: 'chargeback', value: true }]
+    await createClient({ baseUrl }).outcomes('fraud', outcomes)
+    expect(received[0]).toMatchObject({ url: '/api/v1/outcomes/fraud', body: JSON.stringify({ outcomes }) })
+  })
+
   it('models asks for the models', async () => {
     const models = [{ name: 'fraud', aliases: { champion: 1 }, versions: [] }]
     const { baseUrl, received } = await server((response) => json(response, 200, { models }))

@@ -73,6 +73,16 @@ export interface FailedPrediction {
   readonly error: { readonly code: string; readonly message: string }
 }
 
+/** What turned out about a prediction later: a label, a click, a reward. */
+export interface Outcome {
+  /** The prediction's id; `id#row` for one row of several that were one prediction. */
+  readonly prediction: string
+  readonly name: string
+  readonly value: string | number | boolean
+  /** Milliseconds since 1970; default now. */
+  readonly happenedMs?: number
+}
+
 /** A model as `GET /api/v1/models` describes it; the server's answer has more. */
 export interface ModelSummary {
   readonly name: string
@@ -110,6 +120,8 @@ export interface Client<Project extends ProjectTypes<Project>> {
   ): Promise<Prediction<Project[E]['outputs']>>
   /** A call in the Open Inference Protocol, as it is: `POST /v2/models/{endpoint}/infer`. */
   infer(endpoint: keyof Project & string, request: object, options?: CallOptions): Promise<Record<string, unknown>>
+  /** Tells what turned out about predictions, at most 1,000 at once; resolves when the server keeps it for good. */
+  outcomes(endpoint: keyof Project & string, outcomes: readonly Outcome[], options?: CallOptions): Promise<void>
   models(options?: CallOptions): Promise<readonly ModelSummary[]>
   /** Whether the server can be reached and its models are ready. */
   ready(options?: CallOptions): Promise<boolean>
@@ -141,6 +153,11 @@ export function createClient<Project extends ProjectTypes<Project> = AnyProject>
     infer: (endpoint, request, call) => {
       const path = `/v2/models/${encodeURIComponent(endpoint)}/infer`
       return caller.send({ ...call, path, body: JSON.stringify(request) }) as Promise<Record<string, unknown>>
+    },
+    async outcomes(endpoint, outcomes, call) {
+      // Not sent again by itself: the outcomes of a reply that was lost are there already, and would be there twice.
+      const path = `/api/v1/outcomes/${encodeURIComponent(endpoint)}`
+      await caller.send({ retries: 0, ...call, path, body: JSON.stringify({ outcomes }) })
     },
     async models(call) {
       const reply = (await caller.send({ ...call, path: '/api/v1/models' })) as { models: ModelSummary[] }

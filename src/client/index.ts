@@ -11,6 +11,7 @@ export {
   type Entities,
   type FailedPrediction,
   type ModelSummary,
+  type Outcome,
   type Prediction,
   type PredictListOptions,
   type PredictOptions,

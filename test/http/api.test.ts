@@ -53,6 +53,29 @@ describe('the status', () => {
   })
 })
 
+describe('outcomes', () => {
+  it('join their predictions in the log', async () => {
+    const { json: predicted } = await post('/api/v1/predict/fraud', { inputs: PAYMENT })
+    const outcomes = [
+      { prediction: predicted.id, name: 'chargeback', value: true, happenedMs: 5 },
+      { prediction: predicted.id, name: 'loss', value: 12.5 },
+    ]
+    expect(await post('/api/v1/outcomes/fraud', { outcomes })).toMatchObject({ status: 200, json: { taken: 2 } })
+    const { json } = await get(`/api/v1/predictions/${predicted.id}`)
+    expect(json.outcomes).toMatchObject([
+      { name: 'chargeback', value: true, happenedMs: 5, endpoint: 'fraud', tenant: 'default' },
+      { name: 'loss', value: 12.5 },
+    ])
+  })
+
+  it('of an endpoint that is not there, or of no shape, are refused whole', async () => {
+    const outcome = { prediction: 'x', name: 'chargeback', value: true }
+    expect((await post('/api/v1/outcomes/nobody', { outcomes: [outcome] })).status).toBe(404)
+    for (const bad of [[], [{ ...outcome, value: null }], [outcome, { name: 'x' }], [{ ...outcome, prediction: '' }]])
+      expect((await post('/api/v1/outcomes/fraud', { outcomes: bad })).status).toBe(400)
+  })
+})
+
 describe('models', () => {
   it('are listed with their versions', async () => {
     const { json } = await get('/api/v1/models')

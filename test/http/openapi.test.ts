@@ -208,6 +208,8 @@ describe('what the server answers', () => {
     await ask('POST', `${reports}/fraud/fraud/1`, template, {})
     await ask('GET', `${reports}/fraud/fraud/1`, template)
     await ask('GET', `${reports}?endpoint=fraud`, reports)
+    const outcome = { prediction: 'x', name: 'chargeback', value: true }
+    await ask('POST', '/api/v1/outcomes/fraud', '/api/v1/outcomes/{endpoint}', { outcomes: [outcome] })
     const approvals = '/api/v1/gates/approvals/{endpoint}/{model}/{version}'
     const at = '/api/v1/gates/approvals/fraud/fraud/1'
     await ask('POST', at, approvals, { verdict: 'approved', comment: 'it is the old one' })

@@ -27,6 +27,7 @@ import { modelRoutes } from './models.js'
 import { nodeRoutes } from './nodes.js'
 import { notOfferedRoutes } from './not-offered.js'
 import { oipRoutes } from './oip.js'
+import { outcomeRoutes } from './outcomes.js'
 import { predictionRoutes } from './predictions.js'
 import { registryRoutes } from './registry.js'
 import { registryByteRoutes, registryUploadRoutes } from './registry-uploads.js'
@@ -55,6 +56,7 @@ const AREAS: readonly Area[] = [
   registryByteRoutes,
   endpointRoutes,
   predictionRoutes,
+  outcomeRoutes,
   featureRoutes,
   featureOnlineRoutes,
   featureWorkRoutes,
