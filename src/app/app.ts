@@ -288,6 +288,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
     const refused = new Map<string, HeadraceError>()
     let isStarted = false
     let named: ReadonlySet<string> | undefined
+    let applied: RegistryState | undefined
     /** Versions that come and go with what is asked for: too often for the log. */
     const restful = new Set<string>()
     const checked = new WeakSet<ServedVersion>()
@@ -302,6 +303,7 @@ export async function createApp(project: LoadedProject, given: Platform, options
     function refresh(): void {
       named = undefined
       const registry = engines.registry()
+      applied = registry
       aliases.replace(registry.aliases)
       endpoints.replace(
         new Set([...found.values()].map((ref) => ref.model)),
@@ -380,7 +382,8 @@ export async function createApp(project: LoadedProject, given: Platform, options
         engines.follow(({ change }) => {
           // What a number stands for changes no endpoint, and a thousand of them may be seen at once.
           if (change.kind === 'version.seen') return
-          refresh()
+          // Decisions that were made together come one by one, with the state after them all.
+          if (engines.registry() !== applied) refresh()
           // The first caller of what an alias names from now on is not to wait for it.
           const { model, version } = change.detail
           if (change.kind === 'alias.set' && typeof version === 'number' && defaultLoad === 'preload')

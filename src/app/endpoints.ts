@@ -95,5 +95,11 @@ export function createEndpoints(declared: Readonly<Record<string, EndpointConfig
 function isSameRoute(a: RouteNode, b: RouteNode): boolean {
   if (a === b) return true
   if (a.kind !== b.kind) return false
+  // A thousand of them are compared after each decision.
+  if (a.kind === 'version' && b.kind === 'version') return a.model === b.model && aliasOrNumber(a) === aliasOrNumber(b)
   return JSON.stringify(a) === JSON.stringify(b)
+}
+
+function aliasOrNumber({ version }: VersionLeaf): string | number {
+  return typeof version === 'object' ? `@${version.alias}` : version
 }

@@ -22,6 +22,8 @@ export interface RegistryState {
   readonly aliases: readonly { readonly model: ModelName; readonly alias: string; readonly version: number }[]
   /** Registered versions that can be served, by `model/version`; one map for as long as the process lives. */
   readonly registered: ServableVersions
+  /** Another one whenever `registered` holds something else. */
+  readonly registeredRevision: number
   /** By endpoint. */
   readonly pointers: ReadonlyMap<string, Pointer>
   /** That are not over. */

@@ -132,6 +132,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     })
     const digests = new Map<string, Digest>()
     const registered = new Map<string, ServableVersion>()
+    let registeredRevision = 0
     const readState = async (): Promise<RegistryState> => {
       const [aliases, pointers, releases, targets, cacheSwitches, repository, keys] = await Promise.all([
         readAliases(sql),
@@ -142,11 +143,23 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
         readRepository(sql),
         readKeys(sql),
       ])
-      return { digests, registered, aliases, pointers, releases, targets, cacheSwitches, repository, keys }
+      return {
+        digests,
+        registered,
+        registeredRevision,
+        aliases,
+        pointers,
+        releases,
+        targets,
+        cacheSwitches,
+        repository,
+        keys,
+      }
     }
     async function readAll(): Promise<void> {
       for (const row of await readVersions(sql)) digests.set(versionKey(row.ref), row.digest)
       refill(registered, await readServable(sql))
+      registeredRevision++
       state = await readState()
     }
     let state: RegistryState
@@ -169,7 +182,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       position = copy.position
       refill(digests, copy.state.digests)
       refill(registered, copy.state.registered)
-      state = { ...copy.state, digests, registered }
+      state = { ...copy.state, digests, registered, registeredRevision }
       knownTables = copy.featureTables ?? { tables: [], live: {} }
     }
     const { features: definitions } = project
@@ -196,7 +209,8 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       const come = made.filter(isRegistered)
       if (come.length > FEW) refill(registered, await readServable(sql))
       else for (const decision of come) await followRegistered(decision)
-      if (made.some(isState)) state = await readState()
+      if (come.length > 0) registeredRevision++
+      state = made.some(isState) ? await readState() : { ...state, registeredRevision }
       return made.map((decision) => {
         const { kind, subject, detail } = decision.change
         if (kind === 'version.seen' || kind === 'version.register') digests.set(subject, detail['digest'] as Digest)

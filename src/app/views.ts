@@ -99,23 +99,31 @@ export function rowSchema(served: ServedVersion): RowSchema {
   return schema
 }
 
-export async function modelViews(app: App): Promise<ModelView[]> {
+/** Of all models, or of one. */
+export async function modelViews(app: App, model?: string): Promise<ModelView[]> {
+  const isAsked = (ref: VersionRef) => model === undefined || ref.model === model
   const models = new Map<string, Map<number, VersionView>>()
   const put = (model: string, view: VersionView) => {
     const versions = models.get(model) ?? new Map<number, VersionView>()
     models.set(model, versions.set(view.version, view))
   }
   for (const ref of await app.source.list()) {
-    if (app.pool.status(ref)) continue
+    if (!isAsked(ref) || app.pool.status(ref)) continue
     const error = app.refused.get(versionKey(ref))
     put(
       ref.model,
       versionView(ref.version, error ? 'failed' : 'unloaded', error?.message, error?.code, undefined, undefined),
     )
   }
-  const memory = new Map(app.pool.memory().versions.map((version) => [versionKey(version.ref), version]))
+  const memory = new Map<string, VersionMemory>()
+  for (const version of app.pool.memory().versions)
+    if (isAsked(version.ref)) memory.set(versionKey(version.ref), version)
   for (const { ref, state, reason, error } of app.pool.statuses())
-    put(ref.model, versionView(ref.version, state, reason, error?.code, app.pool.get(ref), memory.get(versionKey(ref))))
+    if (isAsked(ref))
+      put(
+        ref.model,
+        versionView(ref.version, state, reason, error?.code, app.pool.get(ref), memory.get(versionKey(ref))),
+      )
   return [...models]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([name, versions]) => ({

@@ -31,6 +31,7 @@ export async function openWorkerEngines(
   let registry: RegistryState = {
     digests,
     registered,
+    registeredRevision: 0,
     aliases: [],
     pointers: new Map(),
     releases: [],

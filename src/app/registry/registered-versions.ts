@@ -32,7 +32,15 @@ export function openRegisteredVersions(
   const source = createRegistrySource({
     local,
     registered: () => engines.registry().registered,
-    follow: (change) => engines.follow(() => change()),
+    follow(change) {
+      let seen = engines.registry().registeredRevision
+      return engines.follow(() => {
+        const { registeredRevision } = engines.registry()
+        // To look at ten thousand versions takes longer than anything else that a decision sets off.
+        if (registeredRevision !== seen) change()
+        seen = registeredRevision
+      })
+    },
   })
   return {
     source,

@@ -1,6 +1,6 @@
 // Models and their versions: what there is, pushing a new version, and moving aliases.
 import Type from 'typebox'
-import { type ModelView as Model, modelViews } from '../../app/index.js'
+import { modelViews } from '../../app/index.js'
 import { isName } from '../../core/index.js'
 import { ServingErrors } from '../../serving/index.js'
 import type { ServerContext } from '../context.js'
@@ -41,7 +41,12 @@ export function modelRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: ModelView },
       },
     },
-    async (request) => findModel(await modelViews(app), request.params.name),
+    async (request) => {
+      const { name } = request.params
+      const [model] = await modelViews(app, name)
+      if (model) return model
+      throw ServingErrors.MODEL_NOT_FOUND({ model: name, known: (await modelViews(app)).map((known) => known.name) })
+    },
   )
 
   api.put(
@@ -90,12 +95,6 @@ export function modelRoutes(api: Api, { app }: ServerContext): void {
       )
     },
   )
-}
-
-function findModel(models: readonly Model[], name: string): Model {
-  const model = models.find((candidate) => candidate.name === name)
-  if (model) return model
-  throw ServingErrors.MODEL_NOT_FOUND({ model: name, known: models.map((known) => known.name) })
 }
 
 function aliasSet(model: string, alias: string, version: number | null) {
