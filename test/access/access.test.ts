@@ -63,6 +63,7 @@ async function key(request: Parameters<KeyedServer['key']>[0]): Promise<string> 
 const predict = (headers: Record<string, string>, endpoint = 'fraud'): Promise<Reply> =>
   call(`${server.url}/api/v1/predict/${endpoint}`, 'POST', { inputs: PAYMENT }, { headers })
 
+const MLFLOW_SEARCH = '/mlflow/api/2.0/mlflow/experiments/search?max_results=1'
 const SAME = { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }] }
 const sameRequest = () =>
   inferRequest({
@@ -87,6 +88,8 @@ describe('a key', () => {
       const rows = { instances: [PAYMENT] }
       expect((await call(`${server.url}/v1/models/fraud:predict`, 'POST', rows, { headers })).status).toBe(200)
       expect((await call(`${server.url}/v2/models/same`, 'GET', undefined, { headers })).status).toBe(200)
+      // To somebody who may predict alone the registry is closed, but it is known who asks.
+      expect((await call(`${server.url}${MLFLOW_SEARCH}`, 'GET', undefined, { headers })).status).toBe(403)
       expect((await callUnary(grpc, inferenceService.ModelInfer, sameRequest(), { metadata: headers })).code).toBe(0)
     }
   })
@@ -147,6 +150,16 @@ describe('a key', () => {
     )
     expect(reply?.models.map(({ name }) => name)).toEqual(['same'])
     expect((await get('/api/v1/models/fraud')).code).toBe('ACCESS_ROLE_MISSING')
+    const admin = bearer(server.admin)
+    await predict(admin.headers, 'fraud')
+    await predict(admin.headers, 'same')
+    const live = async (who: object) =>
+      (await call(`${server.url}/api/v1/live`, 'GET', undefined, who)).json.endpoints.map(
+        ({ name }: { name: string }) => name,
+      )
+    await expect.poll(() => live(admin), { timeout: 8_000 }).toEqual(expect.arrayContaining(['fraud', 'same']))
+    expect(await live({ headers })).toEqual(['same'])
+    expect(await get('/api/v1/releases')).toEqual({ releases: [] })
   })
 
   it('names the maker of decisions, whatever the header says, also with letters that headers do not carry', async () => {

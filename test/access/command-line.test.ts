@@ -8,7 +8,7 @@ import Database from 'libsql'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { MadeKey } from '../../src/app/index.js'
 import type { Verification } from '../../src/decisions/index.js'
-import { headrace, headraceJson, LONG, makeFolder, startServe } from '../cli/support.js'
+import { headrace, headraceJson, makeFolder, startServe } from '../cli/support.js'
 import { PAYMENT } from '../support/shop.js'
 
 const needsProc = !existsSync('/proc/self/stat')
@@ -26,7 +26,7 @@ function post(url: string, key: string, agent: Agent): Promise<number> {
   })
 }
 
-describe.skipIf(needsProc)('headrace keys and audit', LONG, () => {
+describe.skipIf(needsProc)('headrace keys and audit', { timeout: 300_000 }, () => {
   it('make keys before there is a server, which then listens anywhere, meters all its processes as one, and forgets nothing, killed or not', async () => {
     const { folder, remove } = makeFolder(['fraud'])
     onTestFinished(remove)
@@ -36,11 +36,11 @@ describe.skipIf(needsProc)('headrace keys and audit', LONG, () => {
     const quota = ['--predict', 'fraud', '--quota', '300/day', '--expires', '90d']
     const metered = await headraceJson<MadeKey>(folder, 'keys', 'create', '--name', 'shop', ...quota)
 
-    const serve = async () => {
+    const serve = async (processes: number) => {
       const started = await startServe(
         folder,
         '--processes',
-        '2',
+        String(processes),
         '--host',
         '0.0.0.0',
         '--no-grpc',
@@ -53,7 +53,7 @@ describe.skipIf(needsProc)('headrace keys and audit', LONG, () => {
       onTestFinished(() => agents.forEach((agent) => void agent.destroy()))
       return { ...started, agents, predictions: `${started.url}/api/v1/predict/fraud` }
     }
-    let server = await serve()
+    let server = await serve(2)
     const api = async (method: string, path: string, body?: object) => {
       const response = await fetch(`${server.url}/api/v1${path}`, {
         method,
@@ -70,10 +70,10 @@ describe.skipIf(needsProc)('headrace keys and audit', LONG, () => {
     // The whole group at once, as a machine without power does.
     server.child.kill('SIGKILL')
     await once(server.child, 'exit')
-    server = await serve()
+    server = await serve(1)
     await Promise.all(
       server.agents.map(async (_, turn) => {
-        for (let i = 0; i < 60; i++) if ((await take(turn)) === 200) admitted++
+        for (let i = 0; i < 55; i++) if ((await take(turn)) === 200) admitted++
       }),
     )
     // What one of them still holds goes back; what the killed ones held is lost: a sixteenth of what was left, each.
@@ -91,8 +91,6 @@ describe.skipIf(needsProc)('headrace keys and audit', LONG, () => {
     const revoked = await headrace(folder, 'keys', 'revoke', 'shop', '--key', admin.secret)
     expect(revoked.status).toBe(0)
     for (let turn = 0; turn < 6; turn++) expect(await take(turn)).toBe(401)
-    const keyless = await headrace(folder, 'log', 'tail', '--from', '1', '--limit', '1')
-    expect(keyless.stderr).toContain('ACCESS_CREDENTIALS_MISSING')
     const tail = await headrace(folder, 'log', 'tail', '--from', '1', '--limit', '1', '--key', admin.secret)
     expect(JSON.parse(tail.stdout)).toMatchObject({ seq: 1 })
 
@@ -103,10 +101,10 @@ describe.skipIf(needsProc)('headrace keys and audit', LONG, () => {
     for (let i = 0; i < left; i++) await take(i)
     expect(await take(0)).toBe(429)
     for (const agent of server.agents) agent.destroy()
+    const whole = (await api('GET', '/decisions/verify')) as Verification
     await server.stop()
 
     const exported = (await headrace(folder, 'audit', 'export')).stdout.trim().split('\n')
-    const whole = await headraceJson<Verification>(folder, 'audit', 'verify')
     expect(whole).toMatchObject({ ok: true, count: exported.length })
     expect(exported.join()).not.toContain(metered.secret.slice(16))
 
