@@ -157,6 +157,14 @@ async function expectVersion(db: Db, model: string, version: number): Promise<vo
   const registered = await registeredOf(db, model, version)
   if (registered !== undefined && registered.deleted_ms !== null)
     throw RegistryErrors.VERSION_NOT_FOUND({ model, version, reason: 'it was deleted' })
+  const collected = await db
+    .selectFrom('registry_collected')
+    .select('version')
+    .where('model', '=', model)
+    .where('version', '=', version)
+    .executeTakeFirst()
+  if (collected !== undefined)
+    throw RegistryErrors.VERSION_NOT_FOUND({ model, version, reason: 'it was deleted, and its files are collected' })
 }
 
 /** undefined for a version of the models folder. */

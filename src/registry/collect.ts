@@ -123,6 +123,7 @@ async function purge(sql: Sql, { model, version }: RegisteredRef): Promise<void>
       .where('deleted_ms', 'is not', null)
       .executeTakeFirst()
     if (gone.numDeletedRows === 0n) return
+    await db.insertInto('registry_collected').values({ model, version }).execute()
     for (const table of ['registry_files', 'registry_tags', 'registry_metrics'] as const)
       await db.deleteFrom(table).where('model', '=', model).where('version', '=', version).execute()
   })

@@ -1,6 +1,6 @@
 // The registry's schema, step by step; a released step is never edited.
 import type { Migration } from '../store/index.js'
-import { registeredMigration } from './registered-tables.js'
+import { collectedMigration, registeredMigration } from './registered-tables.js'
 
 export const registryMigrations: Readonly<Record<string, Migration>> = {
   '0001-versions-aliases-endpoints': {
@@ -28,4 +28,5 @@ export const registryMigrations: Readonly<Record<string, Migration>> = {
     },
   },
   '0002-registered': registeredMigration,
+  '0003-collected': collectedMigration,
 }

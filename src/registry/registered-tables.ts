@@ -59,6 +59,8 @@ export type RegisteredTables = {
   registry_metrics: { model: string; version: number; name: string; value: number }
   /** Blobs that the registry put or was told of, and when last; `leaving` while one is being removed. */
   registry_blobs: { digest: string; size_bytes: number; claimed_ms: number; leaving: number }
+  /** Versions that are gone for good; their numbers stay taken. */
+  registry_collected: { model: string; version: number }
 }
 
 export type AllTables = RegistryTables & RegisteredTables
@@ -146,6 +148,17 @@ export const registeredMigration: Migration = {
       .addColumn('size_bytes', 'bigint', (column) => column.notNull())
       .addColumn('claimed_ms', 'bigint', (column) => column.notNull())
       .addColumn('leaving', 'integer', (column) => column.notNull())
+      .execute()
+  },
+}
+
+export const collectedMigration: Migration = {
+  async up(tx) {
+    await tx.schema
+      .createTable('registry_collected')
+      .addColumn('model', 'text', (column) => column.notNull())
+      .addColumn('version', 'bigint', (column) => column.notNull())
+      .addPrimaryKeyConstraint('registry_collected_key', ['model', 'version'])
       .execute()
   },
 }

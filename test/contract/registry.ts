@@ -260,6 +260,21 @@ export function registryContract(open: typeof openTestRegistry): void {
       expect((await register('m', { 'a.txt': 'new' })).version.version).toBe(3)
     })
 
+    it('lets no alias name what is gone for good, nor an undo bring such an alias back', async () => {
+      const { register, registry, clock, decisions } = await open()
+      for (const text of ['a', 'b']) await register('m', { 'a.txt': text })
+      const set = (version: number) => registry.setAlias({ model: 'm', alias: 'champion', version, by: ADA })
+      await set(1)
+      const { id } = await set(2)
+      await registry.remove({ model: 'm', version: 1 }, ADA)
+      clock.advance(8 * DAY_MS)
+      expect((await registry.gc({ by: ADA })).removed).toEqual([{ model: 'm', version: 1 }])
+      const refusal = { code: 'REGISTRY_VERSION_NOT_FOUND' }
+      await expect(set(1)).rejects.toMatchObject(refusal)
+      await expect(decisions.undo(id as never, ADA)).rejects.toMatchObject(refusal)
+      expect((await registry.getModel('m')).aliases).toEqual({ champion: 2 })
+    })
+
     it('removes the copies on this machine of versions that are gone, at once', async () => {
       const { register, registry, local, clock } = await open()
       const copies: string[] = []
