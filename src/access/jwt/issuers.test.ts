@@ -58,14 +58,22 @@ interface TokenParts {
   readonly claims?: Record<string, unknown>
   readonly by?: Signer
   readonly issuer?: string
-  readonly audience?: string
+  readonly audience?: string | string[]
+  readonly subject?: string
   readonly lifeSeconds?: number
 }
 
-function token({ claims = {}, by = first, issuer, audience, lifeSeconds = 60 }: TokenParts = {}): Promise<string> {
+function token({
+  claims = {},
+  by = first,
+  issuer,
+  audience,
+  subject,
+  lifeSeconds = 60,
+}: TokenParts = {}): Promise<string> {
   return new SignJWT({ roles: ['developer'], ...claims })
     .setProtectedHeader({ alg: 'RS256', kid: by.kid })
-    .setSubject('u-17')
+    .setSubject(subject ?? 'u-17')
     .setIssuer(issuer ?? 'https://id.example')
     .setAudience(audience ?? 'headrace')
     .setExpirationTime(NOW_MS / 1000 + lifeSeconds)
@@ -109,6 +117,10 @@ describe('a token', () => {
     ['is over, beyond the tolerance of clocks', { lifeSeconds: -31 }, /expired/],
     ['is of another issuer', { issuer: 'https://other.example' }, /issuer/],
     ['is for another audience', { audience: 'somebody-else' }, /"aud"/],
+    ['is for others, however many', { audience: ['a', 'headrace2', 'HEADRACE'] }, /"aud"/],
+    ['names a key by a path', { by: { ...first, kid: '../../../dev/null' } }, /does not publish/],
+    ['is of a caller too long to be told from others', { subject: 'u'.repeat(257) }, /"sub"/],
+    ['is of nobody', { subject: '' }, /"sub"/],
     ['is not valid yet', { claims: { nbf: NOW_MS / 1000 + 31 } }, /"nbf"/],
     ['names a key that is not published', { by: second }, /does not publish/],
     ['has no tenant where one is asked for', { claims: { tenant: undefined } }, /"tenant"/],
@@ -117,6 +129,11 @@ describe('a token', () => {
     await expect(verify(await token({ ...parts, claims: { tenant: 'acme', ...parts.claims } }))).rejects.toMatchObject(
       refused(problem),
     )
+  })
+
+  it('is taken when one of its audiences is this server', async () => {
+    const { verify } = await issuers()
+    expect((await verify(await token({ audience: ['a', 'headrace'] }))).name).toBe('u-17')
   })
 
   it('is taken within the tolerance of clocks', async () => {

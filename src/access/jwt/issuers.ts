@@ -118,6 +118,9 @@ function identityOf(
   const name = claimIn(payload, claims.name)
   if (typeof name !== 'string' || !/^[^\p{Control}\p{Surrogate}]{1,256}$/u.test(name))
     throw AccessErrors.TOKEN_INVALID({ problem: `its claim "${claims.name}" is no name` })
+  // Cut off, two of them could be one caller.
+  if (typeof payload.sub !== 'string' || payload.sub === '' || payload.sub.length > 256)
+    throw AccessErrors.TOKEN_INVALID({ problem: 'its claim "sub" is not 1 to 256 characters' })
   const tenant = claims.tenant === undefined ? DEFAULT_TENANT : claimIn(payload, claims.tenant)
   if (typeof tenant !== 'string' || !isTenant(tenant))
     throw AccessErrors.TOKEN_INVALID({ problem: `its claim "${claims.tenant}" is no tenant` })
@@ -134,7 +137,7 @@ function identityOf(
       }
     }
   return {
-    id: `${issuer}#${payload.sub!}`.slice(0, 512),
+    id: `${issuer}#${payload.sub}`,
     name,
     tenant,
     grants,
