@@ -106,9 +106,29 @@ export async function readCounts(db: Db, release: string): Promise<ArmCount[]> {
   return rows.map(({ guard, step, arm, units }) => ({ guard, step, arm: arm as GuardArm, units: Number(units) }))
 }
 
-export async function readEventKeys(db: Db, release: string): Promise<Set<string>> {
-  const rows = await db.selectFrom('release_events').select(['guard', 'unit']).where('release', '=', release).execute()
-  return new Set(rows.map(({ guard, unit }) => `${guard} ${unit}`))
+/** Visits at most so many of the events that are stored, in parts. */
+export async function readEventKeys(
+  db: Db,
+  release: string,
+  most: number,
+  visit: (guard: string, unit: string) => void,
+): Promise<void> {
+  let last = { guard: '', unit: '' }
+  for (let read = 0; read < most; read += SEED_ROWS) {
+    const { guard, unit } = last
+    const rows = await db
+      .selectFrom('release_events')
+      .select(['guard', 'unit'])
+      .where('release', '=', release)
+      .where(({ and, eb, or }) => or([eb('guard', '>', guard), and([eb('guard', '=', guard), eb('unit', '>', unit)])]))
+      .orderBy('guard')
+      .orderBy('unit')
+      .limit(SEED_ROWS)
+      .execute()
+    for (const row of rows) visit(row.guard, row.unit)
+    if (rows.length < SEED_ROWS) return
+    last = rows.at(-1)!
+  }
 }
 
 export async function readUnits(db: Db, release: string): Promise<UnitCount[]> {

@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { predictions } from '../../test/support/release-nodes.js'
 import { tempFolder } from '../../test/support/temp-folder.js'
 import { createPlatform, ManualClock } from '../core/index.js'
@@ -12,7 +12,8 @@ import { EVIDENCE_KEPT_MS, pruneEvidence, readEvidence } from './retention.js'
 import { findRow, fromRow, type ReleaseTables, releaseMigrations } from './tables.js'
 import { ReleaseWatcher } from './watcher.js'
 
-const platform = createPlatform({ clock: new ManualClock() })
+const clock = new ManualClock()
+const platform = createPlatform({ clock })
 let sql: Sql
 beforeEach(async () => {
   sql = await openSql({ file: join(tempFolder(), 'metadata.db'), platform })
@@ -41,6 +42,7 @@ async function watch(node: string) {
   const row = (await findRow(sql.db<ReleaseTables>(), 'r1'))!
   let give: (records: StoredRecord[]) => Promise<void> = async () => undefined
   let seq = 0
+  const failed: string[] = []
   const watcher = await ReleaseWatcher.open({
     ...{
       sql,
@@ -59,16 +61,25 @@ async function watch(node: string) {
       give = batch
       return () => undefined
     },
-    onFailed: () => undefined,
+    onFailed: ({ guard }) => failed.push(guard),
   })
   return {
     watcher,
+    failed,
+    /** Read, and not stored yet. */
+    async read(records: readonly StoredRecord[]) {
+      await give(records.map((record) => ({ ...record, seq: ++seq })))
+      clock.advance(JUDGED_WITHIN_MS)
+    },
     async log(records: readonly StoredRecord[]) {
       await give(records.map((record) => ({ ...record, seq: ++seq })))
       await watcher.flush()
     },
   }
 }
+
+/** Long enough for the timer that judges and stores; and for the store to be given up on, the second time. */
+const JUDGED_WITHIN_MS = 300
 
 const units = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => `unit-${from + i}`)
 const candidates = async () =>
@@ -99,6 +110,40 @@ describe('units of a step', () => {
 })
 
 describe('evidence', () => {
+  it('counts a unit once that asked several nodes, also before all have stored it', async () => {
+    const one = await watch('one')
+    const two = await watch('two')
+    const broken = predictions(units(0, 4), 'candidate', 0.2, 'MODEL_FAILED')
+    await one.log(broken)
+    await two.watcher.refresh()
+    await two.read(broken)
+    await two.watcher.flush()
+    expect([...one.failed, ...two.failed]).toEqual([])
+    expect(two.watcher.reports.find(({ guard }) => guard === 'errors')).toMatchObject({ candidate: 4 })
+    // One more unit decides: what is not stored is asked of the store, and found to be new.
+    await two.read(predictions(units(4, 6), 'candidate', 0.2, 'MODEL_FAILED'))
+    await expect.poll(() => two.failed, { timeout: 25_000 }).toContain('errors')
+  })
+
+  it('is known after a restart, so that the same units say nothing new', async () => {
+    await (await watch('one')).log(predictions(units(0, 4), 'candidate', 0.2, 'MODEL_FAILED'))
+    const again = await watch('one')
+    await again.read(predictions(units(0, 4), 'candidate', 0.2, 'MODEL_FAILED'))
+    expect(again.watcher.reports.find(({ guard }) => guard === 'errors')).toMatchObject({ candidate: 4 })
+    expect(again.failed).toEqual([])
+  })
+
+  it('is acted on without the store when that does not answer', async () => {
+    const { watcher, failed, read } = await watch('one')
+    const transaction = vi.spyOn(sql, 'transaction').mockReturnValue(new Promise(() => undefined))
+    await read(predictions(units(0, 20), 'candidate', 0.2, 'MODEL_FAILED'))
+    expect(failed).toEqual([])
+    clock.advance(JUDGED_WITHIN_MS)
+    expect(failed).toContain('errors')
+    transaction.mockRestore()
+    void watcher.stop()
+  })
+
   it('is deleted a while after its release is over, and what it came to stays', async () => {
     const { log } = await watch('one')
     await log(predictions(units(0, 300), 'candidate', 0.2, 'MODEL_FAILED'))

@@ -20,6 +20,7 @@ import {
 import { guardCounts } from './guards/counts.js'
 import { judge } from './guards/judge.js'
 import { createGuardReader, type GuardReader, LEASE_EXPIRED, RELEASE_NODE } from './guards/reader.js'
+import { SeenUnits } from './guards/seen-units.js'
 import type { GuardSettings } from './guards/settings.js'
 import { createShadowReader, type ShadowReader } from './guards/shadow-reader.js'
 import type { ShadowState } from './guards/shadow-types.js'
@@ -33,6 +34,11 @@ const FLUSH_MS = 250
 const JUDGE_MS = 100
 /** Kept back while the store is down; beyond it the log is read no further, and the rest is read when the store is back. */
 const MAX_PENDING = 50_000
+
+/** The store has so long to say whether evidence that would roll back is new; then the node acts on what it has. */
+const CONFIRM_MS = 200
+/** Events that are known to be stored: beyond it they are stored again, which changes nothing. */
+const EVENTS_REMEMBERED = 2 ** 18
 
 /** Units of a step and arm that are counted exactly, as rows; beyond it by sketch. */
 const EXACT_UNITS = 100_000
@@ -66,7 +72,7 @@ export class ReleaseWatcher {
   readonly #reader: GuardReader
   /** Undefined when the plan has no shadow step. */
   readonly #shadow: ShadowReader | undefined
-  readonly #known: Set<string>
+  readonly #known: SeenUnits
   /** Units of the present step, while they are counted exactly. */
   readonly #seen = new Set<string>()
   /** Of steps and arms whose units are too many for rows. */
@@ -82,6 +88,7 @@ export class ReleaseWatcher {
   #flushing: Promise<void> | undefined
   #timer: Timer | undefined
   #judgedMs = Number.NEGATIVE_INFINITY
+  #isConfirming = false
   #isStopped = false
   #stop: Stop | undefined
 
@@ -93,14 +100,16 @@ export class ReleaseWatcher {
     // Saved before anything is read, so that a node that is killed now begins at the same place.
     if (saved === undefined)
       await writeEvidence(options.sql, { release: id, node: options.node, position: options.startAt }, [], [])
-    const watcher = new ReleaseWatcher(options, saved ?? options.startAt, await readEventKeys(db, id))
+    const known = new SeenUnits(EVENTS_REMEMBERED)
+    await readEventKeys(db, id, EVENTS_REMEMBERED / 2, (guard, unit) => known.add(`${guard} ${unit}`))
+    const watcher = new ReleaseWatcher(options, saved ?? options.startAt, known)
     for (const one of await readSketches(db, id, options.node)) watcher.#sketches.set(`${one.step} ${one.arm}`, one)
     await watcher.refresh()
     watcher.#follow()
     return watcher
   }
 
-  private constructor(options: WatcherOptions, position: number, known: Set<string>) {
+  private constructor(options: WatcherOptions, position: number, known: SeenUnits) {
     this.#options = options
     this.#release = options.release
     this.#thresholds = options.thresholds
@@ -169,10 +178,7 @@ export class ReleaseWatcher {
     if (this.#isStopped) return
     while (this.#events.length + this.#newUnits.length > MAX_PENDING && !this.#isStopped) await this.#pause()
     for (const event of this.#reader.read(records)) {
-      const key = `${event.guard} ${event.unit}`
-      if (this.#known.has(key)) continue
-      this.#known.add(key)
-      this.#events.push(event)
+      if (this.#known.add(`${event.guard} ${event.unit}`)) this.#events.push(event)
     }
     if (this.#release.plan.steps[this.#release.step]!.kind === 'shadow') this.#shadow?.read(records)
     for (const record of records) this.#count(record)
@@ -276,14 +282,43 @@ export class ReleaseWatcher {
   #judge(): void {
     this.#judgedMs = this.#options.clock.monotonicMs()
     const { settings, minUnits } = this.#options
-    const rows = this.#events.length === 0 ? this.#stored : withPending(this.#stored, this.#events)
-    const { steps } = this.#release.plan
-    this.reports = judge(guardCounts(rows, steps, settings, this.#thresholds), settings, {
-      units: { candidate: unitsOf(this.units, this.#release.step, 'candidate'), minUnits },
-    })
-    const failed = this.reports.find(({ verdict }) => verdict === 'failed')
-    if (failed && !this.#isStopped) this.#options.onFailed(failed, this.reports)
+    const judged = (rows: readonly ArmCount[]) =>
+      judge(guardCounts(rows, this.#release.plan.steps, settings, this.#thresholds), settings, {
+        units: { candidate: unitsOf(this.units, this.#release.step, 'candidate'), minUnits },
+      })
+    const isStored = this.#events.length === 0
+    this.reports = judged(isStored ? this.#stored : withPending(this.#stored, this.#events))
+    const failed = this.reports.find(isFailed)
+    if (failed === undefined || this.#isStopped) return
+    if (isStored || judged(this.#stored).some(isFailed)) this.#options.onFailed(failed, this.reports)
+    else this.#confirm(failed, this.reports)
   }
+
+  /** What is not stored yet may have been stored by another node, which the same unit asked too: the store counts it once. */
+  #confirm(failed: GuardReport, reports: readonly GuardReport[]): void {
+    if (this.#isConfirming) return
+    this.#isConfirming = true
+    let isOver = false
+    const ends = (): boolean => {
+      if (isOver) return false
+      isOver = true
+      this.#isConfirming = false
+      timer.cancel()
+      return !this.#isStopped
+    }
+    const act = () => {
+      if (ends()) this.#options.onFailed(failed, reports)
+    }
+    const timer = this.#options.clock.after(CONFIRM_MS, act)
+    // Storing ends with a judgement; more may have come meanwhile.
+    this.flush().then(() => {
+      if (ends() && this.#events.length > 0) this.#judge()
+    }, act)
+  }
+}
+
+function isFailed({ verdict }: GuardReport): boolean {
+  return verdict === 'failed'
 }
 
 export function unitsOf(units: readonly UnitCount[], step: number, arm: GuardArm): number {
