@@ -40,6 +40,11 @@ export function isShown(request: FastifyRequest, name: string): boolean {
   return isAllowed(callerOf(request), 'see', name)
 }
 
+/** Whether it may say how the endpoint or model does: more than that it is there. */
+export function isViewed(request: FastifyRequest, name: string): boolean {
+  return isAllowed(callerOf(request), 'viewer', name)
+}
+
 /** What the header says counts on a server without keys only. */
 function nameActor({ raw }: FastifyRequest, name: string): void {
   raw.headers['headrace-actor'] = name.replace(/[^\x20-\x7e]/g, '?').slice(0, 128)

@@ -2,6 +2,7 @@
 import Type, { type TSchema } from 'typebox'
 import { routeView } from '../../app/index.js'
 import type { ServerContext } from '../context.js'
+import { isViewed } from './enforce.js'
 import type { Api } from './route.js'
 import { NameParam, orNull } from './schemas.js'
 
@@ -125,7 +126,10 @@ export function liveRoutes(api: Api, { app }: ServerContext): void {
         },
       },
     },
-    () => app.services.live.overview(),
+    async (request) => {
+      const overview = await app.services.live.overview()
+      return { ...overview, endpoints: overview.endpoints.filter(({ name }) => isViewed(request, name)) }
+    },
   )
 
   api.get(

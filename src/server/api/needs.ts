@@ -54,6 +54,10 @@ const NEEDS: Readonly<Record<string, RouteNeed>> = {
   'POST /v2/cudasharedmemory/unregister': 'see',
   'POST /v2/cudasharedmemory/region/{region}/unregister': 'see',
 
+  // Lists of what may be viewed, one by one.
+  'GET /api/v1/live': 'see',
+  'GET /api/v1/releases': 'see',
+
   // The handlers look at the endpoint and the tenant of each record, and at what a decision changed.
   'GET /api/v1/predictions/{id}': 'see',
   'GET /api/v1/log/tail': 'see',

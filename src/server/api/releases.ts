@@ -5,6 +5,7 @@ import { startRelease } from '../../app/index.js'
 import { type Release, ReleaseErrors } from '../../release/index.js'
 import type { ServerContext } from '../context.js'
 import { ActorHeaders, actorOf, callerOf } from './actor.js'
+import { isViewed } from './enforce.js'
 import { PlanView, ReleaseStatusView, ReleaseView } from './release-schemas.js'
 import type { Api } from './route.js'
 import { NameParam, VersionNumber, WITHOUT_NUL } from './schemas.js'
@@ -32,10 +33,9 @@ export function releaseRoutes(api: Api, { app }: ServerContext): void {
   api.get(
     '/api/v1/releases',
     {
-      config: { needs: 'viewer', on: (request) => (request.query as { endpoint?: string }).endpoint },
       schema: {
         tags: TAGS,
-        summary: 'Releases, newest first',
+        summary: 'Releases of the endpoints that the caller may view, newest first',
         querystring: Type.Object(
           {
             endpoint: Type.Optional(Type.String({ pattern: WITHOUT_NUL })),
@@ -47,7 +47,10 @@ export function releaseRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: Type.Object({ releases: Type.Array(ReleaseView) }) },
       },
     },
-    async (request) => ({ releases: await releases.list(request.query as Parameters<typeof releases.list>[0]) }),
+    async (request) => {
+      const all = await releases.list(request.query as Parameters<typeof releases.list>[0])
+      return { releases: all.filter(({ endpoint }) => isViewed(request, endpoint)) }
+    },
   )
 
   api.post(
