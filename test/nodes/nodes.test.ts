@@ -1,10 +1,10 @@
 // Several servers on one PostgreSQL, which is taken away and given back.
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { loadProject, openEngines } from '../../src/app/index.js'
-import { createPlatform, type Digest, type ModelName, type Platform } from '../../src/core/index.js'
+import { createPlatform, type Digest, type ModelName, type Platform, systemClock } from '../../src/core/index.js'
 import type { Actor, Decision } from '../../src/decisions/index.js'
 import { call } from '../support/http.js'
 import { postgresMissing, startPostgres, type TestPostgres } from '../support/postgres.js'
@@ -145,6 +145,28 @@ describe.skipIf(missing)(`several nodes${missing ? ` (skipped: ${missing})` : ''
       .toEqual(['candidate', 'stable'])
     await expect.poll(() => started.engines.storeConfirmedMs(), patience).toBeGreaterThan(0)
   }, 120_000)
+
+  it('say so when the data folder of one was copied for another, and follow each other with clocks an hour apart', async () => {
+    const url = await postgres.schema()
+    const [folder, copied] = [tempFolder(), tempFolder()]
+    mkdirSync(join(copied, 'data'))
+    const first = await node(url, folder)
+    copyFileSync(join(folder, 'data', 'node-id'), join(copied, 'data', 'node-id'))
+    const skewed = { ...systemClock, nowMs: () => systemClock.nowMs() + 3_600_000 }
+    const platform = createPlatform({ clock: skewed })
+    const second = await node(url, copied, platform)
+    expect(second.engines.nodeId).toBe(first.engines.nodeId)
+    await expect.poll(() => platform.metrics.expose(), patience).toContain('headrace_node_id_shared 1')
+    expect(await platform.metrics.expose()).toMatch(/headrace_node_store_age_seconds [0-9.e-]+\n/)
+
+    const third = await node(url)
+    await second.engines.sawVersion({ ref: ref(1), digest: digest(1), sizeBytes: 1 }, 'a file')
+    await second.engines.decide(alias(1), {}, by)
+    await expect.poll(third.aliasOf, patience).toBe(1)
+    const list = await third.engines.services.nodes.list()
+    expect(list.map(({ isGone }) => isGone)).toEqual([false, false])
+    for (const { startedMs } of list) expect(Math.abs(startedMs - systemClock.nowMs())).toBeLessThan(600_000)
+  }, 90_000)
 
   it('follow what is there when the store has lost its last decisions', async () => {
     const url = await postgres.schema()
