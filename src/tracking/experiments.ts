@@ -48,7 +48,7 @@ export function createExperiments(context: TrackingContext): Operations {
   }
 
   return {
-    createExperiment({ name, artifactLocation, tags }) {
+    async createExperiment({ name, artifactLocation, tags }) {
       checkName(name)
       if (artifactLocation !== undefined) checkText('The artifact location', artifactLocation, LIMITS.locationLength)
       for (const { key, value } of tags) checkTag(key, value)
@@ -89,7 +89,7 @@ export function createExperiments(context: TrackingContext): Operations {
       return toExperiment(row, await tagsOf(db(), [row.id]))
     },
 
-    renameExperiment(id, name) {
+    async renameExperiment(id, name) {
       checkName(name)
       return retrying(() =>
         change(id, async (tx, row) => {

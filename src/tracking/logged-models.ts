@@ -63,7 +63,7 @@ export function createLoggedModels({ sql: store, platform, nextNumber }: Trackin
   }
 
   return {
-    createModel({ experimentId, name, modelType = '', sourceRunId = '', params, tags }) {
+    async createModel({ experimentId, name, modelType = '', sourceRunId = '', params, tags }) {
       checkPairs('param', params, LIMITS.entities, LIMITS.paramLength)
       checkPairs('tag', tags, LIMITS.entities, LIMITS.runTagLength)
       checkText('The name of the model', name ?? '', LIMITS.experimentNameLength)

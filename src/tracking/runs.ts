@@ -34,8 +34,8 @@ export function createRuns(context: TrackingContext): Operations {
   }
 
   return {
-    createRun({ experimentId, name, userId = '', startMs, tags }) {
-      checkPairs('tag', tags, Number.POSITIVE_INFINITY, LIMITS.runTagLength)
+    async createRun({ experimentId, name, userId = '', startMs, tags }) {
+      checkPairs('tag', tags, LIMITS.entities, LIMITS.runTagLength)
       if (name !== undefined) checkText('The name of the run', name, LIMITS.runNameLength)
       checkText('The user', userId, LIMITS.keyLength)
       if (startMs !== undefined) checkInt64('start_time', startMs)

@@ -256,6 +256,27 @@ export function trackingContract(openSql: () => Promise<Sql>): void {
     await expect(tracking.deleteArtifact('0/r/c')).rejects.toMatchObject({ code: 'TRACKING_ARTIFACT_UNKNOWN' })
   })
 
+  it('compares whole numbers with fractions', async () => {
+    const { tracking } = await open()
+    const { info } = await tracking.createRun({ experimentId: '0', startMs: 2, tags: [] })
+    const found = async (filter: string) => {
+      const { items } = await tracking.searchRuns({ experimentIds: ['0'], view: 'ACTIVE_ONLY', maxResults: 10, filter })
+      return items.map((run) => run.info.runId)
+    }
+    expect(await found('start_time > 1.5')).toEqual([info.runId])
+    expect(await found('start_time > 2.5')).toEqual([])
+    expect(await found('start_time < 1e20')).toEqual([info.runId])
+  })
+
+  it('takes a thousand tags with a new run and refuses more', async () => {
+    const { tracking } = await open()
+    const tags = Array.from({ length: 9000 }, (_, index) => ({ key: `t${index}`, value: '' }))
+    const { info } = await tracking.createRun({ experimentId: '0', tags: tags.slice(0, 1000) })
+    expect((await tracking.getRun(info.runId)).tags).toHaveLength(1001)
+    const refusal = { code: 'TRACKING_TOO_MANY', status: 400 }
+    await expect(tracking.createRun({ experimentId: '0', tags })).rejects.toMatchObject(refusal)
+  })
+
   it('says where a filter cannot be read', async () => {
     const { tracking } = await open()
     for (const filter of UNREADABLE) {
@@ -282,6 +303,8 @@ const UNREADABLE = [
   "tags.a = 'b' AND",
   '=',
   'metrics.a > 1;',
+  'metrics.a > 1e999',
+  'start_time > 99999999999999999999',
 ]
 
 interface Keyed<T> {

@@ -115,8 +115,11 @@ export function parseFilter(text: string, language: Language): Comparison[] {
     if (operator === 'IN' || operator === 'NOT IN') return listOf()
     const token = take()
     if (type === 'number') {
-      if (token.kind === 'number') return token.value
-      throw fail(token, 'a number is expected here')
+      if (token.kind !== 'number') throw fail(token, 'a number is expected here')
+      const { value } = token
+      const isKept = typeof value === 'bigint' ? BigInt.asIntN(64, value) === value : Number.isFinite(value)
+      if (!isKept) throw fail(token, 'no metric or time is as large as this number')
+      return value
     }
     if (token.kind === 'text') return token.value
     throw fail(token, 'text in quotes is expected here')

@@ -27,8 +27,15 @@ export function compare(dialect: Dialect, column: string, { operator, value }: C
     case 'IS NOT NULL':
       return sql`${left} is not null`
     default:
-      return sql`${left} ${sql.raw(SYMBOLS[operator]!)} ${value}`
+      return sql`${left} ${sql.raw(SYMBOLS[operator]!)} ${operandOf(value)}`
   }
+}
+
+/** Postgres would read `1.5` and `1e20` as what the column holds: whole numbers of 64 bits. */
+function operandOf(value: Comparison['value']): RawBuilder<unknown> {
+  return typeof value === 'number' && !Number.isSafeInteger(value)
+    ? sql`cast(${value} as double precision)`
+    : sql`${value}`
 }
 
 /** A text column that has a `head` beside it, of which there is an index. */
