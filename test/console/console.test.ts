@@ -278,6 +278,20 @@ describe.skipIf(missing !== undefined)(
       await hidden.close()
     })
 
+    it('says that a server which stands still does not answer', async () => {
+      const waiting = await context.newPage()
+      await waiting.clock.install()
+      await waiting.route('**/api/v1/**', () => undefined)
+      await waiting.goto(`${server.url}/console/decisions`)
+      await waiting.locator('main [data-state="loading"]').waitFor()
+      await waiting.clock.runFor(25_000)
+      const failed = waiting.locator('main [data-state="failed"]')
+      await failed.waitFor()
+      expect(await shown(failed)).toMatch(/CONSOLE_SERVER_UNREACHABLE[\s\S]*did not come within 20 seconds/)
+      await waiting.unrouteAll({ behavior: 'ignoreErrors' })
+      await waiting.close()
+    })
+
     it('says whose traffic the figures are of when there are several nodes', async () => {
       const node = (name: string, isSelf: boolean) => ({ id: name, name, url: `http://${name}`, isSelf, isGone: false })
       await page.route('**/api/v1/nodes', (route) =>

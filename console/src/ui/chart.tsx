@@ -72,7 +72,7 @@ export function Chart({ label, timesMs, lines, format, height = 150, isLogarithm
         },
       ],
       series: [
-        { label: '', class: 'legend-time', value: (_, s) => (s === null ? NOTHING : formatClock(s * 1000)) },
+        { label: ' ', class: 'legend-time', value: (_, s) => (s === null ? NOTHING : formatClock(s * 1000)) },
         ...lines.map(
           (line): UPlot.Series => ({
             label: line.name,
