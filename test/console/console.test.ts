@@ -97,6 +97,9 @@ describe.skipIf(missing !== undefined)(
     }
 
     const open = (path: string) => page.goto(`${server.url}/console${path}`)
+    /** As a link does: the page is not loaded again. */
+    const go = (path: string) =>
+      page.evaluate(`history.pushState(null, '', '/console${path}'); dispatchEvent(new PopStateEvent('popstate'))`)
     // biome-ignore lint/performance/useDomNodeTextContent: of a locator; cells are apart, as people see them
     const shown = async (locator: Locator) => (await locator.innerText()).replaceAll('\u00a0', ' ')
     const text = (selector: string) => shown(page.locator(selector).first())
@@ -320,8 +323,9 @@ describe.skipIf(missing !== undefined)(
     it('fits a narrow screen without scrolling sideways', async () => {
       await page.setViewportSize({ width: 390, height: 780 })
       for (const path of ['/endpoints', '/endpoints/checkout', '/releases/fraud', '/log', `/predictions/${answered}`]) {
-        await open(path)
+        await go(path)
         await seen('h1')
+        await eventually(() => page.locator('[data-state="loading"]').count()).toBe(0)
         const beyond = await page.evaluate(
           'document.documentElement.scrollWidth - document.documentElement.clientWidth',
         )
@@ -381,7 +385,7 @@ describe.skipIf(missing !== undefined)(
             .fulfill({ status: 503, json: { code: 'STORE_UNAVAILABLE', error: 'The store is away. Bring it back.' } })
             .catch(() => undefined)
         })
-        await open(path)
+        await go(path)
         await seen('[data-state="loading"]')
         answer('fail')
         await seen('[data-state="failed"]')
