@@ -103,15 +103,13 @@ function shareInterval(count: number, of: number, alpha: number): Interval | nul
 }
 
 /**
- * Bounds by the inequality of Dvoretzky, Kiefer, Wolfowitz and Massart for each distribution, with alpha divided over looks at doubling
- * sample sizes, so that they hold whenever somebody looks.
+ * Bounds for each distribution that hold at all sample sizes together: S. Howard, A. Ramdas, "Sequential estimation of quantiles with
+ * applications to A/B testing and best-arm identification" (Bernoulli 2022), whose constants these are.
  */
 function kolmogorovInterval(champion: DDSketch, candidate: DDSketch, alpha: number): Interval {
   const estimate = kolmogorovDistance(champion, candidate)
   const n = champion.count
-  const look = Math.ceil(Math.log2(n + 1))
-  const atLeast = 2 ** (look - 1)
-  const slack = 2 * Math.sqrt(Math.log((4 * look * (look + 1)) / alpha) / (2 * Math.min(n, atLeast)))
+  const slack = 2 * 0.85 * Math.sqrt((Math.log(Math.log(Math.E * n)) + 0.8 * Math.log((2 * 1612) / alpha)) / n)
   return { estimate, low: Math.max(0, estimate - slack), high: Math.min(1, estimate + slack) }
 }
 
