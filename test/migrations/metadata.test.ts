@@ -14,7 +14,12 @@ const folder = join(import.meta.dirname, '../fixtures/metadata')
 const shapes = (dialect: string) => readdirSync(folder).filter((name) => name.endsWith(`.${dialect}.sql`))
 const read = (name: string) => readFileSync(join(folder, name), 'utf8')
 
-async function checkForward(environment: Record<string, string>): Promise<void> {
+/** From this shape on there are registered versions. */
+const REGISTERED = 3
+
+async function checkForward(name: string, environment: Record<string, string>): Promise<void> {
+  const hasRegistered = Number.parseInt(name, 10) >= REGISTERED
+  const more = hasRegistered ? 3 : 0
   const project = await loadProject(join(import.meta.dirname, '../../examples/shop'), { environment })
   const engines = await openEngines(project, createPlatform())
   onTestFinished(() => engines.close())
@@ -22,12 +27,20 @@ async function checkForward(environment: Record<string, string>): Promise<void> 
   expect(aliases).toEqual([{ model: 'fraud', alias: 'kept', version: 1 }])
   expect(digests.get('fraud/2')).toBe(`sha256:${'2'.repeat(64)}`)
   expect([...cacheSwitches.keys()]).toEqual(['fraud'])
-  expect(await engines.decisions.verify()).toMatchObject({ ok: true, count: 6 })
+  expect(await engines.decisions.verify()).toMatchObject({ ok: true, count: 6 + more })
   const [last, undo] = await engines.decisions.list({ limit: 2 })
-  expect(undo).toMatchObject({ number: 5, change: { kind: 'alias.set' }, by: { kind: 'person', name: 'Zoë' } })
+  expect(undo).toMatchObject({ number: 5 + more, change: { kind: 'alias.set' }, by: { kind: 'person', name: 'Zoë' } })
   await engines.undo(last!.id, { kind: 'person', name: 'test' })
-  expect(await engines.decisions.verify()).toMatchObject({ ok: true, count: 7 })
-  expect(await engines.services.registry.search({})).toBeDefined()
+  expect(await engines.decisions.verify()).toMatchObject({ ok: true, count: 7 + more })
+  const { registry } = engines.services
+  expect(await registry.search({})).toHaveLength(hasRegistered ? 1 : 0)
+  if (!hasRegistered) return
+  expect(await registry.describe('Modèle à risque@2')).toMatchObject({
+    ...{ owner: 'Zoë', tags: { text: 'two' }, metrics: { auc: 0.9, loss: Number.NaN }, card: '# Card' },
+    ...{ lineage: { runId: 'run-two' }, files: [{ path: 'notes.txt', sizeBytes: 3 }], deletedMs: null },
+  })
+  const by = { kind: 'person', name: 'test' } as const
+  expect(await registry.restore({ model: 'Modèle à risque', version: 1 }, by)).toMatchObject({ deletedMs: null })
 }
 
 describe('metadata that an earlier release wrote', () => {
@@ -37,7 +50,7 @@ describe('metadata that an earlier release wrote', () => {
     const db = new Database(join(dataDir, 'metadata.db'))
     db.exec(read(name))
     db.close()
-    await checkForward({ HEADRACE_STORE_DATA_DIR: dataDir })
+    await checkForward(name, { HEADRACE_STORE_DATA_DIR: dataDir })
   })
 
   const missing = postgresMissing()
@@ -53,7 +66,7 @@ describe('metadata that an earlier release wrote', () => {
       const url = postgres.url.replace(/\/postgres$/, `/${database}`)
       await run(postgres.url, `create database ${database}`)
       await run(url, read(name))
-      await checkForward({ HEADRACE_STORE_DATA_DIR: join(tempFolder(), 'data'), DATABASE_URL: url })
+      await checkForward(name, { HEADRACE_STORE_DATA_DIR: join(tempFolder(), 'data'), DATABASE_URL: url })
     })
   })
 })
