@@ -79,6 +79,7 @@ export class DecisionFlow {
     } catch (error) {
       // It is made: to say otherwise would have it made again. The next look at the store finds it.
       logger.warn({ err: error, decision: made[0]?.id }, 'a decision was made and takes effect once the store answers')
+      if (!this.#isShared) this.#lookUntilSeen()
       return
     }
     await Promise.all(made.map(({ number }) => this.#ends.get(number)))
@@ -105,6 +106,16 @@ export class DecisionFlow {
 
   get #isShared(): boolean {
     return this.options.sql.dialect === 'postgres'
+  }
+
+  /** Nobody looks at a database of one's own by the clock. */
+  #lookUntilSeen(): void {
+    if (this.#isStopped) return
+    this.#timer?.cancel()
+    this.#timer = this.options.platform.clock.after(
+      LOOK_MS,
+      () => void this.look().then((hasLooked) => hasLooked || this.#lookUntilSeen()),
+    )
   }
 
   #again(): void {
