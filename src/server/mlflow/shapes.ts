@@ -1,7 +1,7 @@
 // Experiments, runs and logged models in the shapes of MLflow's messages.
 import type { Dataset, DatasetInput, Experiment, LoggedModel, Metric, Run, RunInfo } from '../../tracking/index.js'
 import { listed, numberValue } from './answer.js'
-import type { Fields } from './fields.js'
+import { type Fields, isMembers } from './fields.js'
 
 export function experimentShape(experiment: Experiment): object {
   return {
@@ -105,7 +105,29 @@ export function loggedModelShape(model: LoggedModel): object {
       model_type: model.modelType || undefined,
       source_run_id: model.sourceRunId || undefined,
       tags: listed(model.tags),
+      registrations: registrationsOf(model),
     },
     data: { params: listed(model.params), metrics: listed(model.metrics.map(metricShape)) },
   }
+}
+
+const VERSIONS_TAG = 'mlflow.modelVersions'
+
+function registrationsOf({ tags }: LoggedModel): readonly object[] | undefined {
+  const text = tags.find(({ key }) => key === VERSIONS_TAG)?.value
+  if (text === undefined) return undefined
+  try {
+    const versions: unknown = JSON.parse(text)
+    return Array.isArray(versions) ? listed(versions.flatMap(registrationOf)) : undefined
+  } catch {
+    // A caller may have set the tag to anything.
+    return undefined
+  }
+}
+
+function registrationOf(entry: unknown): object[] {
+  if (!isMembers(entry)) return []
+  const { name, version } = entry as { name?: unknown; version?: unknown }
+  const number = Number(version)
+  return typeof name === 'string' && Number.isSafeInteger(number) && number > 0 ? [{ name, version: number }] : []
 }
