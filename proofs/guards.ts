@@ -12,7 +12,7 @@ const LEAST_POWER = 0.9
 
 export const proof: Proof = {
   claim:
-    'Guards roll a worse candidate back after few units (2 % to 4 % errors within 2,000 at a 5 % canary, 50 % within 15, total failure within 6, each with power 0.9), and one that is no worse in fewer than 1 % of days, over all guards and all looks.',
+    'Guards roll a worse candidate back after few units (2 % to 4 % errors within 2,000 at a 5 % canary, 50 % within 15, total failure within 6, in the last step within 10, each with power 0.9), and one that is no worse in fewer than 1 % of days, over all guards and all looks.',
   fullCount: 10_000,
   async run({ count, seed, progress }) {
     const { failures, falsely, byGuard, found } = await runAll(count, seed, progress)
