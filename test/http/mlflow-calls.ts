@@ -73,14 +73,14 @@ export async function callMlflow(url: string, ask: Ask, asked: Set<string>): Pro
   await ask('GET', `${models}/${modelId}/${directories}`, `${models}/{id}/${directories}`)
   await get('artifacts/list', `run_id=${run_id}`)
   const upload = async () => {
-    const body = { path: '/tmp/b.bin', num_parts: 1 }
+    const body = { path: 'b.bin', num_parts: 1 }
     const { json } = await ask('POST', `${files}/mpu/create/${root}`, `${files}/mpu/create/*`, body)
     return json.upload_id as string
   }
   const whole = await upload()
   await put(`${files}/mpu/parts/${whole}/1`, `${files}/mpu/parts/{upload}/{part}`)
   await ask('POST', `${files}/mpu/complete/${root}`, `${files}/mpu/complete/*`, {
-    ...{ path: '/tmp/b.bin', upload_id: whole, parts: [{ part_number: 1 }] },
+    ...{ path: 'b.bin', upload_id: whole, parts: [{ part_number: 1 }] },
   })
   await ask('POST', `${files}/mpu/abort/${root}`, `${files}/mpu/abort/*`, { path: 'b.bin', upload_id: await upload() })
   await ask('PATCH', `${models}/${modelId}`, `${models}/{id}`, { status: 'LOGGED_MODEL_READY' })
