@@ -32,10 +32,7 @@ export function DecisionPage({ id }: { readonly id: string }) {
               <Panel title="Before">
                 {decision.before === null ? <Empty title="There was nothing" /> : <Facts of={decision.before} />}
               </Panel>
-              <Panel title="Evidence">
-                <Facts of={decision.evidence} />
-              </Panel>
-              <Panel title="Undo">
+              <Panel title="Undo" className="wide">
                 {canUndo ? (
                   <p>
                     <code>headrace decisions undo {decision.id}</code>
@@ -43,6 +40,9 @@ export function DecisionPage({ id }: { readonly id: string }) {
                 ) : (
                   <p className="muted">{reason}</p>
                 )}
+              </Panel>
+              <Panel title="Evidence" className="wide">
+                <Facts of={decision.evidence} />
               </Panel>
               <Panel title="On the same subject" className="wide">
                 {related.length === 0 ? (

@@ -1,6 +1,6 @@
 // The small things every page is made of.
 import type { ReactNode } from 'react'
-import { formatExact, formatTime, formatUtc } from '../format.js'
+import { formatExact, formatTime, formatUtc, formatValue } from '../format.js'
 
 /** In the local zone; UTC when the pointer rests on it. */
 export function Time({ ms }: { readonly ms: number }) {
@@ -70,17 +70,70 @@ export function Facts({ of }: { readonly of: Readonly<Record<string, unknown>> }
 function factOf(value: unknown): ReactNode {
   if (Array.isArray(value)) {
     if (value.every((item) => typeof item !== 'object' || item === null)) return value.map(scalar).join(', ') || 'none'
+    if (value.every(isObject)) return <FactTable rows={value} />
     return (
       <ol className="facts-list">
-        {value.slice(0, 50).map((item, i) => (
+        {value.slice(0, MOST_ROWS).map((item, i) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: the list is shown as it came
           <li key={i}>{factOf(item)}</li>
         ))}
       </ol>
     )
   }
-  if (typeof value === 'object' && value !== null) return <Facts of={value as Record<string, unknown>} />
+  if (isObject(value)) return <Facts of={value} />
   return scalar(value)
+}
+
+type Fields = Readonly<Record<string, unknown>>
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Things of one kind, below each other. */
+function FactTable({ rows }: { readonly rows: readonly Fields[] }) {
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))]
+  return (
+    <div className="table-plain">
+      <table aria-label={`List of ${rows.length}`}>
+        <thead>
+          <tr>
+            {names.map((name) => (
+              <th key={name} scope="col">
+                {name}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows.slice(0, MOST_ROWS).map((row, i) => (
+            // biome-ignore lint/suspicious/noArrayIndexKey: the list is shown as it came
+            <tr key={i}>
+              {names.map((name) => {
+                const value = row[name]
+                const text = isObject(value) ? pairs(value) : formatValue(value, 300)
+                return (
+                  <td key={name} className={text.length > WORDS ? 'wrap' : undefined}>
+                    {text}
+                  </td>
+                )
+              })}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  )
+}
+
+const MOST_ROWS = 50
+/** Longer text is a sentence, and breaks between its words. */
+const WORDS = 24
+
+function pairs(of: Fields): string {
+  return Object.entries(of)
+    .map(([name, value]) => `${name} ${formatValue(value)}`)
+    .join(', ')
 }
 
 function scalar(value: unknown): string {
