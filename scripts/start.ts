@@ -162,6 +162,7 @@ Serving at ${url}. Try, in another terminal:
   # the same and more from the command line, in this folder
   node bin/headrace.js explain ${id} --project examples/shop
 
+The console: ${url}/console/
 API documentation, with a form for every call: ${url}/api/docs
 Ctrl-C answers what is in flight and ends.`
 }

@@ -21,6 +21,20 @@ export default defineProject({
     },
   },
 
+  // What gates evaluate versions on: the latest quarter of the payments, which no model was trained on. `npm start` writes the file.
+  datasets: {
+    'held-out-payments': {
+      file: './data/payments-held-out.csv',
+      kind: 'classification',
+      label: 'is_fraud',
+      slices: ['payment_method'],
+      limit: 10_000,
+    },
+  },
+
+  // How a release goes on, for endpoints that name it: an hour of copies, then 5 % and a quarter of the users.
+  plans: { careful: 'shadow:1h/skip,canary:5%/30m,25%/30m,100%' },
+
   // Every model has an endpoint of its own name, so breast-cancer needs nothing here. Declare one to say which versions answer, how
   // long a caller waits at most, and what the log keeps.
   endpoints: {
@@ -29,12 +43,13 @@ export default defineProject({
     // Version 3 looks up what is known of the user, the card and the merchant (features/). Callers that name none of them, but say
     // all that versions 1 and 2 take, are answered by version 2.
     fraud: {
-      // "latest" is the newest version that is ready. A number pins one: version('fraud', 1). An alias moves by decision:
-      // version('fraud', { alias: 'champion' }), and then: headrace models alias fraud champion 2
+      // A number pins a version: what is pushed takes no traffic here before a release gives it some
+      // ("headrace release start fraud --from 3 --to 4"). An alias moves by decision: version('fraud', { alias: 'champion' }).
+      // 'latest' is the newest version that is ready.
       route: fallback({
         name: 'fraud-fallback',
         arms: [
-          { route: version('fraud', 'latest'), timeoutMs: 200 },
+          { route: version('fraud', 3), timeoutMs: 200 },
           { route: version('fraud', 2), timeoutMs: 200 },
           { route: version('fraud', 1), timeoutMs: 100 },
           version('fraud-rule', 1),
@@ -47,6 +62,8 @@ export default defineProject({
       // The checkout waits for this answer: past it the caller gets 504 and goes on without.
       deadlineMs: 500,
 
+      release: { plan: 'careful' },
+
       log: {
         // That a payment was scored is always kept. What went in and came out too; with 0.1, for one payment in ten,
         // whose records then carry the weight 10.
@@ -57,6 +74,17 @@ export default defineProject({
         payloadRetentionDays: 30,
         retentionDays: 365,
       },
+    },
+
+    // Which payments should a person look at first? The back office says all ten things itself. A version takes the place of 2 only
+    // when it passes these gates, and then step by step: docs/bring-your-own-model.md brings one.
+    'fraud-review': {
+      route: version('fraud', 2),
+      gates: {
+        evaluations: [{ dataset: 'held-out-payments', metric: 'auc', atLeast: 0.75, tolerance: 0.02 }],
+        slo: { p99Ms: 250, memoryMb: 200 },
+      },
+      release: { plan: 'careful' },
     },
 
     // The same question, asked far more often: each time a basket changes. The regression answers what it is sure of (seven in

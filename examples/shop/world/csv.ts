@@ -17,6 +17,11 @@ export interface FileOptions {
 /** The files of a world, by name. The true probabilities are in none of them. */
 export function worldFiles(world: World, options: FileOptions = {}): Readonly<Record<string, string>> {
   const toCsv = (rows: readonly Row[]) => csvOf(rows, options)
+  const payments = world.payments.map(({ payment_id, shopper_id, paid_at, features, is_fraud }) => ({
+    ...{ payment_id, shopper_id, paid_at },
+    ...features,
+    is_fraud,
+  }))
   return {
     'shoppers.csv': toCsv(world.shoppers.map((shopper) => ({ ...shopper }))),
     'products.csv': toCsv(world.products.map((product) => ({ ...product }))),
@@ -27,13 +32,9 @@ export function worldFiles(world: World, options: FileOptions = {}): Readonly<Re
         purchased,
       })),
     ),
-    'payments.csv': toCsv(
-      world.payments.map(({ payment_id, shopper_id, paid_at, features, is_fraud }) => ({
-        ...{ payment_id, shopper_id, paid_at },
-        ...features,
-        is_fraud,
-      })),
-    ),
+    'payments.csv': toCsv(payments),
+    // The latest quarter, which models are not trained on: gates ask about these.
+    'payments-held-out.csv': toCsv(payments.slice(Math.floor(payments.length * 0.75))),
     'impressions.csv': toCsv(
       world.impressions.map(({ page_id, product_id, shown_at, features, clicked }) => ({
         ...{ page_id, product_id, shown_at },
