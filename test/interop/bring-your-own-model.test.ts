@@ -34,7 +34,7 @@ function copyShop(python: string): { folder: string; bin: string } {
   return { folder, bin }
 }
 
-it('takes a scikit-learn model to live traffic and back, as the page says', { timeout: 240_000 }, async ({ skip }) => {
+it('takes a scikit-learn model to live traffic and back, as the page says', { timeout: 360_000 }, async ({ skip }) => {
   expect(SAMPLES).toHaveLength(7)
   const python = process.env['HEADRACE_TEST_MLFLOW3']
   if (python === undefined) return skip('no Python with mlflow 3 is named by HEADRACE_TEST_MLFLOW3')
