@@ -98,7 +98,9 @@ export async function openWorkerEngines(
       if (kind === 'version.seen' || kind === 'version.register') digests.set(subject, detail['digest'] as Digest)
       if (servable === null) registered.delete(subject)
       else if (servable !== undefined) registered.set(subject, servable)
-      registry = { ...state, digests, registered }
+      // Its own count: versions that came together for the primary come one by one here.
+      const registeredRevision = registry.registeredRevision + (servable === undefined ? 0 : 1)
+      registry = { ...state, digests, registered, registeredRevision }
       await Promise.all([...followers].map((change) => change(decision)))
       for (const watcher of watchers) tell(watcher, decision)
     },
