@@ -21,8 +21,8 @@ const shapeWith = (tag: string) => {
 describe('loggedModelShape', () => {
   it('names the versions that the model was registered as', () => {
     expect(shapeWith('[{"name":"iris","version":"2"},{"name":"flowers","version":1}]')).toEqual([
-      { name: 'iris', version: 2 },
-      { name: 'flowers', version: 1 },
+      { name: 'iris', version: '2' },
+      { name: 'flowers', version: '1' },
     ])
   })
 

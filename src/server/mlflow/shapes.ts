@@ -129,5 +129,7 @@ function registrationOf(entry: unknown): object[] {
   if (!isMembers(entry)) return []
   const { name, version } = entry as { name?: unknown; version?: unknown }
   const number = Number(version)
-  return typeof name === 'string' && Number.isSafeInteger(number) && number > 0 ? [{ name, version: number }] : []
+  return typeof name === 'string' && Number.isSafeInteger(number) && number > 0
+    ? [{ name, version: String(number) }]
+    : []
 }
