@@ -5,6 +5,9 @@ import type { Answers } from './customers.js'
 const paint = (code: number) => (text: string) => `\x1b[${code}m${text}\x1b[0m`
 const plain = (text: string) => text
 const CLEAR_LINE = '\r\x1b[K'
+/** Around a line that is written over: what does not fit is cut off and not wrapped, where it would stay. */
+const NO_WRAP = '\x1b[?7l'
+const WRAP = '\x1b[?7h'
 const BAR = 24
 
 export type Terminal = ReturnType<typeof createTerminal>
@@ -37,7 +40,7 @@ export function createTerminal(stream: NodeJS.WriteStream, isPlain: boolean) {
         dim(errorsOf(status)),
       ].join('  ')
       if (isPlain) line(`${shown}  ${progress.summary}`)
-      else stream.write(`${CLEAR_LINE}${shown}`)
+      else stream.write(`${CLEAR_LINE}${NO_WRAP}${shown}${WRAP}`)
     },
   }
 }
