@@ -29,8 +29,6 @@ export async function startServer(project: string, processes: number, options: r
   const args = ['serve', project, '--port', '0', '--json', '--log-level', 'error', '--data-dir', dataDir, ...options]
   const child = spawn(process.execPath, [BIN, ...args, '--processes', String(processes)], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    // Ctrl-C of a terminal goes to the whole group; the demo says when its server ends.
-    detached: true,
   })
   process.once('exit', () => child.kill())
   const complaints: string[] = []
