@@ -5,7 +5,7 @@ const schema = { tags: ['x'], summary: 'x', response: {} } as const
 
 function catalogue(...routes: [Method, string][]) {
   const made = createCatalogue()
-  for (const [method, path] of routes) made.add({ method, path, schema })
+  for (const [method, path] of routes) made.add({ method, path, schema, needs: 'viewer' })
   return made
 }
 
