@@ -55,7 +55,8 @@ beforeAll(async () => {
   mkdirSync(join(folder, 'features'))
   writeFileSync(join(folder, 'features', 'all.ts'), FEATURES)
   const cached = { route: { kind: 'version', model: 'purchase-intent', version: 1 }, cache: {} }
-  server = await startTestServer({ folder, config: { chaos: { enabled: true }, endpoints: { cached } } })
+  const released = { route: { kind: 'version', model: 'fraud', version: 1 } }
+  server = await startTestServer({ folder, config: { chaos: { enabled: true }, endpoints: { cached, released } } })
   document = (await call(`${server.url}/api/docs/json`, 'GET')).json
 })
 afterAll(async () => {
@@ -216,6 +217,21 @@ describe('what the server answers', () => {
     await ask('GET', at, approvals)
     const body = { batchSizes: [1, 4], concurrencies: [2], durationMs: 5 }
     await ask('POST', '/api/v1/gates/profiles/fraud/1', '/api/v1/gates/profiles/{model}/{version}', body)
+  }
+
+  async function releases(): Promise<void> {
+    const base = '/api/v1/releases'
+    await ask('GET', '/api/v1/nodes', '/api/v1/nodes')
+    await ask('GET', `${base}/plans`, `${base}/plans`)
+    const body = { endpoint: 'released', to: 2, plan: 'shadow:1h,canary:5%/1h,100%' }
+    const end = async (acts: readonly string[]) => {
+      const { id } = (await ask('POST', base, base, body)).json
+      await ask('GET', `${base}/${id}`, `${base}/{id}`)
+      for (const act of acts) await ask('POST', `${base}/${id}/${act}`, `${base}/{id}/${act}`, { reason: 'test' })
+    }
+    await end(['pause', 'resume', 'promote', 'rollback'])
+    await end(['abort'])
+    await ask('GET', base, base)
   }
 
   async function features(): Promise<void> {
@@ -426,6 +442,7 @@ describe('what the server answers', () => {
     await feast()
     await callMlflow(server.url, ask, asked)
     await gates()
+    await releases()
     await keys()
     await chaos()
     await ask('GET', '/api/docs', '/api/docs')
