@@ -21,8 +21,8 @@ const ROOT = fileURLToPath(new URL('../', import.meta.url))
 /** The server that samples talk to where the page starts none of its own. */
 const SHOP = { folder: 'examples/shop', command: 'exec headrace serve' }
 
-/** Variables that are no settings, because settings are shown. */
-const SECRETS = ['HEADRACE_KEY', 'HEADRACE_KEY_SECRET']
+/** Variables beside those of `settings()`: secrets, which are not shown, and a shorter name of one. */
+const OTHERS = ['HEADRACE_KEY', 'HEADRACE_KEY_SECRET', 'HEADRACE_BLOBS']
 
 const problems: string[] = []
 
@@ -143,7 +143,7 @@ if (unexplained.length > 0) {
 }
 
 if (!write) {
-  const variables = new Set([...settings.map(({ variable }) => variable), ...SECRETS])
+  const variables = new Set([...settings.map(({ variable }) => variable), ...OTHERS])
   const toCheck: { page: string; sample: Sample }[] = []
   const toRun: { page: string; samples: readonly Sample[] }[] = []
   for (const page of pages()) {
