@@ -227,13 +227,13 @@ describe('headrace models, endpoints and decisions', LONG, () => {
     })
   })
 
-  it('push a version, refuse the same again, and push it all the same when asked to', async () => {
+  it('push a version, find the same again, and push it all the same when asked to', async () => {
     const file = join(folder, 'models/purchase-intent/1/model.onnx')
     const manifest = join(folder, 'models/purchase-intent/1/model.json')
     const push = ['models', 'push', 'intent', file, '--manifest', manifest]
     expect(await json(...push)).toMatchObject({ model: 'intent', version: 1 })
-    const again = await run(...push)
-    expect(again).toMatchObject({ status: 1, stderr: expect.stringContaining('--allow-same') })
+    expect(await json(...push)).toMatchObject({ model: 'intent', version: 1, isNew: false })
+    expect((await run(...push)).stdout).toContain('--allow-same')
     expect((await run(...push, '--allow-same')).stdout).toMatch(/^Pushed intent\/2 \(sha256:/)
     expect(await run('models', 'push', 'intent', 'samples/fraud.json')).toMatchObject({
       status: 1,

@@ -2,14 +2,22 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { worldFiles } from '../../examples/shop/world/csv.js'
+import { createWorld } from '../../examples/shop/world/world.js'
 import { tempFolder } from '../support/temp-folder.js'
 import { headrace, headraceJson, LONG, SHOP, startServe } from './support.js'
+
+/** Of the shop's world, which is not in the repository. */
+function payments(): string {
+  const world = createWorld({ seed: 1, shoppers: 500, sessions: 10, payments: 4000, pages: 1, weeks: 1 })
+  return worldFiles(world)['payments.csv']!
+}
 
 /** A project with version 1 of fraud, and what its gates ask. */
 function project(gates: object): string {
   const folder = tempFolder()
   cpSync(join(SHOP, 'models/fraud/1'), join(folder, 'models/fraud/1'), { recursive: true })
-  cpSync(join(SHOP, 'data/payments.csv'), join(folder, 'payments.csv'))
+  writeFileSync(join(folder, 'payments.csv'), payments())
   const config = {
     datasets: { payments: { file: 'payments.csv', kind: 'classification', label: 'is_fraud', limit: 1000 } },
     endpoints: { fraud: { route: { kind: 'version', model: 'fraud', version: 1 }, gates } },
