@@ -79,10 +79,18 @@ export async function startPostgres(): Promise<TestPostgres> {
     child.kill(signal)
     if (child.exitCode === null && child.signalCode === null) await ended
   }
-  /** Each connection has a process of its own. */
+  /** Each connection has a process of its own; the one that forks them comes first, so that none is missed. */
   function signalAll(signal: NodeJS.Signals): void {
+    child.kill(signal)
     const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(child.pid)], { encoding: 'utf8' })
-    for (const pid of [child.pid!, ...children.trim().split(/\s+/).map(Number)]) process.kill(pid, signal)
+    for (const pid of children.trim().split(/\s+/)) {
+      try {
+        process.kill(Number(pid), signal)
+      } catch (error) {
+        // A connection that ended meanwhile.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
+      }
+    }
   }
   await start()
   const url = `postgres://test@127.0.0.1:${port}/postgres`
