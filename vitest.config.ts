@@ -10,8 +10,10 @@ export default defineConfig({
       'scripts/**/*.test.ts',
     ],
     exclude: ['**/node_modules/**', 'test/types/**'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // Patience costs nothing where all is well: a machine of CI is slow, and others use its cores.
+    testTimeout: 90_000,
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 30_000 } },
     // Native modules (ONNX Runtime, libsql, DuckDB) are loaded by many files: processes keep their crashes apart.
     pool: 'forks',
     maxWorkers: 2,

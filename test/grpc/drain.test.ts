@@ -1,12 +1,12 @@
 // A server that closes finishes what it has begun, tells who watches, and takes nothing more.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Metadata } from '@grpc/grpc-js'
 import { afterAll, expect, it } from 'vitest'
 import { healthService, inferenceService, openGrpcClient, ServingStatus } from '../../src/oip/index.js'
-import { slowModel } from '../support/onnx-models.js'
+import { type HeldModel, writeHeldModel } from '../support/held-model.js'
 import { startTestServer } from '../support/start-server.js'
 import { Code, infer, input, raw } from './support.js'
 
@@ -14,17 +14,19 @@ const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 it('finishes calls in flight, ends idle streams with UNAVAILABLE and says GOAWAY', async () => {
+  let held: HeldModel | undefined
   const server = await startTestServer({
     folder,
     models: [],
+    // Beyond the test's patience: it has to end by itself.
+    config: { server: { drainMs: 600_000 } },
     beforeStart: async () => {
-      mkdirSync(join(folder, 'models/slow/1'), { recursive: true })
-      writeFileSync(join(folder, 'models/slow/1/model.onnx'), slowModel(300))
+      held = writeHeldModel(folder, 'held')
     },
   })
   const client = await openGrpcClient(server.grpcAddress)
   const parts = {
-    modelName: 'slow',
+    modelName: 'held',
     inputs: [input()],
     rawInputContents: [raw(Float32Array.of(1, 2, 3, 4))],
   }
@@ -52,14 +54,13 @@ it('finishes calls in flight, ends idle streams with UNAVAILABLE and says GOAWAY
   stream.on('error', () => {})
   const streamEnded = new Promise<number>((resolve) => stream.on('status', ({ code }) => resolve(code)))
   while (server.app.path.inFlight === 0 || statuses.length === 0) await nextTurn()
-  const startedMs = performance.now()
   const closed = server.close()
+  held!.letGo()
   expect((await running).code).toBe(Code.OK)
   expect(await watchEnded).toBe(Code.UNAVAILABLE)
   expect(await streamEnded).toBe(Code.UNAVAILABLE)
   expect(statuses).toEqual([ServingStatus.SERVING, ServingStatus.NOT_SERVING])
   await closed
-  expect(performance.now() - startedMs).toBeLessThan(10_000)
-  expect((await infer(client, parts, { deadlineMs: 2000 })).code).toBe(Code.UNAVAILABLE)
+  expect((await infer(client, parts, { deadlineMs: 20_000 })).code).toBe(Code.UNAVAILABLE)
   client.close()
 })

@@ -14,6 +14,7 @@ import {
   openGrpcClient,
   ServingStatus,
 } from '../../src/oip/index.js'
+import { type HeldModel, writeHeldModel } from '../support/held-model.js'
 import { call } from '../support/http.js'
 import { identityModel, slowModel } from '../support/onnx-models.js'
 import { startTestServer, type TestServer } from '../support/start-server.js'
@@ -22,12 +23,14 @@ import { Code, callUnary, inferRequest, input, raw } from './support.js'
 const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
 let server: TestServer
 let client: Client
+let held: HeldModel
 
 beforeAll(async () => {
   server = await startTestServer({
     folder,
     models: [],
     beforeStart: async () => {
+      held = writeHeldModel(folder, 'held')
       for (const [name, model] of [
         ['same', identityModel('FP32')],
         ['slow', slowModel(100)],
@@ -105,9 +108,12 @@ describe('a stream', () => {
 
   it('whose client goes has what waits dropped', async () => {
     const stream = openStream()
-    for (let i = 0; i < 20; i++) stream.write(message('slow', String(i)))
+    for (let i = 0; i < 20; i++) stream.write(message('held', String(i)))
     while (server.app.path.inFlight < 20) await nextTurn()
     stream.cancel()
+    // What runs is not stopped.
+    while (server.app.path.inFlight === 20) await nextTurn()
+    held.letGo()
     while (server.app.path.inFlight > 0) await nextTurn()
     const { text } = await call(`${server.url}/metrics`, 'GET')
     expect(Number(/^ml_errors_total\{code="SERVING_CANCELLED"\} (\d+)/m.exec(text)?.[1])).toBeGreaterThan(0)
@@ -119,7 +125,7 @@ describe('health', () => {
     for (const service of ['', 'same', 'inference.GRPCInferenceService'])
       expect((await ask(healthService.Check, { service })).reply).toEqual({ status: ServingStatus.SERVING })
     const { reply } = await ask(healthService.List, {})
-    expect([...reply!.statuses.keys()].sort()).toEqual(['', 'same', 'slow'])
+    expect([...reply!.statuses.keys()].sort()).toEqual(['', 'held', 'same', 'slow'])
   })
 
   it('of what nobody knows is NOT_FOUND, and SERVICE_UNKNOWN to who watches', async () => {

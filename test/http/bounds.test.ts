@@ -1,15 +1,16 @@
 // Overload ends at a bound: what does not fit is refused with 429 and a time to come back, and what is there goes on.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { type HeldModel, writeHeldModel } from '../support/held-model.js'
 import { call, RawConnection, rawRequest } from '../support/http.js'
-import { slowModel } from '../support/onnx-models.js'
 import { sessionRequest } from '../support/shop.js'
 import { startTestServer, type TestServer } from '../support/start-server.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
 let server: TestServer
+let held: HeldModel
 
 beforeAll(async () => {
   server = await startTestServer({
@@ -17,8 +18,7 @@ beforeAll(async () => {
     models: ['purchase-intent'],
     config: { server: { maxConnections: 8, maxInFlight: 2, maxBufferedBytes: 1024 * 1024 } },
     beforeStart: async () => {
-      mkdirSync(join(folder, 'models/slow/1'), { recursive: true })
-      writeFileSync(join(folder, 'models/slow/1/model.onnx'), slowModel(300))
+      held = writeHeldModel(folder, 'held')
     },
   })
 })
@@ -34,15 +34,16 @@ const metrics = async () => (await call(`${server.url}/metrics`, 'GET')).text
 
 describe('the bounds of the server', () => {
   it('refuses predictions beyond maxInFlight with 429 and Retry-After, records them, and takes the next when there is room', async () => {
-    const slow = JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }] })
-    const first = call(`${server.url}/v2/models/slow/infer`, 'POST', slow)
-    await vi.waitFor(() => expect(server.app.path.inFlight).toBe(1))
+    const body = JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }] })
+    const first = call(`${server.url}/v2/models/held/infer`, 'POST', body)
+    await vi.waitFor(() => expect(server.app.path.inFlight).toBe(1), 30_000)
     // Two are the limit, and the second place is kept for high priority.
     const refused = await good()
     expect(refused.status).toBe(429)
     expect(refused.headers.get('retry-after')).toBe('1')
     expect(refused.json.code).toBe('PATH_OVERLOADED')
     expect(refused.headers.get('headrace-prediction-id')).not.toBeNull()
+    held.letGo()
     expect((await first).status).toBe(200)
     expect((await good()).status).toBe(200)
     const text = await metrics()
@@ -55,7 +56,7 @@ describe('the bounds of the server', () => {
       rawRequest('POST', INFER, '', { 'Content-Type': 'application/json', 'Content-Length': String(bytes) })
     const holder = await RawConnection.open(server.port)
     await holder.write(head(800_000))
-    await vi.waitFor(async () => expect(await metrics()).toContain('headrace_buffered_bytes 800000'))
+    await vi.waitFor(async () => expect(await metrics()).toContain('headrace_buffered_bytes 800000'), 30_000)
     const late = await RawConnection.open(server.port)
     await late.write(head(200_000))
     const refused = await late.read()
@@ -66,7 +67,7 @@ describe('the bounds of the server', () => {
     // The one that holds the room goes away, and its room is free.
     holder.close()
     late.close()
-    await vi.waitFor(async () => expect(await metrics()).toContain('headrace_buffered_bytes 0'))
+    await vi.waitFor(async () => expect(await metrics()).toContain('headrace_buffered_bytes 0'), 30_000)
     const next = await RawConnection.open(server.port)
     await next.write(rawRequest('POST', INFER, ' '.repeat(200_000)))
     expect((await next.read())?.status).toBe(400)
@@ -79,14 +80,14 @@ describe('the bounds of the server', () => {
     await holder.write(rawRequest('POST', INFER, '', headers))
     const chunk = `${(100_000).toString(16)}\r\n${' '.repeat(100_000)}\r\n`
     for (let i = 0; i < 7; i++) await holder.write(chunk)
-    await vi.waitFor(async () => expect(await metrics()).toContain('headrace_buffered_bytes 700000'))
+    await vi.waitFor(async () => expect(await metrics()).toContain('headrace_buffered_bytes 700000'), 30_000)
     const other = await RawConnection.open(server.port)
     await other.write(rawRequest('POST', INFER, '', headers))
     for (let i = 0; i < 3; i++) await other.write(chunk)
     expect((await other.read())?.json.code).toBe('HTTP_BODIES_FULL')
     holder.close()
     other.close()
-    await vi.waitFor(async () => expect(await metrics()).toContain('headrace_buffered_bytes 0'))
+    await vi.waitFor(async () => expect(await metrics()).toContain('headrace_buffered_bytes 0'), 30_000)
   })
 
   it('closes connections beyond maxConnections and counts them', async () => {
@@ -94,7 +95,7 @@ describe('the bounds of the server', () => {
     for (let i = 0; i < 20; i++) connections.push(await RawConnection.open(server.port))
     await connections.at(-1)!.closed()
     for (const connection of connections) connection.close()
-    await vi.waitFor(async () => expect(await metrics()).toMatch(/headrace_connections_refused_total [1-9]/))
+    await vi.waitFor(async () => expect(await metrics()).toMatch(/headrace_connections_refused_total [1-9]/), 30_000)
     expect((await good()).status).toBe(200)
   })
 })

@@ -85,7 +85,7 @@ describe('chaos mode', () => {
     expect(failed.status).toBe(500)
     expect(failed.json.code).toBe('SERVING_RUN_FAILED')
     expect(failed.json.error).toContain('chaos')
-    await vi.waitFor(async () => expect((await status()).faults).toEqual([]))
+    await vi.waitFor(async () => expect((await status()).faults).toEqual([]), 30_000)
     expect((await predict()).status).toBe(200)
   })
 
@@ -118,7 +118,7 @@ describe('chaos mode', () => {
       export default defineScript({ inputs: { x: 'FP32' }, outputs: { y: 'FP32' },
         row: ({ x }) => (x === 13 ? new Promise(() => {}) : { y: x }) })`
     writeFileSync(join(server.modelsFolder, 'rule/1/model.mjs'), script)
-    await vi.waitFor(() => expect(server.app.pool.latest('rule' as ModelName)).toBeDefined(), 10_000)
+    await vi.waitFor(() => expect(server.app.pool.latest('rule' as ModelName)).toBeDefined(), 30_000)
     const ask = (x: number) =>
       call(`${server.url}/v2/models/rule/infer`, 'POST', {
         inputs: [{ name: 'x', datatype: 'FP32', shape: [1], data: [x] }],
@@ -128,7 +128,7 @@ describe('chaos mode', () => {
       const hangs = ask(13)
       expect((await inject('kill/thread', { model: 'rule' })).status).toBe(200)
       expect((await hangs).json.code).toBe('SCRIPT_THREAD_ENDED')
-    }, 10_000)
+    }, 30_000)
     expect((await ask(7)).status).toBe(200)
   })
 
@@ -140,7 +140,7 @@ describe('chaos mode', () => {
     expect(refused.json.code).toBe('STORE_FULL')
     await expect(server.app.log.flush()).rejects.toMatchObject({ code: 'LOG_WRITE_FAILED' })
     await call(`${server.url}/api/v1/chaos/faults/${json.id}`, 'DELETE')
-    await vi.waitFor(() => server.app.log.flush(), 10_000)
+    await vi.waitFor(() => server.app.log.flush(), 30_000)
     const alias = await call(`${server.url}/api/v1/models/echo/aliases/champion`, 'PUT', { version: 1 })
     expect(alias.status).toBe(200)
   })

@@ -9,6 +9,8 @@ import { startTestServer, type TestServer } from '../support/start-server.js'
 
 const folders: string[] = []
 let server: TestServer
+/** Gives slow clients little time; the others' would not be enough on a machine that stands still for a moment. */
+let strict: TestServer
 
 function folder(): string {
   const made = mkdtempSync(join(tmpdir(), 'headrace-test-'))
@@ -17,7 +19,8 @@ function folder(): string {
 }
 
 beforeAll(async () => {
-  server = await startTestServer({
+  server = await startTestServer({ folder: folder(), models: ['purchase-intent'] })
+  strict = await startTestServer({
     folder: folder(),
     models: ['purchase-intent'],
     config: { server: { headersTimeoutMs: 500, requestTimeoutMs: 1000 } },
@@ -25,12 +28,13 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await server.close()
+  await strict.close()
   for (const made of folders) rmSync(made, { recursive: true, force: true })
 })
 
 const INFER = '/v2/models/purchase-intent/infer'
 const BODY = JSON.stringify(sessionRequest())
-const good = () => call(server.url + INFER, 'POST', BODY)
+const good = (url = server.url) => call(url + INFER, 'POST', BODY)
 
 describe('a connection', () => {
   it('is used again after errors of every kind', async () => {
@@ -129,27 +133,27 @@ describe('a connection', () => {
 
 describe('a slow client', () => {
   it('that does not end its headers is cut off', async () => {
-    const connection = await RawConnection.open(server.port)
+    const connection = await RawConnection.open(strict.port)
     await connection.write(`POST ${INFER} HTTP/1.1\r\nHost: localhost\r\n`)
     expect(await connection.read()).toMatchObject({ status: 408, json: { code: 'HTTP_TIMEOUT' } })
     await connection.closed()
-    expect((await good()).status).toBe(200)
+    expect((await good(strict.url)).status).toBe(200)
   })
 
   it.each([INFER, '/api/v1/log/query'])('that does not end its body is cut off: %s', async (path) => {
-    const connection = await RawConnection.open(server.port)
+    const connection = await RawConnection.open(strict.port)
     const headers = { 'Content-Type': 'application/json', 'Content-Length': '100' }
     await connection.write(rawRequest('POST', path, '', headers))
     await connection.write('{"inputs"')
     expect(await connection.read()).toMatchObject({ status: 408, json: { code: 'HTTP_TIMEOUT' } })
     await connection.closed()
-    expect((await good()).status).toBe(200)
+    expect((await good(strict.url)).status).toBe(200)
   })
 
   it('does not hold up the others', async () => {
     const slow = await Promise.all(Array.from({ length: 50 }, () => RawConnection.open(server.port)))
     for (const connection of slow) await connection.write(`POST ${INFER} HTTP/1.1\r\nHost: localhost\r\nContent-`)
-    expect((await Promise.all(Array.from({ length: 8 }, good))).map(({ status }) => status)).toEqual(
+    expect((await Promise.all(Array.from({ length: 8 }, () => good()))).map(({ status }) => status)).toEqual(
       Array.from({ length: 8 }, () => 200),
     )
     for (const connection of slow) connection.close()
@@ -182,7 +186,7 @@ describe('a client that goes away', () => {
       })
       return json.rows
     }
-    await expect.poll(cancelled, { timeout: 15_000 }).toEqual([[true]])
+    await expect.poll(cancelled).toEqual([[true]])
   })
 
   it('while it follows the log ends its subscription', async () => {
@@ -198,7 +202,9 @@ describe('a client that goes away', () => {
 
 describe('a server that closes', () => {
   it('finishes what is in flight, refuses what is new, ends followers, and has everything in its log', async () => {
-    const own = await startTestServer({ folder: folder(), models: ['purchase-intent'] })
+    // Were it to wait for who is idle or follows, it would do so beyond the test's patience.
+    const config = { server: { drainMs: 600_000 } }
+    const own = await startTestServer({ folder: folder(), models: ['purchase-intent'], config })
     const follower = await fetch(`${own.url}/api/v1/log/tail`)
     const idle = await RawConnection.open(own.port)
     await idle.write(rawRequest('GET', '/livez'))
@@ -211,13 +217,11 @@ describe('a server that closes', () => {
     // Answered, so the half request was seen, too.
     await call(own.url + INFER, 'POST', BODY)
 
-    const started = performance.now()
     const closing = own.close()
     await busy.write(BODY.slice(50))
     const answer = await busy.read()
     expect(answer).toMatchObject({ status: 200, headers: { connection: 'close' } })
     await closing
-    expect(performance.now() - started).toBeLessThan(5_000)
     await idle.closed()
     await follower.text()
     await expect(fetch(`${own.url}/livez`)).rejects.toThrow()

@@ -83,15 +83,15 @@ describe('a materialiser', () => {
       checks: { before: async () => {}, after: () => judging },
     })
     const first = materialiser.materialise({ view: 'profile' })
-    await vi.waitFor(() => expect(opened.tables.live(opened.view('profile'))?.name).toBe('profile@1.1'))
-    await vi.waitFor(async () => expect((await materialiser.status())[0]?.running).toBeNull())
+    await vi.waitFor(() => expect(opened.tables.live(opened.view('profile'))?.name).toBe('profile@1.1'), 30_000)
+    await vi.waitFor(async () => expect((await materialiser.status())[0]?.running).toBeNull(), 30_000)
     const second = materialiser.materialise({ view: 'profile', full: true })
-    await vi.waitFor(() => expect(opened.tables.live(opened.view('profile'))?.name).toBe('profile@1.2'))
+    await vi.waitFor(() => expect(opened.tables.live(opened.view('profile'))?.name).toBe('profile@1.2'), 30_000)
     let isClosed = false
     const closed = materialiser.close().then(() => {
       isClosed = true
     })
-    await vi.waitFor(async () => expect((await materialiser.status())[0]?.running).toBeNull())
+    await vi.waitFor(async () => expect((await materialiser.status())[0]?.running).toBeNull(), 30_000)
     expect(isClosed).toBe(false)
     judged()
     await closed
@@ -116,7 +116,7 @@ describe('a materialiser', () => {
     })
     const { materialiser, clock } = await flow({}, { definitions: [hourly], offline, fillAtStart: true })
     await materialiser.start()
-    await vi.waitFor(() => expect(tries).toBe(1))
+    await vi.waitFor(() => expect(tries).toBe(1), 30_000)
     // Each status asks the database, as a try does.
     for (let turn = 0; turn < 20; turn++) {
       clock.advance(50)
@@ -124,7 +124,7 @@ describe('a materialiser', () => {
     }
     expect(tries).toBe(1)
     clock.advance(30_000)
-    await vi.waitFor(() => expect(tries).toBe(2))
+    await vi.waitFor(() => expect(tries).toBe(2), 30_000)
   })
 
   it('fills a new generation, switches to it by a decision, and undoes that', async () => {

@@ -219,7 +219,7 @@ describe('the online store in memory, kept in a folder', () => {
     clock.advance(1)
     await turn()
     clock.advance(20)
-    await vi.waitFor(() => expect(statSync(journal).size).toBeGreaterThan(50))
+    await vi.waitFor(() => expect(statSync(journal).size).toBeGreaterThan(50), 30_000)
   })
 
   it('keeps no position while a state of it cannot be serialised, and all of it once it can', async () => {
