@@ -120,6 +120,26 @@ describe('times in a source', () => {
     ])
   })
 
+  it('and text and keys are read from JSON whose columns hold text here and numbers there', async () => {
+    const root = tempFolder()
+    const ms = Date.UTC(2026, 0, 2, 3, 4, 5)
+    const moments = [ms, String(ms), ms / 1000, '2026-01-02T03:04:05Z', '2026-01-02 03:04:05']
+    const lines = moments.map((at, i) => JSON.stringify({ user_id: i < 2 ? i : `u${i}`, at, s: i < 2 ? i : `"${i}` }))
+    writeFileSync(join(root, 'rows.json'), lines.join('\n'))
+    const view = viewOf(
+      fileSource('s', { path: 'rows.json', eventTime: 'at', columns: { user_id: 'string', s: 'string' } }),
+      { s: column('string') },
+    )
+    const rows = await all(offlineIn(root).newestRows(view, EVER))
+    expect(rows.map(({ key, eventMs, values }) => [key, eventMs, ...values])).toEqual([
+      ['0', ms, '0'],
+      ['1', ms, '1'],
+      ['u2', ms, '"2'],
+      ['u3', ms, '"3'],
+      ['u4', ms, '"4'],
+    ])
+  })
+
   it('that are no moment fail with what arrived', async () => {
     await expect(momentsOf(['soon'])).rejects.toThrow(/Source "s" cannot be read: .*soon/)
   })

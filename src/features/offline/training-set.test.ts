@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -279,6 +279,26 @@ describe('a training set of row views', () => {
       made(store, [defineFeatureService('s', [view])], 's', { labels: 'none.parquet' }),
     ).rejects.toMatchObject({ code: 'FEATURE_TRAINING_SET_INVALID' })
     expect(existsSync(join(root, 'train.parquet'))).toBe(false)
+  })
+
+  it('refuses to replace its labels or a file of its sources', async () => {
+    const root = tempFolder()
+    await writeTable(join(root, 'scores.parquet'), SCORE_COLUMNS, [])
+    await writeTable(join(root, 'labels.parquet'), LABEL_COLUMNS, [])
+    const before = readFileSync(join(root, 'labels.parquet'))
+    const view = defineFeatureView('scores', {
+      entities: [user],
+      source: scores,
+      features: { score: column('float64') },
+    })
+    const store = offlineIn(root)
+    for (const [out, what] of [
+      ['./labels.parquet', 'the labels'],
+      ['scores.parquet', 'rows of source "scores"'],
+    ] as const) {
+      await expect(made(store, [defineFeatureService('s', [view])], 's', { out })).rejects.toThrow(`holds ${what}`)
+    }
+    expect(readFileSync(join(root, 'labels.parquet'))).toEqual(before)
   })
 })
 

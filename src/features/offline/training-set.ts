@@ -1,7 +1,7 @@
 // Makes a training set: labels → one part per view → on-demand features → one file. Each step is a checkpoint; parts are in the order of
 // the labels, so that they are laid side by side at the end instead of joined.
 import { mkdir, rename, rm } from 'node:fs/promises'
-import { dirname, isAbsolute, join } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { HeadraceError, type Platform } from '../../core/index.js'
 import type { CompiledService, CompiledView, ServiceFeature } from '../compiled.js'
 import { FeatureErrors } from '../errors.js'
@@ -81,9 +81,9 @@ async function makeFrom(
   }
 
   await duck.run('SET preserve_insertion_order = false')
-  const labelsIdentity = there
-    ? platform.ids.next()
-    : await filesIdentity(await filesOf(duck, access.root, request.labels))
+  const labelFiles = there ? [] : await filesOf(duck, access.root, request.labels)
+  await checkOut(access, service, labelFiles, out)
+  const labelsIdentity = there ? platform.ids.next() : await filesIdentity(labelFiles)
   const labelsDigest = digestOf(
     labelsIdentity,
     timeColumn,
@@ -189,6 +189,22 @@ async function makePart(
   }
   await duck.run(`COPY (SELECT * FROM (${select}) ORDER BY rid) TO ${literal(to)} ${partForm(view)}`)
   for (const table of ['replayed', 'joined_there']) await duck.run(`DROP TABLE IF EXISTS ${table}`)
+}
+
+/** What a training set is made of is not what it replaces. */
+async function checkOut(
+  { duck, root }: SourceAccess,
+  service: CompiledService,
+  labelFiles: readonly string[],
+  out: string,
+): Promise<void> {
+  const refuse = (what: string) => invalid(`"${out}" holds ${what}, which it would replace; write to another file.`)
+  const is = (files: readonly string[]) => files.some((file) => resolve(file) === resolve(out))
+  if (is(labelFiles)) throw refuse('the labels')
+  for (const { source } of service.views) {
+    if (source?.kind !== 'file') continue
+    if (is(await filesOf(duck, root, source.path).catch(() => []))) throw refuse(`rows of source "${source.name}"`)
+  }
 }
 
 async function write(

@@ -27,6 +27,7 @@ const FRACTIONAL = /^(DOUBLE|FLOAT|DECIMAL)/
 export function valueSql(column: string, from: string, type: ValueType, timeZone: string | undefined): string {
   if (type === 'timestamp') return momentSql(column, from, timeZone)
   const into = duckType(type)
+  if (type === 'string' && from === 'JSON') return jsonText(column)
   if (type === 'float64' || type === 'float32') return `nullif(CAST(${column} AS ${into}), 'NaN')`
   if ((type === 'int64' || type === 'int32') && FRACTIONAL.test(from)) {
     const number = from.startsWith('DECIMAL') ? column : `nullif(${column}, 'NaN')`
@@ -53,6 +54,7 @@ export function keySql(column: string, from: string, type: 'string' | 'int64'): 
  * milliseconds, below 10^17 microseconds, else nanoseconds. Text is ISO 8601, or such a number.
  */
 export function momentSql(column: string, from: string, timeZone: string | undefined): string {
+  if (from === 'JSON') return momentSql(jsonText(column), 'VARCHAR', timeZone)
   if (from === 'TIMESTAMP WITH TIME ZONE') return `epoch_ms(${column})`
   if (from.startsWith('TIMESTAMP') || from === 'DATE') return local(`CAST(${column} AS TIMESTAMP)`, timeZone)
   if (WHOLE.test(from) || FRACTIONAL.test(from)) return numberMs(`CAST(${column} AS DOUBLE)`)
@@ -65,6 +67,11 @@ export function momentSql(column: string, from: string, timeZone: string | undef
       ELSE ${local(`CAST(${text} AS TIMESTAMP)`, timeZone)} END`
   }
   return `error(${literal(`${from} is no moment`)})`
+}
+
+/** DuckDB says JSON of a column that holds numbers and text; a cast would leave the text in its quotes. */
+function jsonText(column: string): string {
+  return `json_extract_string(${column}, '$')`
 }
 
 /** As millisecondsOf in check-value.ts. */
