@@ -33,10 +33,13 @@ export interface UnitSketch {
 }
 
 const ROWS = 200
+/** What `release_counts` calls units that were seen: no guard has this name. */
+const SEEN = ''
 /** Points of one guard that are kept; beyond it every other one goes. */
 const MAX_POINTS = 200
 
 type Db = Kysely<ReleaseTables>
+type FreshCount = { guard: string; step: number; arm: string; units: number }
 
 export async function writeEvidence(
   sql: Sql,
@@ -47,18 +50,39 @@ export async function writeEvidence(
   shadow?: { readonly run: string; readonly state: ShadowState },
 ): Promise<void> {
   const { release, node, position } = of
+  // In one order on every node: two that write the same units in two orders would wait for each other.
+  const sortedEvents = [...events].sort((a, b) => compare(a.guard, b.guard) || compare(a.unit, b.unit))
+  const sortedUnits = [...units].sort((a, b) => a.step - b.step || compare(a.arm, b.arm) || compare(a.unit, b.unit))
   await sql.transaction(async (tx: Transaction<ReleaseTables>) => {
-    for (let i = 0; i < events.length; i += ROWS)
-      await tx
+    const fresh = new Map<string, FreshCount>()
+    for (let i = 0; i < sortedEvents.length; i += ROWS) {
+      const rows = sortedEvents.slice(i, i + ROWS)
+      const stored = await tx
         .insertInto('release_events')
-        .values(events.slice(i, i + ROWS).map(({ guard, unit, arm, step }) => ({ release, guard, unit, arm, step })))
+        .values(rows.map(({ guard, unit, arm, step }) => ({ release, guard, unit, arm, step })))
         .onConflict((conflict) => conflict.columns(['release', 'guard', 'unit']).doNothing())
+        .returning(['guard', 'step', 'arm'])
         .execute()
-    for (let i = 0; i < units.length; i += ROWS)
-      await tx
+      for (const { guard, step, arm } of stored) countOne(fresh, guard, step, arm)
+    }
+    for (let i = 0; i < sortedUnits.length; i += ROWS) {
+      const stored = await tx
         .insertInto('release_units')
-        .values(units.slice(i, i + ROWS).map(({ step, arm, unit }) => ({ release, step, arm, unit })))
+        .values(sortedUnits.slice(i, i + ROWS).map(({ step, arm, unit }) => ({ release, step, arm, unit })))
         .onConflict((conflict) => conflict.columns(['release', 'step', 'arm', 'unit']).doNothing())
+        .returning(['step', 'arm'])
+        .execute()
+      for (const { step, arm } of stored) countOne(fresh, SEEN, step, arm)
+    }
+    if (fresh.size > 0)
+      await tx
+        .insertInto('release_counts')
+        .values([...fresh.values()].map((count) => ({ release, node, ...count })))
+        .onConflict((conflict) =>
+          conflict
+            .columns(['release', 'node', 'guard', 'step', 'arm'])
+            .doUpdateSet({ units: raw<number>`release_counts.units + excluded.units` }),
+        )
         .execute()
     for (const { step, arm, sketch: known } of sketches) {
       const sketch = Buffer.from(known.encode()).toString('base64')
@@ -94,16 +118,32 @@ export async function readPosition(db: Db, release: string, node: string): Promi
   return row?.position
 }
 
+function countOne(counts: Map<string, FreshCount>, guard: string, step: number, arm: string): void {
+  const key = `${guard} ${step} ${arm}`
+  const count = counts.get(key)
+  if (count) count.units++
+  else counts.set(key, { guard, step, arm, units: 1 })
+}
+
+/** By code units, as no database's collation: every node has the same order, whatever it is. */
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
 /** Distinct units by guard, step and arm, of all nodes. */
 export async function readCounts(db: Db, release: string): Promise<ArmCount[]> {
-  const rows = await db
-    .selectFrom('release_events')
+  const rows = await sumCounts(db, release).where('guard', '!=', SEEN).execute()
+  return rows.map(({ guard, step, arm, units }) => ({ guard, step, arm: arm as GuardArm, units: Number(units) }))
+}
+
+/** What nodes have added up, each in rows of its own: as much work with a million units as with one. */
+function sumCounts(db: Db, release: string) {
+  return db
+    .selectFrom('release_counts')
     .select(['guard', 'step', 'arm'])
-    .select(raw<number>`count(*)`.as('units'))
+    .select(raw<number>`sum(units)`.as('units'))
     .where('release', '=', release)
     .groupBy(['guard', 'step', 'arm'])
-    .execute()
-  return rows.map(({ guard, step, arm, units }) => ({ guard, step, arm: arm as GuardArm, units: Number(units) }))
 }
 
 /** Visits at most so many of the events that are stored, in parts. */
@@ -132,13 +172,7 @@ export async function readEventKeys(
 }
 
 export async function readUnits(db: Db, release: string): Promise<UnitCount[]> {
-  const rows = await db
-    .selectFrom('release_units')
-    .select(['step', 'arm'])
-    .select(raw<number>`count(*)`.as('units'))
-    .where('release', '=', release)
-    .groupBy(['step', 'arm'])
-    .execute()
+  const rows = await sumCounts(db, release).where('guard', '=', SEEN).execute()
   const counts = rows.map(({ step, arm, units }) => ({ step, arm, units: Number(units) }))
   const merged = new Map<string, HyperLogLog>()
   for (const { step, arm, sketch } of await db

@@ -25,6 +25,7 @@ export interface ReleaseEvidence {
 const EVIDENCE = [
   'release_events',
   'release_units',
+  'release_counts',
   'release_sketches',
   'release_positions',
   'release_looks',

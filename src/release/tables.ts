@@ -1,6 +1,6 @@
 // What the metadata store keeps of releases. A release's row changes only inside decisions, but for the time its step has run, what its
 // guards learned and the nodes' reports, which the row's nodes write as they go.
-import type { Kysely } from 'kysely'
+import { type Kysely, sql as raw } from 'kysely'
 import type { Actor } from '../decisions/index.js'
 import type { Migration, Sql } from '../store/index.js'
 import type { GuardThresholds } from './guards/types.js'
@@ -46,6 +46,8 @@ export type ReleaseTables = {
   release_events: { release: string; guard: string; unit: string; arm: string; step: number }
   /** Units that were seen of the arms that are compared. */
   release_units: { release: string; step: number; arm: string; unit: string }
+  /** How many rows of the two above each node was the first to write, counted in the same transaction; guard '': of units. */
+  release_counts: { release: string; node: string; guard: string; step: number; arm: string; units: number }
   /** Units beyond those that are kept as rows: a node's HyperLogLog, base64. */
   release_sketches: { release: string; step: number; arm: string; node: string; sketch: string }
   /** How far a node has read its log for a release. */
@@ -155,6 +157,25 @@ export const releaseMigrations: Readonly<Record<string, Migration>> = {
         .addPrimaryKeyConstraint('release_sketches_key', ['release', 'step', 'arm', 'node'])
         .execute()
       await tx.schema.alterTable('releases').addColumn('final', 'text').execute()
+    },
+  },
+  '0003-counts': {
+    async up(tx) {
+      await tx.schema
+        .createTable('release_counts')
+        .addColumn('release', 'text', (column) => column.notNull())
+        .addColumn('node', 'text', (column) => column.notNull())
+        .addColumn('guard', 'text', (column) => column.notNull())
+        .addColumn('step', 'bigint', (column) => column.notNull())
+        .addColumn('arm', 'text', (column) => column.notNull())
+        .addColumn('units', 'bigint', (column) => column.notNull())
+        .addPrimaryKeyConstraint('release_counts_key', ['release', 'node', 'guard', 'step', 'arm'])
+        .execute()
+      await raw`
+        insert into release_counts (release, node, guard, step, arm, units)
+        select release, '', guard, step, arm, count(*) from release_events group by release, guard, step, arm
+        union all
+        select release, '', '', step, arm, count(*) from release_units group by release, step, arm`.execute(tx)
     },
   },
 }
