@@ -51,6 +51,20 @@ export const AppErrors = defineErrors('APP', {
     message: (p: { endpoint: string }) =>
       `Endpoint "${p.endpoint}" has no cache to switch. Declare one in the configuration: endpoints.${p.endpoint}.cache = {}.`,
   },
+  NODE_NOT_FOUND: {
+    status: 404,
+    retry: false,
+    level: 'info',
+    message: (p: { node: string }) =>
+      `No node "${p.node}" shares the metadata store of this server. "headrace nodes list" shows the ids of those that do; "self" is this one.`,
+  },
+  LIVE_BUSY: {
+    status: 503,
+    retry: true,
+    level: 'warn',
+    message: (p: { most: number }) =>
+      `The traffic of ${p.most} tenants is looked at already, and that is the most at once. Try again in two minutes.`,
+  },
   NO_MODELS_FOLDER: {
     status: 409,
     retry: false,

@@ -69,9 +69,12 @@ export type {
   LiveArm,
   LiveCache,
   LiveEndpoint,
+  LiveNode,
+  LiveNodes,
   LiveOverview,
   LiveSeries,
   LiveVersion,
+  MissingNode,
 } from './live/types.js'
 export { type LoadedProject, type LoadOptions, loadProject, withDefinitions } from './load-project.js'
 export type { NodesService, NodeView } from './nodes/service.js'

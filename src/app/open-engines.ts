@@ -58,6 +58,7 @@ import { openMetadata } from './nodes/open-metadata.js'
 import { openNodes } from './nodes/open-nodes.js'
 import { isAway } from './nodes/patient-sql.js'
 import { type ReportParts, Reports } from './nodes/reports.js'
+import type { NodesService } from './nodes/service.js'
 import { isRegisteredChange, openRegistry } from './registry/open-registry.js'
 import { LEADER, openReleases } from './release/open-releases.js'
 import { readRepository, repositoryChangeKinds, repositoryMigrations } from './repository/decisions.js'
@@ -315,7 +316,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       onClose: (close) => closers.push(close),
     }
     const nodes = await openNodes({ context, reports, decision: () => flow.position.number })
-    Object.assign(services, { nodes, ...(await openServices(context)) } satisfies Services)
+    Object.assign(services, { nodes, ...(await openServices(context, nodes)) } satisfies Services)
     // Everything that follows decisions is there.
     flow.start()
 
@@ -342,11 +343,14 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
 }
 
 /** One line per service: `registry: await openRegistry(context),`. */
-async function openServices(context: ServiceContext): Promise<Omit<Services, 'nodes'>> {
+async function openServices(context: ServiceContext, nodes: NodesService): Promise<Omit<Services, 'nodes'>> {
   return {
     access: await openAccess(context, context.pendingKeys),
     gates: await openGates(context),
-    live: openLive(context),
+    live: await openLive({
+      ...context,
+      shared: context.project.config.store.databaseUrl === undefined ? undefined : { sql: context.sql, nodes },
+    }),
     releases: await openReleases(context),
     registry: openRegistry(context),
     tracking: await openTracking(context),

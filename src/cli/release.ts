@@ -100,7 +100,7 @@ export function addRelease(program: Command, faces: Faces): void {
       const options = globalOptions(command)
       await withApi(faces, options, { loads: false }, async (api) => {
         if (own.watch) return follow(api, id, options)
-        const status = await api.json<ReleaseStatus>('GET', path(id))
+        const status = await api.json<ShownStatus>('GET', path(id))
         if (options.json) printJson(status)
         else print(describe(status))
       })
@@ -164,7 +164,7 @@ async function act(faces: Faces, options: GlobalOptions, id: string, name: strin
 async function follow(api: Api, id: string, { json }: GlobalOptions): Promise<void> {
   let told = ''
   for (;;) {
-    const status = await api.json<ReleaseStatus>('GET', path(id))
+    const status = await api.json<ShownStatus>('GET', path(id))
     const { state } = status.release
     const isOver = state !== 'running' && state !== 'paused'
     const { summary } = status.progress
@@ -187,7 +187,10 @@ function releaseLine({ id, endpoint, model, from, to, state, plan, step }: Relea
   return `Release ${id} of ${model} ${from} -> ${to} on ${endpoint}: ${state}, step ${step + 1} of ${plan.steps.length} (${stepText(plan.steps[step]!)})`
 }
 
-function describe({ release, weight, timeScale, progress, guards, events, nodes }: ReleaseStatus): string {
+/** To callers of a tenant the server says how far a release is, and no more. */
+type ShownStatus = ReleaseStatus & { readonly isReduced: boolean }
+
+function describe({ release, weight, timeScale, progress, guards, events, nodes, isReduced }: ShownStatus): string {
   const share = (value: number) => `${Math.round(value * 1000) / 10} %`
   const isOver = release.endedMs !== null
   const told = guards.filter(({ report }) => report.candidate + report.reference > 0)
@@ -196,8 +199,10 @@ function describe({ release, weight, timeScale, progress, guards, events, nodes 
     releaseLine(release),
     `  ${progress.summary}`,
     ...(timeScale === 1 ? [] : [`  Its time passes ${timeScale} times faster than clocks: a demonstration.`]),
-    `  candidate ${share(weight)}, ${progress.units} units, ${progress.controlUnits} of the control`,
-    '  guards:',
+    isReduced
+      ? `  candidate ${share(weight)}`
+      : `  candidate ${share(weight)}, ${progress.units} units, ${progress.controlUnits} of the control`,
+    ...(isReduced ? [] : ['  guards:']),
     ...told.map(({ report }) => `    ${report.guard}: ${report.verdict}. ${report.summary}`),
     ...(silent === 0 ? [] : [`    ${silent} have seen nothing that they look for`]),
     ...(isOver ? [] : ['  nodes:']),
@@ -205,7 +210,7 @@ function describe({ release, weight, timeScale, progress, guards, events, nodes 
       ({ node, revision, weight: actual, holdsLease, reason }) =>
         `    ${node}: ${revision === release.revision ? 'up to date' : `revision ${revision ?? 'none'} of ${release.revision}`}, ${share(actual)}${holdsLease ? '' : ', no lease'}${reason === null ? '' : ` (${reason})`}`,
     ),
-    '  decisions:',
+    ...(isReduced ? [] : ['  decisions:']),
     ...events.map(
       ({ timeMs, by, summary }) => `    ${new Date(timeMs).toISOString()} ${by.kind} ${by.name}: ${summary}`,
     ),

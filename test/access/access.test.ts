@@ -303,6 +303,77 @@ describe('a tenant', () => {
   })
 })
 
+describe('a viewer of a tenant', () => {
+  const get = async (path: string, text: string) => call(`${server.url}/api/v1${path}`, 'GET', undefined, bearer(text))
+
+  it('sees the traffic of that tenant alone, on the endpoints it may view', async () => {
+    const initech = await key({ name: 'initech', tenant: 'initech', role: 'viewer', predict: ['*'] })
+    const narrow = await key({ name: 'initech-spare', tenant: 'initech', role: 'viewer', on: ['spare'] })
+    for (let i = 0; i < 3; i++) await predict(bearer(initech).headers, 'fraud')
+    await predict(bearer(initech).headers, 'spare')
+    await predict(bearer(server.admin).headers, 'fraud')
+    const requests = async (text: string) => {
+      const { tenant, endpoints } = (await get('/live', text)).json
+      return [tenant, ...endpoints.map((one: { name: string; requests: number }) => [one.name, one.requests])]
+    }
+    await expect.poll(() => requests(initech), { timeout: 30_000 }).toEqual(['initech', ['fraud', 3], ['spare', 1]])
+    expect(await requests(narrow)).toEqual(['initech', ['spare', 1]])
+    const fraud = (await get('/live/fraud', initech)).json
+    expect(fraud).toMatchObject({ tenant: 'initech', requests: 3, versions: [{ calls: 3 }] })
+    expect((await get('/live/fraud', narrow)).status).toBe(403)
+    expect((await get('/live/fraud?node=self', server.admin)).json.requests).toBeGreaterThan(3)
+    const unknown = await get('/live?node=nobody', initech)
+    expect([unknown.status, unknown.json.code]).toEqual([404, 'APP_NODE_NOT_FOUND'])
+  })
+
+  it('sees how far the releases of its endpoints are, and nothing of the traffic of others or of who acts', async () => {
+    const initech = await key({ name: 'initech-releases', tenant: 'initech', role: 'viewer', on: ['fraud'] })
+    const other = await key({ name: 'initech-other', tenant: 'initech', role: 'viewer', on: ['spare'] })
+    const act = (path: string, body: object) =>
+      call(`${server.url}/api/v1/releases${path}`, 'POST', body, bearer(server.admin))
+    const plan = { plan: 'canary:5%/1h,100%', skipGates: true, reason: 'for globex' }
+    const started = await act('', { endpoint: 'fraud', to: 2, from: 1, ...plan })
+    expect(started.status, started.text).toBe(201)
+    const { releases } = (await get('/releases', initech)).json
+    expect(releases).toMatchObject([{ endpoint: 'fraud', to: 2, state: 'running', reason: null }])
+    const { json, text } = await get('/releases/fraud', initech)
+    expect(json).toMatchObject({
+      isReduced: true,
+      weight: 0.05,
+      release: { id: started.json.id, startedBy: { name: 'not shown' } },
+      progress: { units: null, controlUnits: null, durationMs: 3_600_000 },
+      guards: [],
+      shadow: null,
+      events: [],
+    })
+    expect(text).not.toMatch(/globex|"admin"/)
+    expect((await get('/releases/fraud', server.admin)).text).toMatch(/globex[\s\S]*"admin"|"admin"[\s\S]*globex/)
+    expect((await get('/releases', other)).json).toEqual({ releases: [] })
+    expect((await get('/releases/fraud', other)).json.code).toBe('ACCESS_ROLE_MISSING')
+    await act('/fraud/abort', { reason: 'seen' })
+  })
+
+  it('and one of some endpoints sees what was decided about these, unless it belongs to a tenant', async () => {
+    const narrow = await key({ name: 'narrow viewer', role: 'viewer', on: ['same'] })
+    const set = (model: string) =>
+      call(`${server.url}/api/v1/models/${model}/aliases/shown`, 'PUT', { version: 1 }, bearer(server.admin))
+    const [same, fraud] = [(await set('same')).json, (await set('fraud')).json]
+    const { decisions } = (await get('/decisions', narrow)).json
+    const subjects: string[] = decisions.map(({ change }: { change: { subject: string } }) => change.subject)
+    expect(subjects).toContain('same@shown')
+    expect(subjects.filter((subject) => !subject.startsWith('same'))).toEqual([])
+    expect((await get('/decisions?limit=1', narrow)).json.decisions).toHaveLength(1)
+    expect((await get(`/decisions/${same.id}`, narrow)).status).toBe(200)
+    expect((await get(`/decisions/${fraud.id}`, narrow)).json.code).toBe('ACCESS_ROLE_MISSING')
+    const tenant = await key({ name: 'tenant viewer', tenant: 'initech', role: 'viewer', on: ['same'] })
+    for (const path of ['/decisions', `/decisions/${same.id}`])
+      expect((await get(path, tenant)).json.code).toBe('ACCESS_TENANT_BOUND')
+    const predictor = await key({ name: 'predicts same', predict: ['same'] })
+    expect((await get('/decisions', predictor)).json).toEqual({ decisions: [] })
+    expect((await get(`/decisions/${same.id}`, predictor)).status).toBe(403)
+  })
+})
+
 describe('an admin of a tenant', () => {
   it('makes, sees and revokes the keys of that tenant alone', async () => {
     const acme = bearer(await key({ name: 'acme-admin', tenant: 'acme', role: 'admin' })).headers

@@ -44,12 +44,8 @@ async function statusFor(
 
 /** What nobody who belongs to a tenant may look at, of what a viewer may. */
 const OF_ALL_TENANTS = [
-  'GET /api/v1/live',
-  'GET /api/v1/live/fraud',
   'GET /api/v1/decisions',
   'GET /api/v1/decisions/nothing',
-  'GET /api/v1/releases',
-  'GET /api/v1/releases/nothing',
   'POST /api/v1/log/query',
   'GET /v2/models/stats',
   'GET /v2/models/fraud/stats',

@@ -18,6 +18,8 @@ export const ROUTE_NEEDS: Readonly<Record<Need | 'open', readonly string[]>> = {
   see: [
     'GET /api/docs/json',
     'GET /api/openapi.json',
+    'GET /api/v1/decisions',
+    'GET /api/v1/decisions/{id}',
     'POST /api/v1/decisions/{id}/undo',
     'GET /api/v1/endpoints',
     'GET /api/v1/endpoints/{name}',
@@ -71,9 +73,7 @@ export const ROUTE_NEEDS: Readonly<Record<Need | 'open', readonly string[]>> = {
   ],
   viewer: [
     'GET /api/v1/chaos',
-    'GET /api/v1/decisions',
     'GET /api/v1/decisions/verify',
-    'GET /api/v1/decisions/{id}',
     'GET /api/v1/endpoints/{name}/route',
     'GET /api/v1/features',
     'POST /api/v1/features/check',

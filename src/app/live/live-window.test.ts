@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { StoredLateCall, StoredPrediction } from '../../log/index.js'
-import { addBins, countLatency, latencyBins, latencyQuantile } from './latency-bins.js'
-import { LiveWindow } from './live-window.js'
+import { moved, sumDetails, sumEndpoints } from './counts.js'
+import { addBins, addSparse, countLatency, latencyBins, latencyQuantile, sparseBins } from './latency-bins.js'
+import { BUCKET_MS, LiveWindow, seriesStart, windowStart } from './live-window.js'
 
 const START_MS = Date.UTC(2026, 0, 1)
 let seq = 0
@@ -39,6 +40,18 @@ function prediction(atMs: number, about: Partial<StoredPrediction> = {}): Stored
   }
 }
 
+const overview = (nowMs: number, startedMs: number, ...windows: LiveWindow[]) => ({
+  sinceMs: windowStart(nowMs, startedMs),
+  endpoints: sumEndpoints(windows.map((window) => window.endpoints(nowMs, startedMs))),
+  uncounted: windows[0]!.uncounted,
+})
+const endpoint = (name: string, nowMs: number, startedMs: number, ...windows: LiveWindow[]) =>
+  sumDetails(
+    name,
+    windows.map((window) => window.endpoint(name, nowMs, startedMs)),
+    { startMs: seriesStart(nowMs), bucketMs: BUCKET_MS },
+  )
+
 describe('latency bins', () => {
   it('give quantiles within a tenth of the exact ones', () => {
     let x = 1
@@ -49,7 +62,8 @@ describe('latency bins', () => {
     const half = [latencyBins(), latencyBins()] as const
     for (const [i, value] of values.entries()) countLatency(half[i % 2]!, value)
     const bins = latencyBins()
-    for (const part of half) addBins(bins, part)
+    addBins(bins, half[0])
+    addSparse(bins, sparseBins(half[1]))
     const sorted = values.toSorted((a, b) => a - b)
     for (const q of [0.01, 0.5, 0.95, 0.99]) {
       const exact = sorted[Math.ceil(q * sorted.length) - 1]!
@@ -72,13 +86,13 @@ describe('the live window', () => {
     const window = new LiveWindow()
     const nowMs = START_MS + 1_000_000
     window.take([prediction(nowMs - 1_000_000), prediction(nowMs - 600_000), prediction(nowMs - 30_000)], nowMs)
-    const [fraud, ...others] = window.overview(nowMs, START_MS, false).endpoints
+    const [fraud, ...others] = overview(nowMs, START_MS, window).endpoints
     expect(others).toEqual([])
     expect(fraud).toMatchObject({ name: 'fraud', requests: 1, rows: 1, errors: 0, batchRows: 3 })
     expect(fraud!.p50Ms).toBeGreaterThan(9)
     expect(fraud!.p50Ms).toBeLessThan(11)
     expect(fraud!.history.reduce((a, b) => a + b)).toBe(2)
-    expect(window.overview(nowMs + 890_000, START_MS, false).endpoints).toEqual([])
+    expect(overview(nowMs + 890_000, START_MS, window).endpoints).toEqual([])
   })
 
   it('says the rate of the time that was counted, which may be less than a minute', () => {
@@ -88,9 +102,8 @@ describe('the live window', () => {
       Array.from({ length: 50 }, (_, i) => prediction(START_MS + i * 100)),
       nowMs,
     )
-    expect(window.overview(nowMs, START_MS, true)).toMatchObject({
+    expect(overview(nowMs, START_MS, window)).toMatchObject({
       sinceMs: START_MS,
-      isCatchingUp: true,
       endpoints: [{ rate: 10 }],
     })
   })
@@ -118,7 +131,7 @@ describe('the live window', () => {
       ],
       START_MS,
     )
-    const live = window.endpoint('fraud', START_MS + 1000, START_MS, false)
+    const live = endpoint('fraud', START_MS + 1000, START_MS, window)
     expect(live).toMatchObject({
       requests: 3,
       errors: 1,
@@ -136,7 +149,7 @@ describe('the live window', () => {
   it('has series of whole buckets that end before the one that is not over', () => {
     const window = new LiveWindow()
     window.take([prediction(START_MS + 5000), prediction(START_MS + 15_000)], START_MS + 19_000)
-    const { series } = window.endpoint('fraud', START_MS + 19_000, START_MS, false)
+    const { series } = endpoint('fraud', START_MS + 19_000, START_MS, window)
     expect(series.requests).toHaveLength(89)
     expect(series.requests.at(-1)).toBe(1)
     expect(series.startMs + series.bucketMs * 89).toBe(START_MS + 10_000)
@@ -147,16 +160,51 @@ describe('the live window', () => {
     const window = new LiveWindow()
     const records = Array.from({ length: 2003 }, (_, i) => prediction(START_MS, { endpoint: `e${i}` }))
     window.take(records, START_MS)
-    const { endpoints, uncounted } = window.overview(START_MS, START_MS, false)
+    const { endpoints, uncounted } = overview(START_MS, START_MS, window)
     expect([endpoints.length, uncounted]).toEqual([2000, 3])
     const laterMs = START_MS + 3_600_000
-    expect(window.overview(laterMs, START_MS, false)).toMatchObject({ endpoints: [], uncounted: 0 })
+    expect(overview(laterMs, START_MS, window)).toMatchObject({ endpoints: [], uncounted: 0 })
     window.take([prediction(laterMs, { endpoint: 'e2002' })], laterMs)
-    expect(window.overview(laterMs, START_MS, false).endpoints.map(({ name }) => name)).toEqual(['e2002'])
+    expect(overview(laterMs, START_MS, window).endpoints.map(({ name }) => name)).toEqual(['e2002'])
   })
 
   it('has zeros for an endpoint that nobody called', () => {
-    const live = new LiveWindow().endpoint('nobody', START_MS, START_MS, false)
+    const live = endpoint('nobody', START_MS, START_MS, new LiveWindow())
     expect(live).toMatchObject({ requests: 0, rate: 0, p50Ms: null, batchRows: null, arms: [], versions: [] })
+  })
+
+  it('of several nodes adds up to exactly what one would have counted', () => {
+    const nowMs = START_MS + 900_000
+    const nodes = [new LiveWindow(), new LiveWindow(), new LiveWindow()]
+    const one = new LiveWindow()
+    for (let i = 0; i < 3000; i++) {
+      const record = prediction(nowMs - ((i * 7919) % 890_000), {
+        endpoint: i % 5 === 0 ? 'churn' : 'fraud',
+        error: i % 11 === 0 ? `CODE_${i % 3}` : null,
+        flags: i % 7 === 0 ? ['cached'] : [],
+        route: [{ node: 'ramp', arm: i % 2 === 0 ? 'candidate' : 'baseline', probability: 0.5 }],
+        stages: { admit: 0, features: 0, route: (i * 31) % 977, shape: 0 },
+      })
+      one.take([record], nowMs)
+      nodes[i % 3]!.take([record], nowMs)
+    }
+    const exactly = (value: unknown) => JSON.parse(JSON.stringify(value))
+    expect(overview(nowMs, START_MS, ...nodes)).toEqual(overview(nowMs, START_MS, one))
+    const sum = exactly(endpoint('fraud', nowMs, START_MS, ...nodes))
+    const byArm = (a: { arm: string }, b: { arm: string }) => (a.arm < b.arm ? -1 : 1)
+    const byCode = (a: { code: string }, b: { code: string }) => (a.code < b.code ? -1 : 1)
+    const whole = exactly(endpoint('fraud', nowMs, START_MS, one))
+    for (const figures of [sum, whole]) {
+      figures.arms.sort(byArm)
+      figures.errorCodes.sort(byCode)
+    }
+    expect(sum).toEqual(whole)
+    expect(whole.requests).toBeGreaterThan(100)
+  })
+
+  it('of a while ago is moved to where it belongs', () => {
+    expect(moved([1, 2, 3], 0, 0)).toEqual([1, 2, 3])
+    expect(moved([1, 2, 3], 2, 0)).toEqual([3, 0, 0])
+    expect(moved([1, 2, 3], 9, 0)).toEqual([0, 0, 0])
   })
 })

@@ -1,15 +1,16 @@
 // Counts of the last quarter of an hour by endpoint, in buckets of ten seconds. Pure: it is given records and the time. A bucket
 // exists only where there were requests, so that a thousand idle endpoints cost nothing.
 import type { RecordedCall, StoredPrediction, StoredRecord } from '../../log/index.js'
-import { addBins, countLatency, type LatencyBins, latencyBins, latencyQuantile } from './latency-bins.js'
-import type { EndpointLive, LiveArm, LiveEndpoint, LiveOverview, LiveSeries, LiveVersion } from './types.js'
+import type { BucketCounts, EndpointCounts, EndpointDetails, VersionCounts } from './counts.js'
+import { addBins, countLatency, type LatencyBins, latencyBins, sparseBins } from './latency-bins.js'
+import type { LiveArm } from './types.js'
 
-const BUCKET_MS = 10_000
+export const BUCKET_MS = 10_000
 const BUCKETS = 90
 /** Buckets of the window that figures are of, besides the one that is not over. */
 const WINDOW_BUCKETS = 6
 /** Of `history`. */
-const BUCKETS_A_STEP = 3
+export const BUCKETS_A_STEP = 3
 /** Each with traffic in every bucket takes some 70 kB (measured 2026-11-23: 1,000 endpoints with two arms and a version each). */
 const MAX_ENDPOINTS = 2000
 /** Codes, flags, arms or versions of a bucket: an ensemble has an arm for each set of answers. */
@@ -20,7 +21,7 @@ interface ArmCounts {
   errors: number
 }
 
-interface VersionCounts {
+interface CountedVersion {
   readonly call: RecordedCall
   calls: number
   errors: number
@@ -49,12 +50,22 @@ interface Details {
   /** By node, then by arm. */
   readonly arms: Map<string, Map<string, ArmCounts>>
   /** By leaf; copies for a shadow by `leaf shadow`. */
-  readonly versions: Map<string, VersionCounts>
+  readonly versions: Map<string, CountedVersion>
 }
 
 export class LiveWindow {
   readonly #endpoints = new Map<string, (Bucket | undefined)[]>()
   readonly #uncounted = new Set<string>()
+  readonly #maxEndpoints: number
+
+  constructor(maxEndpoints = MAX_ENDPOINTS) {
+    this.#maxEndpoints = maxEndpoints
+  }
+
+  /** Endpoints beyond the most that are counted. */
+  get uncounted(): number {
+    return this.#uncounted.size
+  }
 
   /** Records older than the window leave no trace. */
   take(records: readonly StoredRecord[], nowMs: number): void {
@@ -64,43 +75,37 @@ export class LiveWindow {
     }
   }
 
-  overview(nowMs: number, startedMs: number, isCatchingUp: boolean): LiveOverview {
+  /** Every endpoint with requests in the last quarter of an hour. */
+  endpoints(nowMs: number, startedMs: number): EndpointCounts[] {
     this.#forget(nowMs)
     const sinceMs = windowStart(nowMs, startedMs)
-    const endpoints = [...this.#endpoints].map(([name, ring]) => summary(name, ring, nowMs, sinceMs))
-    endpoints.sort((a, b) => (a.name < b.name ? -1 : 1))
-    return { nowMs, sinceMs, isCatchingUp, endpoints, uncounted: this.#uncounted.size }
+    return [...this.#endpoints].map(([name, ring]) => summary(name, ring, nowMs, sinceMs))
   }
 
   /** Zeros for an endpoint that nobody called. */
-  endpoint(name: string, nowMs: number, startedMs: number, isCatchingUp: boolean): LiveEndpoint {
+  endpoint(name: string, nowMs: number, startedMs: number): EndpointDetails {
     const ring = this.#endpoints.get(name) ?? []
     const sinceMs = windowStart(nowMs, startedMs)
-    const endpoint = summary(name, ring, nowMs, sinceMs)
     const { codes, flags, arms, versions } = detailsSince(ring, nowMs, sinceMs)
     return {
-      nowMs,
-      sinceMs,
-      isCatchingUp,
-      ...endpoint,
-      errorCodes: mostFirst(codes).map(([code, count]) => ({ code, count })),
-      flags: mostFirst(flags).map(([flag, count]) => ({ flag, count })),
+      ...summary(name, ring, nowMs, sinceMs),
+      codes: [...codes],
+      flags: [...flags],
       arms: [...arms].flatMap(([node, byArm]): LiveArm[] =>
         [...byArm].map(([arm, { requests, errors }]) => ({ node, arm, requests, errors })),
       ),
       versions: [...versions.values()].map(
-        ({ call, calls, errors, latency }): LiveVersion => ({
+        ({ call, calls, errors, latency }): VersionCounts => ({
           leaf: call.leaf,
           model: call.model,
           version: call.version,
           isShadow: call.role === 'shadow',
           calls,
           errors,
-          p50Ms: latencyQuantile(latency, 0.5),
-          p99Ms: latencyQuantile(latency, 0.99),
+          latency: sparseBins(latency),
         }),
       ),
-      series: series(ring, nowMs),
+      buckets: wholeBuckets(ring, nowMs),
     }
   }
 
@@ -131,7 +136,7 @@ export class LiveWindow {
     if (number <= current - BUCKETS || number > current) return undefined
     let ring = this.#endpoints.get(endpoint)
     if (ring === undefined) {
-      if (this.#endpoints.size >= MAX_ENDPOINTS) {
+      if (this.#endpoints.size >= this.#maxEndpoints) {
         if (this.#uncounted.size < MAX_ENDPOINTS) this.#uncounted.add(endpoint)
         return undefined
       }
@@ -204,7 +209,7 @@ function countArm(details: Details, node: string, arm: string, isError: boolean)
   if (isError) counts.errors++
 }
 
-function versionOf({ versions }: Details, call: RecordedCall): VersionCounts | undefined {
+function versionOf({ versions }: Details, call: RecordedCall): CountedVersion | undefined {
   const key = call.role === 'shadow' ? `${call.leaf} shadow` : call.leaf
   const known = versions.get(key)
   if (known !== undefined || versions.size >= MAX_KEYS) return known
@@ -229,7 +234,7 @@ function countCall(bucket: Bucket, call: RecordedCall): void {
 }
 
 /** Starts with a bucket, unless the counting began later. */
-function windowStart(nowMs: number, startedMs: number): number {
+export function windowStart(nowMs: number, startedMs: number): number {
   const start = (Math.floor(nowMs / BUCKET_MS) - WINDOW_BUCKETS) * BUCKET_MS
   return Math.min(nowMs, Math.max(start, startedMs))
 }
@@ -239,7 +244,7 @@ function bucketAt(ring: readonly (Bucket | undefined)[], number: number): Bucket
   return bucket?.number === number ? bucket : undefined
 }
 
-function summary(name: string, ring: readonly (Bucket | undefined)[], nowMs: number, sinceMs: number): EndpointLive {
+function summary(name: string, ring: readonly (Bucket | undefined)[], nowMs: number, sinceMs: number): EndpointCounts {
   const current = Math.floor(nowMs / BUCKET_MS)
   const first = Math.floor(sinceMs / BUCKET_MS)
   const total = emptyBucket(current, undefined)
@@ -255,13 +260,14 @@ function summary(name: string, ring: readonly (Bucket | undefined)[], nowMs: num
     name,
     requests: total.requests,
     rows: total.rows,
-    rate: Number((total.requests / seconds).toPrecision(4)),
+    rate: total.requests / seconds,
     errors: total.errors,
-    p50Ms: latencyQuantile(total.latency, 0.5),
-    p95Ms: latencyQuantile(total.latency, 0.95),
-    p99Ms: latencyQuantile(total.latency, 0.99),
-    batchRows: meanBatch(total),
-    cache: { hits: total.hits, coalesced: total.coalesced, stale: total.stale },
+    hits: total.hits,
+    coalesced: total.coalesced,
+    stale: total.stale,
+    batches: total.batches,
+    batchRows: total.batchRows,
+    latency: sparseBins(total.latency),
     history,
   }
 }
@@ -306,29 +312,18 @@ function addDetails(total: Details, bucket: Details): void {
   }
 }
 
-function meanBatch({ batches, batchRows }: Bucket): number | null {
-  return batches === 0 ? null : Number((batchRows / batches).toPrecision(3))
+/** When the series begins. */
+export function seriesStart(nowMs: number): number {
+  return (Math.floor(nowMs / BUCKET_MS) - BUCKETS + 1) * BUCKET_MS
 }
 
-/** Of whole buckets: one that is not over would end every line in a fall. */
-function series(ring: readonly (Bucket | undefined)[], nowMs: number): LiveSeries {
-  const current = Math.floor(nowMs / BUCKET_MS)
-  const first = current - BUCKETS + 1
-  const buckets = Array.from({ length: BUCKETS - 1 }, (_, i) => bucketAt(ring, first + i))
-  const latency = (q: number) => buckets.map((bucket) => (bucket ? latencyQuantile(bucket.latency, q) : null))
-  return {
-    startMs: first * BUCKET_MS,
-    bucketMs: BUCKET_MS,
-    requests: buckets.map((bucket) => bucket?.requests ?? 0),
-    errors: buckets.map((bucket) => bucket?.errors ?? 0),
-    p50Ms: latency(0.5),
-    p95Ms: latency(0.95),
-    p99Ms: latency(0.99),
-    batchRows: buckets.map((bucket) => (bucket ? meanBatch(bucket) : null)),
-    cached: buckets.map((bucket) => (bucket ? bucket.hits + bucket.coalesced : 0)),
-  }
-}
-
-function mostFirst(counts: ReadonlyMap<string, number>): [string, number][] {
-  return [...counts].sort(([, a], [, b]) => b - a)
+/** One that is not over would end every line in a fall. */
+function wholeBuckets(ring: readonly (Bucket | undefined)[], nowMs: number): (BucketCounts | null)[] {
+  const first = seriesStart(nowMs) / BUCKET_MS
+  return Array.from({ length: BUCKETS - 1 }, (_, i) => {
+    const bucket = bucketAt(ring, first + i)
+    if (bucket === undefined) return null
+    const { requests, errors, hits, coalesced, batches, batchRows, latency } = bucket
+    return { requests, errors, cached: hits + coalesced, batches, batchRows, latency: sparseBins(latency) }
+  })
 }

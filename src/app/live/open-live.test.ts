@@ -24,14 +24,14 @@ function fakeLog(count: number) {
   }
 }
 
-function record(seq: number, timeMs: number): StoredRecord {
+function record(seq: number, timeMs: number, tenant = 'default'): StoredRecord {
   return {
     seq,
     kind: 'prediction',
     id: String(seq),
     timeMs,
     endpoint: 'fraud',
-    tenant: 'default',
+    tenant,
     unit: null,
     rows: 1,
     protocol: 'native',
@@ -45,18 +45,24 @@ function record(seq: number, timeMs: number): StoredRecord {
   }
 }
 
-function setUp(count: number) {
+async function setUp(count: number) {
   const clock = new ManualClock()
   const platform = testPlatform({ clock })
   const log = fakeLog(count)
   const closers: (() => Promise<void>)[] = []
-  const live = openLive({ platform, log, onClose: (close) => closers.push(close) })
+  const live = await openLive({
+    platform,
+    log,
+    nodeId: 'here',
+    shared: undefined,
+    onClose: (close) => closers.push(close),
+  })
   return { clock, log, live, closers }
 }
 
 describe('the live service', () => {
   it('reads nothing before somebody asks, then the newest records, and answers when it has read them', async () => {
-    const { clock, log, live } = setUp(50_000)
+    const { clock, log, live } = await setUp(50_000)
     expect(log.readings).toEqual([])
     const asked = live.overview()
     expect(log.readings.map(({ from }) => from)).toEqual([30_001])
@@ -65,7 +71,7 @@ describe('the live service', () => {
   })
 
   it('answers with what there is when reading takes longer, and says so', async () => {
-    const { clock, log, live } = setUp(10_000)
+    const { clock, log, live } = await setUp(10_000)
     const asked = live.overview()
     await log.readings[0]!.give([record(1, clock.nowMs())])
     clock.advance(500)
@@ -73,7 +79,7 @@ describe('the live service', () => {
   })
 
   it('stops when nobody has asked for two minutes, and goes on where it was', async () => {
-    const { clock, log, live } = setUp(1)
+    const { clock, log, live } = await setUp(1)
     const first = live.overview()
     await log.readings[0]!.give([record(1, clock.nowMs())])
     await first
@@ -93,10 +99,50 @@ describe('the live service', () => {
   })
 
   it('lets those who wait go when it closes', async () => {
-    const { log, live, closers } = setUp(10_000)
+    const { log, live, closers } = await setUp(10_000)
     const asked = live.overview()
     for (const close of closers) await close()
     expect(await asked).toMatchObject({ endpoints: [] })
     expect(log.readings[0]!.isStopped).toBe(true)
+  })
+
+  it('counts a tenant apart from its first question on, with what was written before, each record once', async () => {
+    const { clock, log, live } = await setUp(4)
+    const now = clock.nowMs()
+    const all = live.overview()
+    await log.readings[0]!.give([record(1, now), record(2, now, 'acme'), record(3, now), record(4, now, 'acme')])
+    expect(await all).toMatchObject({ endpoints: [{ requests: 4 }] })
+    const asked = live.overview({ tenant: 'acme' })
+    expect(log.readings.map(({ from }) => from)).toEqual([1, 1])
+    // The reading goes on while the tenant's catches up, and both bring the same record.
+    await log.readings[0]!.give([record(5, now, 'acme'), record(6, now, 'globex')])
+    await log.readings[1]!.give([
+      record(2, now, 'acme'),
+      record(3, now),
+      record(4, now, 'acme'),
+      record(5, now, 'acme'),
+    ])
+    expect(await asked).toMatchObject({ isCatchingUp: false, endpoints: [{ name: 'fraud', requests: 3 }] })
+    expect(log.readings[1]!.isStopped).toBe(true)
+    expect((await live.endpoint('fraud', { tenant: 'acme' })).requests).toBe(3)
+  })
+
+  it('counts no more than twenty tenants at once, until others have not been looked at for two minutes', async () => {
+    const { clock, log, live } = await setUp(0)
+    for (let i = 0; i < 20; i++) await live.overview({ tenant: `t${i}` })
+    await expect(live.overview({ tenant: 't20' })).rejects.toMatchObject({ code: 'APP_LIVE_BUSY', status: 503 })
+    for (let i = 0; i < 3; i++) {
+      clock.advance(60_000)
+      await live.overview({ tenant: 't1' })
+    }
+    expect(await live.overview({ tenant: 't20' })).toMatchObject({ endpoints: [] })
+    expect(log.readings).toHaveLength(1)
+  })
+
+  it('knows only itself where the metadata store is its own', async () => {
+    const { live } = await setUp(0)
+    expect((await live.overview()).nodes).toMatchObject({ counted: [{ id: 'here', isSelf: true }], missing: [] })
+    expect((await live.overview({ node: 'self' })).nodes.counted).toHaveLength(1)
+    await expect(live.endpoint('fraud', { node: 'there' })).rejects.toMatchObject({ code: 'APP_NODE_NOT_FOUND' })
   })
 })

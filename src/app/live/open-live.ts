@@ -1,117 +1,129 @@
-// The live window, kept by reading the log, so that requests pay nothing for it; and only while somebody looks: the first question
-// starts the reading, two minutes without one end it.
-import type { Platform, Stop, Timer } from '../../core/index.js'
-import type { FileLog, StoredRecord } from '../../log/index.js'
-import { LiveWindow } from './live-window.js'
-import type { LiveEndpoint, LiveOverview } from './types.js'
+// What happens now: the live window of this node, and the sum with those of the other nodes of one metadata store.
+import { hostname } from 'node:os'
+import type { Platform } from '../../core/index.js'
+import type { Sql } from '../../store/index.js'
+import { AppErrors } from '../errors.js'
+import type { NodesService } from '../nodes/service.js'
+import { type EndpointCounts, type EndpointDetails, moved, sumDetails, sumEndpoints } from './counts.js'
+import { type Exchange, type HeardReport, noExchange, type Others, openExchange } from './exchange.js'
+import { BUCKET_MS, BUCKETS_A_STEP, seriesStart } from './live-window.js'
+import { openReading, type ReadingOptions } from './reading.js'
+import type { LiveEndpoint, LiveNode, LiveNodes, LiveOverview } from './types.js'
 
-export interface LiveService {
-  /** Every endpoint with traffic in the last quarter of an hour. */
-  overview(): Promise<LiveOverview>
-  endpoint(name: string): Promise<LiveEndpoint>
+export interface LiveQuestion {
+  /** Only the records of this one. */
+  readonly tenant?: string | undefined
+  /** Only the traffic of the node of this id; `self` is the one that answers. */
+  readonly node?: string | undefined
 }
 
-export interface LiveOptions {
-  readonly platform: Platform
-  readonly log: Pick<FileLog, 'durableThrough' | 'subscribe'>
+export interface LiveService {
+  /** Every endpoint with traffic in the last quarter of an hour. Throws APP_NODE_NOT_FOUND, APP_LIVE_BUSY. */
+  overview(question?: LiveQuestion): Promise<LiveOverview>
+  endpoint(name: string, question?: LiveQuestion): Promise<LiveEndpoint>
+}
+
+export interface LiveOptions extends ReadingOptions {
+  readonly platform: Pick<Platform, 'clock' | 'logger'>
+  readonly nodeId: string
+  /** What the nodes share; undefined when the metadata store is this node's own. */
+  readonly shared: { readonly sql: Sql; readonly nodes: Pick<NodesService, 'list'> } | undefined
   onClose(close: () => Promise<void>): void
 }
 
-const IDLE_MS = 120_000
-/** After so long all that was counted is older than the window. */
-const FORGET_MS = 15 * 60_000
-/** Records that are read when somebody begins to look: of more, only the newest. A fifth of a second's work, in pieces of a millisecond. */
-const MAX_BEHIND = 20_000
-/** A question waits so long for the reading to catch up, so that the first answer says something. */
-const MAX_WAIT_MS = 500
-/** What is durable but not read yet is no news while it is less than this. */
-const NEARLY = 500
+const SELF = 'self'
+/** Of a history of half minutes. */
+const STEP_MS = BUCKET_MS * BUCKETS_A_STEP
 
-export function openLive({ platform: { clock }, log, onClose }: LiveOptions): LiveService {
-  let window = new LiveWindow()
-  /** The next record to read. */
-  let position = 1
-  /** Wall time from which on every record was counted. */
-  let startedMs = Number.POSITIVE_INFINITY
-  let reading: { readonly stop: Stop } | undefined
-  let lastAskedMs = 0
-  let waiting: (() => void)[] = []
-  let forgetting: Timer | undefined
-
-  const isBehind = (): boolean => log.durableThrough() - position >= NEARLY
-
-  function read(): void {
-    forgetting?.cancel()
-    const first = Math.max(1, log.durableThrough() + 1 - MAX_BEHIND)
-    if (first > position) {
-      position = first
-      startedMs = Number.POSITIVE_INFINITY
-    }
-    const mine = { stop: log.subscribe(position, take) }
-    reading = mine
-
-    async function take(records: StoredRecord[]): Promise<void> {
-      // A batch that was on its way when the reading stopped comes again with the next one.
-      if (reading !== mine) return
-      if (startedMs === Number.POSITIVE_INFINITY) startedMs = records[0]!.timeMs
-      window.take(records, clock.nowMs())
-      position = records.at(-1)!.seq + 1
-      if (!isBehind()) wake()
-    }
-  }
-
-  function wake(): void {
-    const resolves = waiting
-    waiting = []
-    for (const resolve of resolves) resolve()
-  }
-
-  function stopWhenIdle(): void {
-    clock.after(IDLE_MS, () => {
-      if (reading === undefined) return
-      if (clock.monotonicMs() - lastAskedMs >= IDLE_MS) stop()
-      else stopWhenIdle()
-    })
-  }
-
-  function stop(): void {
-    reading?.stop()
-    reading = undefined
-    wake()
-    forgetting = clock.after(FORGET_MS, () => {
-      window = new LiveWindow()
-    })
-  }
-
-  async function caughtUp(): Promise<void> {
-    lastAskedMs = clock.monotonicMs()
-    if (reading === undefined) {
-      read()
-      stopWhenIdle()
-      if (log.durableThrough() < position) return
-    } else if (!isBehind()) return
-    await new Promise<void>((resolve) => {
-      const timer = clock.after(MAX_WAIT_MS, resolve)
-      waiting.push(() => {
-        timer.cancel()
-        resolve()
-      })
-    })
-  }
-
+export async function openLive(options: LiveOptions): Promise<LiveService> {
+  const { platform, nodeId, shared, onClose } = options
+  const reading = openReading(options)
+  const exchange: Exchange =
+    shared === undefined ? noExchange : await openExchange({ platform, nodeId, reading, ...shared })
   onClose(async () => {
-    stop()
-    forgetting?.cancel()
+    reading.close()
+    await exchange.close()
   })
+  const self: LiveNode = { id: nodeId, name: hostname(), url: null, isSelf: true, ageMs: 0 }
+
+  interface Asked {
+    /** What this node counted is among it. */
+    readonly own: boolean
+    readonly nodes: LiveNodes
+    readonly heard: readonly HeardReport[]
+  }
+
+  async function ask(endpoint: string, { tenant = '', node }: LiveQuestion): Promise<Asked> {
+    if (node === SELF || node === self.id)
+      return { own: true, heard: [], nodes: { counted: [self], missing: [], isStoreAway: false } }
+    const all = await exchange.others({ tenant, endpoint })
+    const { heard, missing, isStoreAway } = node === undefined ? all : only(node, all)
+    const counted = heard.map(
+      ({ node: { id, name, url }, ageMs }): LiveNode => ({ id, name, url, isSelf: false, ageMs }),
+    )
+    const own = node === undefined
+    return { own, heard, nodes: { counted: own ? [self, ...counted] : counted, missing, isStoreAway } }
+  }
 
   return {
-    async overview() {
-      await caughtUp()
-      return window.overview(clock.nowMs(), startedMs, isBehind())
+    async overview(question = {}) {
+      const [own, asked] = await Promise.all([reading.overview(question.tenant ?? ''), ask('', question)])
+      const { heard, nodes } = asked
+      const windows = heard.map(({ ageMs, report }) => report.endpoints.map((one) => aged(one, ageMs)))
+      const reports = heard.map(({ report }) => report)
+      return {
+        nodes,
+        nowMs: own.nowMs,
+        sinceMs: own.sinceMs,
+        isCatchingUp: (asked.own && own.isCatchingUp) || reports.some(({ isCatchingUp }) => isCatchingUp),
+        endpoints: sumEndpoints(asked.own ? [own.endpoints, ...windows] : windows),
+        uncounted: Math.max(asked.own ? own.uncounted : 0, ...reports.map(({ uncounted }) => uncounted)),
+      }
     },
-    async endpoint(name) {
-      await caughtUp()
-      return window.endpoint(name, clock.nowMs(), startedMs, isBehind())
+    async endpoint(name, question = {}) {
+      const [own, asked] = await Promise.all([reading.endpoint(question.tenant ?? '', name), ask(name, question)])
+      const { heard, nodes } = asked
+      const parts = heard.flatMap(({ ageMs, report }) =>
+        report.endpoints.flatMap((one) => (isDetailed(one) ? agedDetails(one, ageMs) : [])),
+      )
+      return {
+        nodes,
+        nowMs: own.nowMs,
+        sinceMs: own.sinceMs,
+        isCatchingUp: (asked.own && own.isCatchingUp) || heard.some(({ report }) => report.isCatchingUp),
+        ...sumDetails(name, asked.own ? [own.endpoint, ...parts] : parts, {
+          startMs: seriesStart(own.nowMs),
+          bucketMs: BUCKET_MS,
+        }),
+      }
     },
+  }
+}
+
+/** Throws APP_NODE_NOT_FOUND. */
+function only(node: string, { heard, missing, isStoreAway }: Others): Others {
+  const found = {
+    isStoreAway,
+    heard: heard.filter((one) => one.node.id === node),
+    missing: missing.filter(({ id }) => id === node),
+  }
+  if (found.heard.length === 0 && found.missing.length === 0 && !isStoreAway)
+    throw AppErrors.NODE_NOT_FOUND({ node: node.slice(0, 128) })
+  return found
+}
+
+function isDetailed(counts: EndpointCounts | EndpointDetails): counts is EndpointDetails {
+  return 'buckets' in counts
+}
+
+function aged(counts: EndpointCounts, ageMs: number): EndpointCounts {
+  return { ...counts, history: moved(counts.history, Math.round(ageMs / STEP_MS), 0) }
+}
+
+function agedDetails(counts: EndpointDetails, ageMs: number): EndpointDetails {
+  return {
+    ...counts,
+    history: moved(counts.history, Math.round(ageMs / STEP_MS), 0),
+    buckets: moved(counts.buckets, Math.round(ageMs / BUCKET_MS), null),
   }
 }

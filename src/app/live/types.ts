@@ -28,7 +28,37 @@ export interface EndpointLive {
   readonly history: readonly number[]
 }
 
+/** Whose figures they are. */
+export interface LiveNodes {
+  /** The nodes that they are the sum of. */
+  readonly counted: readonly LiveNode[]
+  /** Those that are known and not among them. */
+  readonly missing: readonly MissingNode[]
+  /** The metadata store does not answer: nothing is known of other nodes. */
+  readonly isStoreAway: boolean
+}
+
+export interface LiveNode {
+  readonly id: string
+  /** The host's name: several nodes may have it. */
+  readonly name: string
+  /** Where it listens; null for the one that answers, and where that is not known. */
+  readonly url: string | null
+  /** It is the one that answers. */
+  readonly isSelf: boolean
+  /** How long ago it said so; 0 for the one that answers. */
+  readonly ageMs: number
+}
+
+export interface MissingNode {
+  readonly id: string
+  readonly name: string
+  readonly url: string | null
+  readonly reason: string
+}
+
 export interface Live {
+  readonly nodes: LiveNodes
   readonly nowMs: number
   /** The figures are of the time since then: a minute, or less when the window is younger. */
   readonly sinceMs: number

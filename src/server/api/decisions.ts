@@ -1,7 +1,8 @@
 // Decisions: the history of what was changed, why and by whom, and taking a change back.
 import Type from 'typebox'
-import { AccessErrors } from '../../access/index.js'
+import { AccessErrors, type Caller, isAllowed, isTenantBound } from '../../access/index.js'
 import type { DecisionId } from '../../core/index.js'
+import type { Decision as MadeDecision } from '../../decisions/index.js'
 import type { ServerContext } from '../context.js'
 import { ActorHeaders, actorOf, callerOf } from './actor.js'
 import { isOwn } from './keys.js'
@@ -11,6 +12,20 @@ import { Decision, Explanation, NameParam, WITHOUT_NUL } from './schemas.js'
 
 const TAGS = ['Decisions'] as const
 const Params = Type.Object({ id: NameParam('Id of a decision') })
+const DEFAULT_LIMIT = 50
+const PAGE = 1000
+/** So many of the newest are looked through for those that a caller may see. */
+const MAX_LOOKED_AT = 10_000
+/** Kinds of decisions whose subject is an endpoint or a model. */
+const ABOUT_NAMES: ReadonlySet<string> = new Set([
+  'alias',
+  'breaker',
+  'cache',
+  'endpoint',
+  'release',
+  'repository',
+  'version',
+])
 
 export function decisionRoutes(api: Api, { app }: ServerContext): void {
   api.get(
@@ -19,6 +34,7 @@ export function decisionRoutes(api: Api, { app }: ServerContext): void {
       schema: {
         tags: TAGS,
         summary: 'Decisions, newest first',
+        description: 'Who may view some endpoints and models sees what was decided about these.',
         querystring: Type.Object(
           {
             limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Default 50' })),
@@ -33,7 +49,21 @@ export function decisionRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: Type.Object({ decisions: Type.Array(Decision) }) },
       },
     },
-    async (request) => ({ decisions: await app.decisions.list(request.query) }),
+    async (request) => {
+      const caller = callerOf(request)
+      const { limit = DEFAULT_LIMIT, ...query } = request.query
+      // Who sees all gets the page as it is; for others it is filled with what they may see.
+      if (isAllowed(caller, 'viewer')) return { decisions: await app.decisions.list({ ...query, limit }) }
+      const found: MadeDecision[] = []
+      let { before } = query
+      for (let looked = 0; looked < MAX_LOOKED_AT && found.length < limit; looked += PAGE) {
+        const page = await app.decisions.list({ ...query, ...(before !== undefined && { before }), limit: PAGE })
+        found.push(...page.filter(({ change }) => mayReadDecision(caller, change.kind, change.subject)))
+        if (page.length < PAGE) break
+        before = page.at(-1)!.number
+      }
+      return { decisions: found.slice(0, limit) }
+    },
   )
 
   api.get(
@@ -67,7 +97,14 @@ export function decisionRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: Explanation },
       },
     },
-    (request) => app.decisions.explain(request.params.id as DecisionId),
+    async (request) => {
+      const explanation = await app.decisions.explain(request.params.id as DecisionId)
+      const caller = callerOf(request)
+      const { kind, subject } = explanation.decision.change
+      if (!mayReadDecision(caller, kind, subject))
+        app.access.check(caller, 'viewer', isAboutNames(kind) ? nameIn(subject) : undefined)
+      return explanation
+    },
   )
 
   api.post(
@@ -94,6 +131,16 @@ export function decisionRoutes(api: Api, { app }: ServerContext): void {
       return app.undo(id, actorOf(request))
     },
   )
+}
+
+/** Decisions about an endpoint or model are for who may view it; all others for who may view the whole project. */
+export function mayReadDecision(caller: Caller, kind: string, subject: string): boolean {
+  if (isTenantBound(caller)) return false
+  return isAllowed(caller, 'viewer') || (isAboutNames(kind) && isAllowed(caller, 'viewer', nameIn(subject)))
+}
+
+function isAboutNames(kind: string): boolean {
+  return ABOUT_NAMES.has(kind.split('.', 1)[0]!)
 }
 
 /** The model or endpoint of a subject: `fraud@champion`, `fraud/3`, `fraud`. */

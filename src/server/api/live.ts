@@ -1,16 +1,60 @@
 // What is happening now: each endpoint over the last minute and quarter of an hour, and route trees to see it in.
+import type { FastifyRequest } from 'fastify'
 import Type, { type TSchema } from 'typebox'
-import { routeView } from '../../app/index.js'
+import { isAllowed, isTenantBound } from '../../access/index.js'
+import { type LiveNodes, routeView } from '../../app/index.js'
 import type { ServerContext } from '../context.js'
+import { callerOf } from './actor.js'
 import { isViewed } from './enforce.js'
 import type { Api } from './route.js'
-import { NameParam, orNull } from './schemas.js'
+import { NameParam, orNull, WITHOUT_NUL } from './schemas.js'
 
 const Params = Type.Object({ name: NameParam('Endpoint') })
+const Question = Type.Object(
+  {
+    node: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 128,
+        pattern: WITHOUT_NUL,
+        description: 'Id of a node: only its traffic; "self" is the one that answers. Default: the sum of all',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
 const Count = (description: string) => Type.Integer({ minimum: 0, description })
 const Latency = () => orNull('number', { description: 'Milliseconds, to within a tenth; null without requests' })
 
+const Url = orNull('string', {
+  description: 'Where it listens; null of the one that answers, and for who may not list nodes',
+})
+
 const Window = {
+  nodes: Type.Object(
+    {
+      counted: Type.Array(
+        Type.Object({
+          id: Type.String(),
+          name: Type.String({ description: "The host's name" }),
+          url: Url,
+          isSelf: Type.Boolean({ description: 'It is the one that answers' }),
+          ageMs: Type.Number({ description: 'How long ago it said so' }),
+        }),
+        { description: 'The nodes that the figures are the sum of' },
+      ),
+      missing: Type.Array(Type.Object({ id: Type.String(), name: Type.String(), url: Url, reason: Type.String() }), {
+        description: 'Known nodes that they are without',
+      }),
+      isStoreAway: Type.Boolean({
+        description: 'The metadata store does not answer, so nothing is known of other nodes',
+      }),
+    },
+    { description: 'Whose traffic it is' },
+  ),
+  tenant: orNull('string', {
+    description: 'Only its traffic is counted: that of the tenant of the caller. Null: of all',
+  }),
   nowMs: Type.Number({ description: 'Milliseconds since the Unix epoch' }),
   sinceMs: Type.Number({
     description: 'The figures are of the time since then: a minute, or less when counting began later',
@@ -107,6 +151,8 @@ const Route = RouteNode(
 )
 
 export function liveRoutes(api: Api, { app }: ServerContext): void {
+  const { live } = app.services
+
   api.get(
     '/api/v1/live',
     {
@@ -114,21 +160,24 @@ export function liveRoutes(api: Api, { app }: ServerContext): void {
         tags: ['Endpoints'],
         summary: 'Rates, latencies and errors of every endpoint over the last minute',
         description:
-          'A reading of the log, which starts with the first question and ends two minutes after the last. Several nodes: this node alone.',
+          'A reading of the log of every node that shares the metadata store, which starts with the first question and ends two minutes after the last. Other nodes follow within some five seconds.',
+        querystring: Question,
         response: {
           200: Type.Object({
             ...Window,
             endpoints: Type.Array(Type.Object(EndpointLive), {
-              description: 'Those with requests in the last quarter of an hour',
+              description: 'Those that the caller may view, with requests in the last quarter of an hour',
             }),
-            uncounted: Count('Endpoints beyond the 2,000 that are counted'),
+            uncounted: Count('Endpoints beyond the most that a node counts: 2,000, or 200 of a tenant'),
           }),
         },
       },
     },
     async (request) => {
-      const overview = await app.services.live.overview()
-      return { ...overview, endpoints: overview.endpoints.filter(({ name }) => isViewed(request, name)) }
+      const tenant = tenantOf(request)
+      const overview = await live.overview({ tenant, node: request.query.node })
+      const endpoints = overview.endpoints.filter(({ name }) => isViewed(request, name))
+      return { ...overview, endpoints, tenant: tenant ?? null, nodes: shownNodes(request, overview.nodes) }
     },
   )
 
@@ -139,6 +188,7 @@ export function liveRoutes(api: Api, { app }: ServerContext): void {
         tags: ['Endpoints'],
         summary: 'One endpoint over the last minute: arms, versions, errors, and the last quarter of an hour as series',
         params: Params,
+        querystring: Question,
         response: {
           200: Type.Object({
             ...Window,
@@ -152,7 +202,12 @@ export function liveRoutes(api: Api, { app }: ServerContext): void {
         },
       },
     },
-    ({ params: { name } }) => app.services.live.endpoint(app.endpoints.get(name).name),
+    async (request) => {
+      const tenant = tenantOf(request)
+      const { name } = app.endpoints.get(request.params.name)
+      const figures = await live.endpoint(name, { tenant, node: request.query.node })
+      return { ...figures, tenant: tenant ?? null, nodes: shownNodes(request, figures.nodes) }
+    },
   )
 
   api.get(
@@ -167,4 +222,17 @@ export function liveRoutes(api: Api, { app }: ServerContext): void {
     },
     async ({ params: { name } }) => routeView(name, app),
   )
+}
+
+/** Whose records alone the caller may see; undefined: those of all. */
+function tenantOf(request: FastifyRequest): string | undefined {
+  const caller = callerOf(request)
+  return isTenantBound(caller) ? caller.tenant : undefined
+}
+
+/** Where other nodes listen is for those who may list them. */
+function shownNodes(request: FastifyRequest, nodes: LiveNodes): LiveNodes {
+  if (isAllowed(callerOf(request), 'viewer')) return nodes
+  const without = <T extends { readonly url: string | null }>(node: T) => ({ ...node, url: null })
+  return { ...nodes, counted: nodes.counted.map(without), missing: nodes.missing.map(without) }
 }

@@ -4,6 +4,7 @@ import { type Caller, isAllowed, isTenantBound } from '../../access/index.js'
 import { queryLog, type StoredRecord } from '../../log/index.js'
 import type { ServerContext } from '../context.js'
 import { callerOf } from './actor.js'
+import { mayReadDecision } from './decisions.js'
 import { followLog } from './log-tail.js'
 import type { Api } from './route.js'
 
@@ -95,9 +96,9 @@ export function logRoutes(api: Api, { app, closing }: ServerContext): void {
   )
 }
 
-/** Records of the caller's own tenant, and of endpoints that it may look at; decisions for those who may see the whole project. */
+/** Records of the caller's own tenant, and of endpoints that it may look at; decisions about these. */
 export function mayRead(caller: Caller, record: StoredRecord): boolean {
-  if (!('tenant' in record)) return isAllowed(caller, 'viewer') && !isTenantBound(caller)
+  if (!('tenant' in record)) return mayReadDecision(caller, record.change, record.subject)
   if (isTenantBound(caller) && record.tenant !== caller.tenant) return false
   return isAllowed(caller, 'viewer', record.endpoint)
 }

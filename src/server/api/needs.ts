@@ -57,10 +57,12 @@ const NEEDS: Readonly<Record<string, RouteNeed>> = {
   // Lists of what may be viewed, one by one.
   'GET /api/v1/live': 'see',
   'GET /api/v1/releases': 'see',
+  'GET /api/v1/decisions': 'see',
 
   // The handlers look at the endpoint and the tenant of each record, and at what a decision changed.
   'GET /api/v1/predictions/{id}': 'see',
   'GET /api/v1/log/tail': 'see',
+  'GET /api/v1/decisions/{id}': 'see',
   'POST /api/v1/decisions/{id}/undo': 'see',
 
   // Reading, with a body.
@@ -82,13 +84,9 @@ const NEEDS: Readonly<Record<string, RouteNeed>> = {
 
 /** What shows the traffic of all tenants, or what was done for them, in words for who belongs to one. */
 const OF_ALL_TENANTS: Readonly<Record<string, string>> = {
-  'GET /api/v1/live': 'the traffic of endpoints',
-  'GET /api/v1/live/{name}': 'the traffic of an endpoint',
   'POST /api/v1/log/query': 'SQL over the log',
   'GET /api/v1/decisions': 'the record of decisions',
   'GET /api/v1/decisions/{id}': 'the record of decisions',
-  'GET /api/v1/releases': 'the evidence of releases',
-  'GET /api/v1/releases/{id}': 'the evidence of releases',
   'GET /v2/models/stats': STATISTICS,
   'GET /v2/models/{model}/stats': STATISTICS,
   'GET /v2/models/{model}/versions/{version}/stats': STATISTICS,

@@ -62,14 +62,18 @@ const GuardPoint = Type.Object({
 })
 
 export const ReleaseStatusView = Type.Object({
+  isReduced: Type.Boolean({
+    description:
+      'The caller belongs to a tenant: counts, guards, the shadow report, decisions and reasons are left out',
+  }),
   release: ReleaseView,
   weight: Type.Number({ description: 'Share of units that the candidate should have now' }),
   timeScale: Type.Number({
     description: 'Above 1: the time of this release runs faster than clocks, for a demonstration',
   }),
   progress: Type.Object({
-    units: Type.Number({ description: 'Distinct units of the candidate in this step' }),
-    controlUnits: Type.Number(),
+    units: orNull('number', { description: 'Distinct units of the candidate in this step; null when reduced' }),
+    controlUnits: orNull('number'),
     unitsNeeded: Type.Number(),
     elapsedMs: Type.Number(),
     durationMs: orNull('number'),

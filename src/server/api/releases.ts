@@ -6,6 +6,7 @@ import { type Release, ReleaseErrors } from '../../release/index.js'
 import type { ServerContext } from '../context.js'
 import { ActorHeaders, actorOf, callerOf } from './actor.js'
 import { isViewed } from './enforce.js'
+import { shownRelease, shownStatus } from './reduced-release.js'
 import { PlanView, ReleaseStatusView, ReleaseView } from './release-schemas.js'
 import type { Api } from './route.js'
 import { NameParam, VersionNumber, WITHOUT_NUL } from './schemas.js'
@@ -36,6 +37,7 @@ export function releaseRoutes(api: Api, { app }: ServerContext): void {
       schema: {
         tags: TAGS,
         summary: 'Releases of the endpoints that the caller may view, newest first',
+        description: 'Callers of a tenant see no reasons, and not who started one.',
         querystring: Type.Object(
           {
             endpoint: Type.Optional(Type.String({ pattern: WITHOUT_NUL })),
@@ -49,7 +51,8 @@ export function releaseRoutes(api: Api, { app }: ServerContext): void {
     },
     async (request) => {
       const all = await releases.list(request.query as Parameters<typeof releases.list>[0])
-      return { releases: all.filter(({ endpoint }) => isViewed(request, endpoint)) }
+      const seen = all.filter(({ endpoint }) => isViewed(request, endpoint))
+      return { releases: seen.map((release) => shownRelease(callerOf(request), release)) }
     },
   )
 
@@ -107,7 +110,7 @@ export function releaseRoutes(api: Api, { app }: ServerContext): void {
         (model) => app.access.check(callerOf(request), 'approver', model),
       )
       void reply.status(201)
-      return release
+      return shownRelease(callerOf(request), release)
     },
   )
 
@@ -135,11 +138,13 @@ export function releaseRoutes(api: Api, { app }: ServerContext): void {
       schema: {
         tags: TAGS,
         summary: 'A release: how far it is and why, its guards over time, its decisions, and what each node does',
+        description:
+          'Callers of a tenant see how far it is. What is of the traffic of all tenants is left out: counts, evidence, reasons, and who acted.',
         params: Params,
         response: { 200: ReleaseStatusView },
       },
     },
-    (request) => releases.status(request.params.id),
+    async (request) => shownStatus(callerOf(request), await releases.status(request.params.id)),
   )
 
   api.post(
@@ -163,7 +168,8 @@ export function releaseRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: ReleaseView },
       },
     },
-    (request) => releases.promote(request.params.id, request.body, actorOf(request)),
+    async (request) =>
+      shownRelease(callerOf(request), await releases.promote(request.params.id, request.body, actorOf(request))),
   )
 
   const acts = [
@@ -187,6 +193,7 @@ export function releaseRoutes(api: Api, { app }: ServerContext): void {
           response: { 200: ReleaseView },
         },
       },
-      (request) => releases[act](request.params.id, request.body, actorOf(request)),
+      async (request) =>
+        shownRelease(callerOf(request), await releases[act](request.params.id, request.body, actorOf(request))),
     )
 }
