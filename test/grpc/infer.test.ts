@@ -7,6 +7,7 @@ import type { Client } from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { inferenceService, ModelInferRequest, openGrpcClient } from '../../src/oip/index.js'
 import { DATATYPES } from '../../src/tensor/index.js'
+import { type HeldModel, writeHeldModel } from '../support/held-model.js'
 import { call } from '../support/http.js'
 import { identityModel, slowModel, twoInputsModel } from '../support/onnx-models.js'
 import { startTestServer, type TestServer } from '../support/start-server.js'
@@ -15,6 +16,7 @@ import { Code, frame, infer, inferRequest, input, RawClient, raw } from './suppo
 const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
 let server: TestServer
 let client: Client
+let held: HeldModel
 
 function write(name: string, model: Uint8Array, manifest?: object): void {
   const version = join(folder, 'models', name, '1')
@@ -32,6 +34,7 @@ beforeAll(async () => {
         if (datatype !== 'BF16') write(`same-${datatype.toLowerCase()}`, identityModel(datatype))
       write('two', twoInputsModel())
       write('slow', slowModel(300))
+      held = writeHeldModel(folder, 'held')
     },
   })
   client = await openGrpcClient(server.grpcAddress)
@@ -41,6 +44,9 @@ afterAll(async () => {
   await server.close()
   rmSync(folder, { recursive: true, force: true })
 })
+
+/** For one good try. */
+const PATIENCE_MS = 45_000
 
 const FOUR = Float32Array.of(1, 2, 3, 4)
 const inFlight = async (count: number) => {
@@ -284,6 +290,7 @@ describe('a request', () => {
 
 describe('the end of a call', () => {
   const SLOW = { modelName: 'slow', inputs: [input()], rawInputContents: [raw(FOUR)] }
+  const HELD = { ...SLOW, modelName: 'held' }
 
   it('by the timeout parameter is DEADLINE_EXCEEDED', async () => {
     const parameters = new Map([['timeout', { parameterChoice: { $case: 'int64Param' as const, value: 20_000n } }]])
@@ -309,11 +316,12 @@ describe('the end of a call', () => {
   it('by its client has what waits dropped within 10 ms', async () => {
     let bestMs = Number.POSITIVE_INFINITY
     // One good try proves it: the machine may be busy with something else.
-    for (let i = 0; i < 20 && bestMs >= 10; i++) {
-      const running = infer(client, SLOW)
+    for (const untilMs = performance.now() + PATIENCE_MS; bestMs >= 10 && performance.now() < untilMs; ) {
+      held.hold()
+      const running = infer(client, HELD)
       await inFlight(1)
       let cancel = () => {}
-      const waiting = infer(client, SLOW, {
+      const waiting = infer(client, HELD, {
         started: (stop) => {
           cancel = stop
         },
@@ -324,6 +332,7 @@ describe('the end of a call', () => {
       await inFlight(1)
       bestMs = Math.min(bestMs, performance.now() - leftMs)
       expect((await waiting).code).toBe(Code.CANCELLED)
+      held.letGo()
       expect((await running).code).toBe(Code.OK)
       await inFlight(0)
     }

@@ -1,16 +1,17 @@
 // A client that goes away is not worked for: what it had in a queue leaves within 10 ms, over the wire and over node:http.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type HeldModel, writeHeldModel } from '../support/held-model.js'
 import { call, RawConnection, rawRequest } from '../support/http.js'
-import { slowModel } from '../support/onnx-models.js'
 import { sessionRequest } from '../support/shop.js'
 import { startTestServer, type TestServer } from '../support/start-server.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
 let server: TestServer
+let held: HeldModel
 let cancelled = 0
 
 beforeAll(async () => {
@@ -18,8 +19,7 @@ beforeAll(async () => {
     folder,
     models: ['purchase-intent'],
     beforeStart: async () => {
-      mkdirSync(join(folder, 'models/slow/1'), { recursive: true })
-      writeFileSync(join(folder, 'models/slow/1/model.onnx'), slowModel(300))
+      held = writeHeldModel(folder, 'held')
     },
   })
 })
@@ -28,8 +28,11 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
-const INFER = '/v2/models/slow/infer'
+const INFER = '/v2/models/held/infer'
 const BODY = JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }] })
+/** For one good try. */
+const PATIENCE_MS = 45_000
+
 const inFlight = async (count: number) => {
   while (server.app.path.inFlight !== count) await nextTurn()
 }
@@ -41,7 +44,8 @@ describe('a client that goes away while its request waits', () => {
   ])('over %s has it dropped within 10 ms', async (_, before) => {
     let bestMs = Number.POSITIVE_INFINITY
     // One good try proves it: the machine may be busy with something else.
-    for (let i = 0; i < 20 && bestMs >= 10; i++) {
+    for (const untilMs = performance.now() + PATIENCE_MS; bestMs >= 10 && performance.now() < untilMs; ) {
+      held.hold()
       const running = call(server.url + INFER, 'POST', BODY)
       await inFlight(1)
       const connection = await RawConnection.open(server.port)
@@ -56,6 +60,7 @@ describe('a client that goes away while its request waits', () => {
       await inFlight(1)
       bestMs = Math.min(bestMs, performance.now() - leftMs)
       cancelled++
+      held.letGo()
       expect((await running).status).toBe(200)
       await inFlight(0)
     }

@@ -9,19 +9,34 @@ import { startTestServer, type TestServer } from '../support/start-server.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
 let server: TestServer
+const MAY_LOAD = join(folder, 'may-load')
 
-function add(model: string, version: number, manifest: object): void {
+function add(model: string, version: number, manifest: { isolation: string; timeoutMs?: number }): void {
   const made = join(folder, 'models', model, String(version))
   mkdirSync(made, { recursive: true })
   writeFileSync(join(made, 'model.json'), JSON.stringify(manifest))
-  writeFileSync(join(made, 'model.onnx'), linearModel([version]))
+  if (manifest.isolation === 'thread') return writeFileSync(join(made, 'model.onnx'), linearModel([version]))
+  // It loads when the test lets it, so that what is asked while its process is away needs no speed.
+  writeFileSync(
+    join(made, 'model.mjs'),
+    `import { existsSync } from 'node:fs'
+     import { setTimeout } from 'node:timers/promises'
+     import { defineScript } from 'headrace'
+     while (!existsSync(${JSON.stringify(MAY_LOAD)})) await setTimeout(10)
+     const x = { datatype: 'FP32', shape: [-1, 1] }
+     export default defineScript({
+       inputs: { x }, outputs: { y: x }, timeoutMs: 30_000,
+       run: ({ inputs: { x } }) => ({ y: x.data.map((value) => value * ${version}) }),
+     })`,
+  )
 }
 
 beforeAll(async () => {
+  writeFileSync(MAY_LOAD, '')
   add('apart', 1, { isolation: 'process' })
   add('pair', 1, { isolation: 'thread' })
   add('pair', 2, { isolation: 'process' })
-  add('wedged', 1, { isolation: 'thread', timeoutMs: 300 })
+  add('wedged', 1, { isolation: 'thread', timeoutMs: 1000 })
   server = await startTestServer({ folder, models: [], config: { chaos: { enabled: true } } })
 })
 afterAll(async () => {
@@ -47,20 +62,24 @@ describe('a version in a process', () => {
   })
 
   it('is not ready while its process is away, and is back by itself', async () => {
+    rmSync(MAY_LOAD)
     expect((await kill('apart', 1)).status).toBe(200)
-    await expect.poll(() => isReady('apart'), { interval: 5 }).toBe(false)
+    await expect.poll(() => isReady('apart')).toBe(false)
     const refused = await predict('apart/versions/1')
     expect([refused.status, refused.json.code]).toEqual([503, 'SERVING_MODEL_UNREADY'])
-    await expect.poll(() => isReady('apart'), { timeout: 15_000 }).toBe(true)
+    writeFileSync(MAY_LOAD, '')
+    await expect.poll(() => isReady('apart')).toBe(true)
     expect((await predict('apart')).json.outputs[0].data).toEqual([10])
   })
 
   it('leaves its endpoint to the version before while its process is away', async () => {
     expect((await predict('pair')).json.outputs[0].data).toEqual([20])
+    rmSync(MAY_LOAD)
     await kill('pair', 2)
-    await expect.poll(() => isReady('pair/versions/2'), { interval: 5 }).toBe(false)
+    await expect.poll(() => isReady('pair/versions/2')).toBe(false)
     expect((await predict('pair')).json.outputs[0].data).toEqual([10])
-    await expect.poll(async () => (await predict('pair')).json.outputs[0].data[0], { timeout: 15_000 }).toBe(20)
+    writeFileSync(MAY_LOAD, '')
+    await expect.poll(async () => (await predict('pair')).json.outputs[0].data[0]).toBe(20)
   })
 })
 
@@ -68,7 +87,7 @@ describe('a version in a thread whose runs hang', () => {
   it('is moved to a process, where it answers although nobody healed the fault', async () => {
     await call(`${server.url}/api/v1/chaos/hang`, 'POST', { model: 'wedged' })
     expect((await predict('wedged')).status).toBe(504)
-    await expect.poll(async () => (await predict('wedged')).json.outputs?.[0].data[0], { timeout: 15_000 }).toBe(10)
+    await expect.poll(async () => (await predict('wedged')).json.outputs?.[0].data[0]).toBe(10)
     expect(await metrics()).toContain('ml_moved_to_process_total{model="wedged",version="1"} 1')
     await call(`${server.url}/api/v1/chaos/faults`, 'DELETE')
   })

@@ -9,11 +9,12 @@ export interface HeldModel {
   hold(): void
 }
 
-/** y = x; a run with 0 only, as those it is warmed up with, does not wait. */
+/** y = x, one request a run; a run with 0 only, as those it is warmed up with, does not wait. */
 export function writeHeldModel(projectFolder: string, name: string): HeldModel {
   const folder = join(projectFolder, 'models', name, '1')
   const open = join(projectFolder, `${name}-open`)
   mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'model.json'), JSON.stringify({ batching: { enabled: false } }))
   writeFileSync(
     join(folder, 'model.mjs'),
     `import { existsSync } from 'node:fs'

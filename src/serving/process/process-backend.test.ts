@@ -1,4 +1,5 @@
 // Versions in real child processes, which are killed, stopped and made to crash.
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { afterAll, describe, expect, it, onTestFinished } from 'vitest'
 import { backendContract } from '../../../test/contract/backend.js'
 import { fakeArtifact, tensors } from '../../../test/support/fake-backend.js'
@@ -191,7 +192,8 @@ describe('a process that ends', () => {
     const startMs = performance.now()
     process.kill(pids('killed')[0]!, 'SIGKILL')
     expect(await down).toContain('ended by SIGKILL')
-    expect(performance.now() - startMs).toBeLessThan(500)
+    // By its end, not by what it leaves unanswered.
+    expect(performance.now() - startMs).toBeLessThan(10_000)
     expect(backend.refusal).toContain('started again')
     expect(await nextHealth(backend)).toBeUndefined()
     expect((await backend.run(x(2), context)).get('y')!.data).toEqual(Float32Array.of(4))
@@ -202,7 +204,13 @@ describe('a process that ends', () => {
 
   it.each(['SIGABRT', 'SIGSEGV', 'SIGKILL'] as const)('fails the run under way when %s ends it', async (signal) => {
     const group = `mid-run ${signal}`
-    const backend = await onnx(models.slowModel(400), {}, group)
+    const backend = await load(
+      scriptArtifact(`import { defineScript } from 'headrace'
+        const x = { datatype: 'FP32', shape: [-1, 4] }
+        export default defineScript({ inputs: { x }, outputs: { y: x },
+          run: ({ inputs: { x } }) => (x.data[0] === 0 ? { y: x.data } : new Promise(() => {})), timeoutMs: 30_000 })`),
+      group,
+    )
     const run = refusal(backend.run(x(1, 2, 3, 4), context))
     setTimeout(() => process.kill(pids(group)[0]!, signal), 50)
     const error = await run
@@ -229,18 +237,20 @@ describe('a process that ends', () => {
       isDown = true
     })
     process.kill(pids('pair')[0]!, 'SIGKILL')
-    await expect.poll(() => backend.concurrency).toBe(1)
+    // Looked at in every turn: it is there again soon.
+    while (backend.concurrency === 2) await nextTurn()
+    expect(backend.concurrency).toBe(1)
     expect((await backend.run(x(2), context)).get('y')!.data).toEqual(Float32Array.of(4))
-    await expect.poll(() => backend.concurrency, { timeout: 10_000 }).toBe(2)
+    await expect.poll(() => backend.concurrency).toBe(2)
     expect(isDown).toBe(false)
   })
 
   it('is killed when a run takes longer than its limit, also one that was stopped by a signal', async () => {
-    const backend = await onnx(models.linearModel([2]), { manifest: { timeoutMs: 200 } }, 'stopped')
+    const backend = await onnx(models.linearModel([2]), { manifest: { timeoutMs: 2000 } }, 'stopped')
     process.kill(pids('stopped')[0]!, 'SIGSTOP')
     const error = await refusal(backend.run(x(1), context))
     expect(error).toMatchObject({ code: 'MODEL_PROCESS_ENDED' })
-    expect(error.message).toContain('longer than its limit of 200 ms')
+    expect(error.message).toContain('longer than its limit of 2000 ms')
     expect((await backend.run(x(1), context)).get('y')!.data).toEqual(Float32Array.of(2))
   })
 
