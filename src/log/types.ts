@@ -147,7 +147,7 @@ export type StoredLateCall = Stored & Omit<LateCallRecord, 'payload'> & WithStor
 export type StoredOutcome = Stored & OutcomeRecord
 export type StoredDecision = Stored & DecisionRecord
 
-/** A record as read back, with its position. Payload tensors are JSON, with NaN and infinities as strings. */
+/** A record as read back, with its position. Payload tensors are JSON: NaN, infinities and 64-bit integers beyond 2^53 are strings. */
 export type StoredRecord = StoredPrediction | StoredLateCall | StoredOutcome | StoredDecision
 
 /** Redacted elements are null; bytes that are no UTF-8 are `{"b64": "…"}`. */

@@ -106,6 +106,29 @@ describe('what the log keeps of served features', () => {
     expect(vector.agesMs['spend']).toBeGreaterThanOrEqual(1000)
   })
 
+  it('has 64-bit integers exactly where predictions are explained, queried and followed, however they were sent', async () => {
+    const big = '9007199254740993'
+    const requests = {
+      'v2/models/pay/infer': `{"parameters":{"entity.user_id":"u1"},"inputs":[{"name":"big","datatype":"INT64","shape":[1],"data":[${big}]},
+        {"name":"amount","datatype":"FP32","shape":[1],"data":[2]}]}`,
+      'api/v1/predict/pay': `{"entities":{"user_id":"u1"},"inputs":{"amount":2,"big":${big}}}`,
+    }
+    for (const [path, body] of Object.entries(requests)) {
+      const headers = { 'Content-Type': 'application/json' }
+      const response = await fetch(`${server.url}/${path}`, { method: 'POST', headers, body })
+      expect([path, response.status]).toEqual([path, 200])
+      const id = response.headers.get('headrace-prediction-id')!
+      const { json } = await call(`${server.url}/api/v1/predictions/${id}`, 'GET')
+      const inputs = json.prediction.payload.inputs as { name: string; data: unknown[] }[]
+      const at = inputs.findIndex(({ name }) => name === 'big')
+      expect(inputs[at]!.data).toEqual([big])
+      const sql = `SELECT CAST(payload->>'$.inputs[${at}].data[0]' AS BIGINT) FROM predictions WHERE id = '${id}'`
+      expect((await call(`${server.url}/api/v1/log/query`, 'POST', { sql })).json.rows).toEqual([[big]])
+      const tail = await fetch(`${server.url}/api/v1/log/tail?from=${json.prediction.seq}&limit=1`)
+      expect(JSON.parse(await tail.text()).payload.inputs[at].data).toEqual([big])
+    }
+  })
+
   it('has no value of a name that may not be kept', async () => {
     const { json } = await predict('secret', { entities: { user_id: 'u1' }, inputs: { amount: 4 } })
     const vector = (await vectors()).find(({ predictionId }) => predictionId === json.id)!
