@@ -1,5 +1,5 @@
 // Structured JSON logs. Domains receive a Logger; only this file knows which library writes it.
-import { type DestinationStream, pino } from 'pino'
+import { type DestinationStream, pino, stdSerializers } from 'pino'
 import type { LogLevel } from './errors.js'
 
 export interface Logger {
@@ -24,6 +24,7 @@ export function createLogger(
       level: options.level ?? 'info',
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (level) => ({ level }) },
+      serializers: { err: errorFields },
       redact: [
         'authorization',
         'password',
@@ -40,6 +41,28 @@ export function createLogger(
     // Synchronous, so that the last lines before a crash are written.
     options.destination ?? pino.destination({ dest: 2, sync: true }),
   )
+}
+
+/** Libraries hang on their errors what they worked on: a command with its arguments, an address with its password, a whole reply. */
+const SHOWN = [
+  'type',
+  'message',
+  'stack',
+  'code',
+  'status',
+  'retry',
+  'params',
+  'errno',
+  'syscall',
+  'address',
+  'port',
+  'path',
+]
+
+function errorFields(error: unknown): unknown {
+  if (!(error instanceof Error)) return error
+  const all = stdSerializers.err(error) as unknown as Readonly<Record<string, unknown>>
+  return Object.fromEntries(SHOWN.filter((key) => all[key] !== undefined).map((key) => [key, all[key]]))
 }
 
 export const silentLogger: Logger = {

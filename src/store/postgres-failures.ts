@@ -1,6 +1,7 @@
 // Postgres' failures as ours. Of what the server says only the message and names are kept: its detail quotes the values of rows.
 import { HeadraceError } from '../core/index.js'
 import { type Constraint, StoreErrors } from './errors.js'
+import { statementFailure } from './statement-text.js'
 
 const CONSTRAINTS: Readonly<Record<string, Constraint>> = {
   '23505': 'unique',
@@ -12,6 +13,9 @@ const CONSTRAINTS: Readonly<Record<string, Constraint>> = {
 const BUSY = new Set(['40001', '40P01', '55P03', '57014', '25P03', '57P05'])
 /** The condition of the server, not of the statement; connections, authorisation, start and end, a standby that takes no writes. */
 const CONDITIONS = [/^08/, /^28/, /^3D/, /^53/, /^57P/, /^58/, '25006']
+
+/** Of values that a column cannot take: the only messages that quote them. */
+const DATA = '22'
 
 interface ServerFailure {
   readonly code?: unknown
@@ -35,9 +39,9 @@ export function endsConnection(error: unknown): boolean {
 export function toPostgresError(label: string, error: unknown, waitedMs: number, sql?: string): HeadraceError {
   if (error instanceof HeadraceError) return error
   const failure = error as ServerFailure
-  const reason = reasonOf(failure)
   const code = sqlState(error)
-  const cause = new Error(sql === undefined ? reason : `${reason}, in: ${sql}`)
+  const reason = code?.startsWith(DATA) ? withoutValues(reasonOf(failure)) : reasonOf(failure)
+  const cause = statementFailure(reason, sql)
   if (code === undefined) return unavailable(label, reason, cause)
   if (code.startsWith('23')) {
     const on = String(failure.constraint ?? [failure.table, failure.column].filter(Boolean).join('.'))
@@ -64,6 +68,10 @@ export function reasonOf(error: unknown): string {
   if (typeof message === 'string' && message !== '') return message
   if (errors?.[0] !== undefined) return reasonOf(errors[0])
   return String(code ?? error)
+}
+
+function withoutValues(message: string): string {
+  return message.replace(/".*"/s, '"…"')
 }
 
 function sqlState(error: unknown): string | undefined {

@@ -2,6 +2,7 @@
 import type { HeadraceError } from '../core/index.js'
 import { type Constraint, StoreErrors } from './errors.js'
 import type { SqliteFailure } from './sqlite-messages.js'
+import { statementFailure } from './statement-text.js'
 
 const CONSTRAINTS: Readonly<Record<string, Constraint>> = {
   SQLITE_CONSTRAINT_UNIQUE: 'unique',
@@ -16,7 +17,7 @@ const CONDITIONS = ['IOERR', 'CANTOPEN', 'READONLY', 'PERM', 'NOLFS', 'PROTOCOL'
 
 export function toStoreError(file: string, busyMs: number, failure: SqliteFailure, sql?: string): HeadraceError {
   const { code = '', message: reason } = failure
-  const cause = new Error(sql === undefined ? reason : `${reason}, in: ${sql}`)
+  const cause = statementFailure(reason, sql)
   if (code.startsWith('SQLITE_CONSTRAINT')) {
     const on = /constraint failed: (.+)$/.exec(reason)?.[1] ?? 'of the table'
     return StoreErrors.CONFLICT({ constraint: CONSTRAINTS[code] ?? 'check', on }, cause)

@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { sql as raw, type Transaction } from 'kysely'
 import { expect, it, onTestFinished } from 'vitest'
+import { createLogger } from '../../src/core/index.js'
 import type { Migration, Sql } from '../../src/store/index.js'
 
 /** Opens an empty database of the test's own; opening again opens the same one. */
@@ -220,6 +221,33 @@ export function sqlContract(make: () => OpenSql): void {
       code: 'STORE_QUERY_FAILED',
       cause: { message: expect.stringContaining('select * from "nowhere"') },
     })
+  })
+
+  it('says of a statement that failed neither its values nor all of its text', async () => {
+    const { db } = await openTables()
+    const secret = 'hr_not_to_be_seen'
+    const rows = Array.from({ length: 2_000 }, (_, id) => ({ id, name: secret }))
+    const failures: unknown[] = []
+    const tryTo = (work: Promise<unknown>) => work.catch((error: unknown) => failures.push(error))
+    await tryTo(db.insertInto('parent').values(rows).execute())
+    const noNumber = { ...empty, id: 1, i: secret as unknown as number }
+    await tryTo(db.insertInto('value').values(noNumber).execute())
+    await tryTo(
+      db
+        .selectFrom('parent')
+        .where('nothing' as 'name', '=', secret)
+        .selectAll()
+        .execute(),
+    )
+    expect(failures.length).toBeGreaterThanOrEqual(2)
+    const lines: string[] = []
+    const logger = createLogger({ destination: { write: (line: string) => void lines.push(line) } })
+    for (const err of failures) logger.error({ err }, 'it failed')
+    for (const line of lines) {
+      expect(line).not.toContain(secret)
+      expect(JSON.parse(line)).toMatchObject({ err: { code: expect.stringMatching(/^STORE_/) } })
+      expect(line.length).toBeLessThan(6_000)
+    }
   })
 
   it('undoes a transaction whose work throws, and passes on what it threw', async () => {
