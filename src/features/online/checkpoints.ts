@@ -12,8 +12,10 @@ import type { StreamPosition } from './types.js'
 
 /** How much a kill may leave to be caught up with. */
 export const CHECKPOINT_MS = 2_000
-/** States that changed are kept sooner when they are this large together; when twice as large, their writers wait. */
+/** States that changed are kept sooner when as much as this would be written; their writers wait when it is twice as much. */
 const MAX_CHANGED_BYTES = 64 << 20
+/** Of the time, what serialising states takes at most: for each millisecond of it, so many pass before the next checkpoint. */
+const REST_PER_WORK = 8
 /** Of steps that a turn has, one state is worth this many. */
 const STATE_STEPS = 8
 
@@ -26,7 +28,9 @@ export class Checkpoints {
   #frames = new FrameWriter()
   #timer: Timer | undefined
   #running: Promise<void> | undefined
-  #tookMs = 0
+  /** What the running checkpoint has spent on serialising, and what the last one did. */
+  #workMs = 0
+  #lastWorkMs = 0
   #isClosed = false
 
   constructor(
@@ -50,7 +54,9 @@ export class Checkpoints {
   changed(key: string): void {
     if (this.#changed.has(key)) return
     this.#changed.add(key)
-    this.#changedBytes += this.table.states.get(key)?.sizeBytes ?? 0
+    const kept = this.table.states.get(key)
+    // One that was never written is taken for as much as it has in memory, which is too much.
+    this.#changedBytes += kept?.bytes?.length ?? kept?.sizeBytes ?? 0
   }
 
   moved(stream: string): void {
@@ -64,9 +70,8 @@ export class Checkpoints {
       void this.#begin().catch(() => undefined)
       return this.#changedBytes > 2 * MAX_CHANGED_BYTES ? this.#running : undefined
     }
-    // A slow one takes at most a part of the time.
     if (this.#running === undefined) {
-      this.#timer ??= this.platform.clock.after(Math.max(this.everyMs, 2 * this.#tookMs), () => {
+      this.#timer ??= this.platform.clock.after(Math.max(this.everyMs, REST_PER_WORK * this.#lastWorkMs), () => {
         void this.#begin().catch(() => undefined)
       })
     }
@@ -107,7 +112,7 @@ export class Checkpoints {
     const { clock, logger } = this.platform
     // Writers change states and say so within one turn: between turns states and positions are of one moment.
     await nextTurn()
-    const startedMs = clock.monotonicMs()
+    this.#workMs = 0
     const keys = this.#changed
     const positions = new Map<string, StreamPosition>()
     for (const stream of this.#moved) positions.set(stream, this.table.positions.get(stream)!)
@@ -136,14 +141,18 @@ export class Checkpoints {
       this.table.keptPositions.set(stream, at)
     }
     const frames = this.#frames.transaction()
-    this.#tookMs = clock.monotonicMs() - startedMs
+    this.#lastWorkMs = this.#workMs
     await this.files?.append(frames)
   }
 
   #take(key: string): void {
+    const { clock } = this.platform
+    const startedMs = clock.monotonicMs()
     const kept = this.table.keepState(key, this.files !== undefined)
-    if (this.files === undefined) return
-    if (kept?.bytes) this.#frames.state(key, kept.newestEventMs, kept.bytes)
-    else this.#frames.removed(key)
+    if (this.files !== undefined) {
+      if (kept?.bytes) this.#frames.state(key, kept.newestEventMs, kept.bytes)
+      else this.#frames.removed(key)
+    }
+    this.#workMs += clock.monotonicMs() - startedMs
   }
 }

@@ -15,6 +15,9 @@ export const MAGIC = Buffer.from('HRONLIN1')
 export const AFTER_LOSS_MAGIC = Buffer.from('HRONLIL1')
 export const FRAME_HEAD_BYTES = 8
 
+/** Before the entries: the head, and whether the frame ends a transaction. */
+const NO_HEAD = Buffer.alloc(FRAME_HEAD_BYTES + 1)
+
 const ROW = 1
 const STATE = 2
 const REMOVED = 3
@@ -35,8 +38,13 @@ const FRAME_BYTES = 128 * 1024
 
 /** Gathers entries, and gives them as frames. */
 export class FrameWriter {
+  /** The frame in the making. */
   readonly #entries = new ByteWriter(4096)
   #frames: Buffer[] = []
+
+  constructor() {
+    this.#entries.raw(NO_HEAD)
+  }
 
   row(key: string, eventMs: number, knownMs: number, values: readonly Value[]): void {
     this.#entries.u8(ROW)
@@ -72,24 +80,24 @@ export class FrameWriter {
 
   /** All entries since the last time, as one transaction; nothing when there were none. */
   transaction(): readonly Buffer[] {
-    if (this.#entries.length > 0 || this.#frames.length > 0) this.#frames.push(frameOf(this.#entries.take(), true))
+    if (this.#entries.length > NO_HEAD.length || this.#frames.length > 0) this.#frames.push(this.#frame(true))
     const frames = this.#frames
     this.#frames = []
     return frames
   }
 
   #cut(): void {
-    if (this.#entries.length >= FRAME_BYTES) this.#frames.push(frameOf(this.#entries.take(), false))
+    if (this.#entries.length >= FRAME_BYTES) this.#frames.push(this.#frame(false))
   }
-}
 
-function frameOf(entries: Buffer, isLast: boolean): Buffer {
-  const frame = Buffer.allocUnsafe(FRAME_HEAD_BYTES + 1 + entries.length)
-  frame[FRAME_HEAD_BYTES] = isLast ? 1 : 0
-  entries.copy(frame, FRAME_HEAD_BYTES + 1)
-  frame.writeUInt32LE(1 + entries.length, 0)
-  frame.writeUInt32LE(crc32(frame.subarray(FRAME_HEAD_BYTES)), 4)
-  return frame
+  #frame(isLast: boolean): Buffer {
+    const frame = this.#entries.take()
+    this.#entries.raw(NO_HEAD)
+    frame[FRAME_HEAD_BYTES] = isLast ? 1 : 0
+    frame.writeUInt32LE(frame.length - FRAME_HEAD_BYTES, 0)
+    frame.writeUInt32LE(crc32(frame.subarray(FRAME_HEAD_BYTES)), 4)
+    return frame
+  }
 }
 
 /** Gives the entries of a frame's payload to `sink`. Throws FEATURE_ROW_CORRUPT. */

@@ -344,7 +344,7 @@ async function writeSnapshot(file: string, table: MemoryTable): Promise<number> 
   }
 }
 
-/** Copied together in pieces of this size, so that a large checkpoint holds nobody up. */
+/** Written together in pieces of this size. */
 const PIECE_BYTES = 1 << 20
 
 async function writeAll(file: FileHandle, frames: readonly Buffer[]): Promise<number> {
@@ -353,10 +353,15 @@ async function writeAll(file: FileHandle, frames: readonly Buffer[]): Promise<nu
     let pieceBytes = 0
     let until = from
     while (until < frames.length && pieceBytes < PIECE_BYTES) pieceBytes += frames[until++]!.length
-    const bytes = until - from === 1 ? frames[from]! : Buffer.concat(frames.slice(from, until))
-    for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at, bytes.length - at)).bytesWritten
-    sizeBytes += bytes.length
+    const piece = frames.slice(from, until)
+    const { bytesWritten } = await file.writev(piece)
+    if (bytesWritten < pieceBytes) await writeRest(file, Buffer.concat(piece), bytesWritten)
+    sizeBytes += pieceBytes
     from = until
   }
   return sizeBytes
+}
+
+async function writeRest(file: FileHandle, bytes: Buffer, from: number): Promise<void> {
+  for (let at = from; at < bytes.length; ) at += (await file.write(bytes, at, bytes.length - at)).bytesWritten
 }

@@ -101,6 +101,9 @@ const SEGMENT = /^\d{16}\.ndjson$/
 /** Lines that are parsed in one turn: a few milliseconds of work. */
 const READ_BYTES = 128 << 10
 const NEWLINE = 10
+const NO_BYTES = Buffer.alloc(0)
+/** Of the memory for what is being written, what stays between two appends. */
+const KEPT_BYTES = 4 << 20
 
 interface Segment {
   readonly number: number
@@ -115,6 +118,8 @@ class SourceLog {
   readonly #segments: Segment[] = []
   #file: FileHandle | undefined
   #startedMs = 0
+  /** What is being written; used again, because memory beside the heap makes the collector go over all of the heap. */
+  #bytes = NO_BYTES
   #working: Promise<void> = Promise.resolve()
 
   private constructor(
@@ -148,13 +153,13 @@ class SourceLog {
   async #append(events: readonly LoggedEvent[], numbered: boolean): Promise<void> {
     const head = { ...this.head }
     let newest = this.newestEventMs
-    const encoded: Buffer[] = []
     let text = ''
+    let sizeBytes = 0
     const turns = new Turns(this.options.platform.clock)
     for (const event of events) {
       const pause = turns.next()
       if (pause) {
-        encoded.push(Buffer.from(text))
+        sizeBytes = this.#encode(text, sizeBytes)
         text = ''
         await pause
       }
@@ -165,18 +170,17 @@ class SourceLog {
       if (newest === undefined || event.eventMs > newest) newest = event.eventMs
       text += encodeEvent(event, offset)
     }
-    encoded.push(Buffer.from(text))
-    const bytes = Buffer.concat(encoded)
-    if (bytes.length === 0) return
+    sizeBytes = this.#encode(text, sizeBytes)
+    if (sizeBytes === 0) return
     try {
       await this.#roll()
       const segment = this.#segments.at(-1)!
       const file = this.#file!
-      for (let done = 0; done < bytes.length; ) {
-        done += (await file.write(bytes, done, bytes.length - done, segment.sizeBytes + done)).bytesWritten
+      for (let done = 0; done < sizeBytes; ) {
+        done += (await file.write(this.#bytes, done, sizeBytes - done, segment.sizeBytes + done)).bytesWritten
       }
       await file.datasync()
-      segment.sizeBytes += bytes.length
+      segment.sizeBytes += sizeBytes
       this.head = head
       this.newestEventMs = newest
     } catch (error) {
@@ -184,7 +188,20 @@ class SourceLog {
       await this.#file?.close().catch(() => undefined)
       this.#file = undefined
       throw FeatureErrors.EVENT_LOG_FAILED({ source: this.source, problem: String(error) }, error)
+    } finally {
+      if (this.#bytes.length > KEPT_BYTES) this.#bytes = NO_BYTES
     }
+  }
+
+  /** Puts text behind the first `sizeBytes` of what is to be written; says where it ends. */
+  #encode(text: string, sizeBytes: number): number {
+    const mostBytes = sizeBytes + 3 * text.length
+    if (mostBytes > this.#bytes.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(mostBytes, 2 * this.#bytes.length))
+      this.#bytes.copy(larger, 0, 0, sizeBytes)
+      this.#bytes = larger
+    }
+    return sizeBytes + this.#bytes.write(text, sizeBytes)
   }
 
   /** Opens the segment to append to, a new one when the last is full or old. */
