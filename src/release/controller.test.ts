@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import {
   ANNA,
   openReleaseWorld,
@@ -11,6 +11,7 @@ import {
 } from '../../test/support/release-nodes.js'
 import { tempFolder } from '../../test/support/temp-folder.js'
 import type { Sql } from '../store/index.js'
+import type { ReleaseTables } from './tables.js'
 
 const units = (count: number, from = 0) => Array.from({ length: count }, (_, i) => `unit-${from + i}`)
 
@@ -152,6 +153,53 @@ describe('the controller', () => {
     expect(world.decided).toEqual(['release.step'])
     expect((await other.service.status('shop')).release).toMatchObject({ step: 1, revision: 2 })
   })
+
+  it('takes no time back when it stood still in a turn, and another has led and counted meanwhile', async () => {
+    let stall: (() => Promise<void>) | undefined
+    const { sql } = world
+    await node.kill()
+    node = await world.node('a', {
+      sql: {
+        ...sql,
+        async transaction(work) {
+          const due = stall
+          stall = undefined
+          await due?.()
+          return sql.transaction(work)
+        },
+      },
+    })
+    const other = await world.node('b')
+    await world.start('20%/1h,100%', { minUnits: 0 })
+    const stored = async () => (await other.service.status('shop')).progress.elapsedMs
+    for (let i = 0; i < 14; i++) await Promise.all([node.pass(500), other.look()])
+    const before = await stored()
+    let counted = 0
+    stall = async () => {
+      await other.pass(16_000)
+      counted = await stored()
+    }
+    while (counted === 0) await node.pass(500)
+    expect(counted).toBeGreaterThan(before + 5_000)
+    expect(await stored()).toBe(counted)
+  })
+
+  it('goes on from what is stored when it begins to lead, though its node read the release before another counted on', async () => {
+    const { id } = await node.service.start(
+      { endpoint: 'shop', model: 'fraud', from: 1, to: 2, selector: '1', plan: '20%/1h,100%' },
+      ANNA,
+    )
+    await node.keeper.look()
+    await world.sql
+      .db<ReleaseTables>()
+      .updateTable('releases')
+      .set({ step_elapsed_ms: 50_000 })
+      .where('id', '=', id)
+      .execute()
+    await node.controller.turn()
+    await node.pass(10_000)
+    expect((await node.service.status(id)).progress.elapsedMs).toBeGreaterThan(50_000)
+  })
 })
 
 describe('a node', () => {
@@ -201,6 +249,33 @@ describe('a node', () => {
     await second.pass(1_000)
     expect(await node.service.get(id)).toMatchObject({ state: 'rolled-back' })
     expect((await node.service.get(id)).reason).toContain('guard "errors" failed')
+  })
+
+  it('grants nothing for releases that it saw are over, however long their watchers take to stop', async () => {
+    const endpoints = ['shop', 'bank']
+    const { sql } = world
+    let held: Promise<void> | undefined
+    let letGo = () => {}
+    await node.kill()
+    const transaction: Sql['transaction'] = async (work) => {
+      await held
+      return sql.transaction(work)
+    }
+    const second = await world.node('b', { sql: { ...sql, transaction } })
+    for (const endpoint of endpoints)
+      await second.service.start({ endpoint, model: 'fraud', from: 1, to: 2, selector: '1', plan: '50%/1h,100%' }, ANNA)
+    await second.pass(2_000)
+    expect(second.keeper.grants()).toHaveLength(2)
+    for (const endpoint of endpoints) await second.service.abort(endpoint, {}, ANNA)
+    held = new Promise((resolve) => {
+      letGo = resolve
+    })
+    onTestFinished(() => letGo())
+    await second.log(predictions(units(1), 'candidate', 0.5))
+    void second.keeper.look()
+    await expect.poll(() => second.keeper.grants().length, { timeout: 30_000 }).toBeLessThan(2)
+    expect(second.keeper.grants()).toEqual([])
+    letGo()
   })
 
   it('takes back a completion that was made while it found the candidate bad', async () => {

@@ -1,9 +1,11 @@
 // Moves releases on, on the node that leads. It counts a step's time on its own monotonic clock and stores it, so restarts, other leaders
 // and clocks that jump change nothing; every decision carries its term and the revision it looked at, so two controllers never fight.
+import type { Transaction } from 'kysely'
 import type { Clock, Platform, Timer } from '../core/index.js'
 import { HeadraceError } from '../core/index.js'
 import type { Actor, Change, Decision, Evidence } from '../decisions/index.js'
 import type { Sql } from '../store/index.js'
+import type { CheckTerm } from './changes.js'
 import { writeLooks } from './evidence.js'
 import { compareShadow } from './guards/compare-shadow.js'
 import type { GuardSettings } from './guards/settings.js'
@@ -11,7 +13,7 @@ import type { ShadowReport, ShadowState } from './guards/shadow-types.js'
 import type { NodeReport, ReleaseKeeper } from './node.js'
 import { stepText } from './plan.js'
 import { weightOf } from './release-tree.js'
-import { fromRow, type ReleaseRow, type ReleaseTables, stepOf } from './tables.js'
+import { findRow, fromRow, type ReleaseRow, type ReleaseTables, stepOf } from './tables.js'
 import type { Release } from './types.js'
 import { unitsOf } from './watcher.js'
 
@@ -31,6 +33,7 @@ export interface ControllerOptions {
   readonly platform: Platform
   readonly keeper: ReleaseKeeper
   term(): number | undefined
+  readonly checkTerm: CheckTerm
   /** What took the ground from under a release: a moved alias, a changed configuration. It is aborted with this reason. */
   obstacle(release: Release): string | undefined
   decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision>
@@ -51,6 +54,8 @@ export class ReleaseController {
   readonly #courses = new Map<string, Course>()
   /** Signs of life of nodes, by release and node. */
   readonly #beats = new Map<string, { beat: number; atMs: number }>()
+  /** That the courses were counted in. */
+  #term: number | undefined
   #timer: Timer | undefined
   #turning: Promise<void> | undefined
   #isClosed = false
@@ -95,11 +100,10 @@ export class ReleaseController {
     for (const id of this.#courses.keys()) if (!rows.some((row) => row.id === id)) this.#courses.delete(id)
     if (rows.length === 0) this.#beats.clear()
     const term = this.#options.term()
-    if (term === undefined) {
-      // Whoever leads now counts; what is stored is what counts when it is this one's turn again.
-      this.#courses.clear()
-      return
-    }
+    // Whoever led meanwhile counted; what is stored is what counts when it is this one's turn again.
+    if (term !== this.#term) this.#courses.clear()
+    this.#term = term
+    if (term === undefined) return
     for (const row of rows) {
       try {
         await this.#lead(row, term)
@@ -117,7 +121,8 @@ export class ReleaseController {
     if (watcher === undefined) return
     const release = fromRow(row)
     const nowMs = this.#clock.monotonicMs()
-    const course = this.#courseOf(row, nowMs)
+    const course = await this.#courseOf(row, nowMs)
+    if (course === undefined) return
     const passedMs = Math.min(nowMs - course.atMs, MAX_TURN_MS)
     course.atMs = nowMs
     const obstacle = this.#options.obstacle(release)
@@ -136,7 +141,7 @@ export class ReleaseController {
     }
     if (nowMs - course.savedMs >= SAVE_MS) {
       course.savedMs = nowMs
-      await this.#save(row, course.elapsedMs)
+      await this.#save(row, term, course.elapsedMs)
     }
     if (release.state !== 'running' || !isApplied) return
     const failed = watcher.reports.find(({ verdict }) => verdict === 'failed')
@@ -153,7 +158,7 @@ export class ReleaseController {
     const needed = unitsNeeded(row)
     const isLong = course.elapsedMs >= (step.length.durationMs ?? 0)
     if (isLong && units >= needed) {
-      await this.#save(row, course.elapsedMs)
+      await this.#save(row, term, course.elapsedMs)
       await this.#advance(row, term, evidence)
     } else if (step.kind === 'shadow' && step.maySkip && units >= row.min_units) {
       const shadow = isDue ? await this.#reportShadow(row) : undefined
@@ -186,30 +191,38 @@ export class ReleaseController {
     )
   }
 
-  #courseOf(row: ReleaseRow, nowMs: number): Course {
-    let course = this.#courses.get(row.id)
-    // A new step, or a release that this controller has not led: it goes on from what is stored.
-    if (course === undefined || course.step !== row.step) {
-      course = {
-        step: row.step,
-        elapsedMs: row.step_elapsed_ms,
-        savedMs: nowMs,
-        lookedMs: Number.NEGATIVE_INFINITY,
-        atMs: nowMs,
-      }
-      this.#courses.set(row.id, course)
+  /** undefined when the row that this node read last is of a step that is over. */
+  async #courseOf(row: ReleaseRow, nowMs: number): Promise<Course | undefined> {
+    const known = this.#courses.get(row.id)
+    if (known?.step === row.step) return known
+    // A new step, or a release that this controller has not led: it goes on from what is stored now, which another may have counted since
+    // this node read the row.
+    const stored = await findRow(this.#options.sql.db<ReleaseTables>(), row.id)
+    if (stored?.step !== row.step) return undefined
+    const course: Course = {
+      step: row.step,
+      elapsedMs: stored.step_elapsed_ms,
+      savedMs: nowMs,
+      lookedMs: Number.NEGATIVE_INFINITY,
+      atMs: nowMs,
     }
+    this.#courses.set(row.id, course)
     return course
   }
 
-  async #save({ id, revision }: ReleaseRow, elapsedMs: number): Promise<void> {
-    await this.#options.sql
-      .db<ReleaseTables>()
-      .updateTable('releases')
-      .set({ step_elapsed_ms: Math.round(elapsedMs) })
-      .where('id', '=', id)
-      .where('revision', '=', revision)
-      .execute()
+  /** One that stood still and does not know yet that another leads would take back what that one has counted. */
+  async #save({ id, step }: ReleaseRow, term: number, elapsedMs: number): Promise<void> {
+    await this.#options.sql.transaction(async (tx: Transaction<unknown>) => {
+      await this.#options.checkTerm(tx, term)
+      await tx
+        .withTables<ReleaseTables>()
+        .updateTable('releases')
+        .set({ step_elapsed_ms: Math.round(elapsedMs) })
+        .where('id', '=', id)
+        .where('step', '=', step)
+        .where('active_endpoint', 'is not', null)
+        .execute()
+    })
   }
 
   /** Whether every node that lives has loaded the candidate and applied this revision: before that nothing was tried. */
@@ -247,6 +260,7 @@ export class ReleaseController {
       .updateTable('releases')
       .set({ shadow: JSON.stringify(report) })
       .where('id', '=', row.id)
+      .where('step', '=', row.step)
       .execute()
     return report
   }

@@ -213,12 +213,13 @@ export class ReleaseKeeper {
   async #take(rows: readonly ReleaseRow[]): Promise<void> {
     const { journal } = this.#options
     const ids = new Set(rows.map(({ id }) => id))
-    for (const [id, { watcher, row }] of this.#known) {
-      if (ids.has(id)) continue
-      this.#known.delete(id)
+    const over = [...this.#known.values()].filter(({ row }) => !ids.has(row.id))
+    // All at once, before anything is waited for: what is known is granted.
+    for (const { row } of over) {
+      this.#known.delete(row.id)
       this.#metrics.weight.remove(row.endpoint)
-      await watcher?.stop()
     }
+    for (const { watcher } of over) await watcher?.stop()
     for (const { release } of journal.list()) if (!ids.has(release)) await this.#settle(release)
     for (const row of rows) {
       const known = this.#known.get(row.id) ?? this.#add(row)

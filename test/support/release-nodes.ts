@@ -113,6 +113,7 @@ export async function openReleaseWorld(folder: string): Promise<ReleaseWorld> {
       platform: own,
       keeper,
       term: () => leader.term(),
+      checkTerm: (tx, term) => requireTerm(tx, LEADER, term),
       obstacle: () => self.obstacle,
       decide,
     })

@@ -2,7 +2,7 @@
 import path from 'node:path'
 import type { ModelName } from '../../core/index.js'
 import { versionKey } from '../../core/index.js'
-import { createLeaderLease } from '../../decisions/index.js'
+import { createLeaderLease, requireTerm } from '../../decisions/index.js'
 import {
   createReleaseService,
   DroppedJournal,
@@ -62,7 +62,15 @@ export async function openReleases(context: ServiceContext): Promise<ReleaseServ
     return `alias "${name}" of ${model} was moved to version ${present} meanwhile`
   }
 
-  const controller = new ReleaseController({ sql, platform, keeper, term: () => leader.term(), obstacle, decide })
+  const controller = new ReleaseController({
+    sql,
+    platform,
+    keeper,
+    term: () => leader.term(),
+    checkTerm: (tx, term) => requireTerm(tx, LEADER, term),
+    obstacle,
+    decide,
+  })
   const stopPruning = keepPruned(sql, platform.clock, platform.logger)
   context.onClose(async () => {
     stopPruning()

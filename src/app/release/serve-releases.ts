@@ -45,10 +45,11 @@ export function serveReleases(engines: Engines, pool: Pool, platform: Platform):
     if (isAsking || isStopped) return
     isAsking = true
     timer?.cancel()
-    const { releases } = engines.registry()
     try {
       const askedMs = clock.monotonicMs()
-      const grants = releases.length === 0 ? [] : await engines.services.releases.grants()
+      const grants = engines.registry().releases.length === 0 ? [] : await engines.services.releases.grants()
+      // What is over by now must not be leased again.
+      const { releases } = engines.registry()
       for (const release of releases) {
         const grant = grants.find((candidate) => candidate.release === release.id)
         if (grant) leases.grant(release.id, askedMs - grant.ageMs + LEASE_MS)
