@@ -69,6 +69,13 @@ export const CliErrors = defineErrors('CLI', {
     message: (p: { service: string; matchRate: number; minMatch: number }) =>
       `${(100 * p.matchRate).toFixed(2)} % of what was served of "${p.service}" matches its definitions; ${(100 * p.minMatch).toFixed(2)} % was asked for. The report says where.`,
   },
+  FEATURES_NOT_COMPARED: {
+    status: 422,
+    retry: false,
+    level: 'error',
+    message: (p: { service: string }) =>
+      `Nothing of "${p.service}" was compared, so no share of it matches: nothing was served, or none of it is kept in the log. Look further back with --since.`,
+  },
   EXPECTATIONS_BROKEN: {
     status: 422,
     retry: false,

@@ -163,7 +163,9 @@ export function addFeatureWork(features: Command, faces: Faces): void {
         })
         if (options.json) printJson(report)
         else print(verification(report))
-        if (minMatch !== undefined && report.matchRate < minMatch)
+        if (minMatch === undefined) return
+        if (!report.features.some(({ compared }) => compared > 0)) throw CliErrors.FEATURES_NOT_COMPARED({ service })
+        if (report.matchRate < minMatch)
           throw CliErrors.FEATURES_DIFFER({ service, matchRate: report.matchRate, minMatch })
       },
     )

@@ -105,4 +105,11 @@ describe('checkArrived', () => {
     expect(checkArrived('int64', 5)).toBe(5)
     expect(() => checkArrived('timestamp', 1e300, 'It')).toThrow(/It/)
   })
+
+  it('refuses text with half a character, and numbers that were rounded with how to send them', () => {
+    expect(checkArrived('string', 'a\u0000🙂')).toBe('a\u0000🙂')
+    expect(() => checkArrived('string', '\ud83d!')).toThrow(/text with half a character/)
+    expect(() => checkArrived('string[]', ['a', '\udc00'])).toThrow(/text with half a character/)
+    expect(() => checkArrived('int64', 2 ** 53)).toThrow(/9007199254740992, a number that may have been rounded/)
+  })
 })

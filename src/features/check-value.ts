@@ -33,10 +33,24 @@ export function checkValue(type: ValueType, value: unknown, what = 'The value'):
 
 /**
  * The same of what comes from outside: a moment may be a number in any unit, as `millisecondsOf` has it. What this process made or kept
- * is in milliseconds, and goes through `checkValue`. Throws FEATURE_VALUE_TYPE.
+ * is in milliseconds, and goes through `checkValue`. Text with half a character is refused: no file that others read can hold it. Throws
+ * FEATURE_VALUE_TYPE.
  */
-export function checkArrived(type: ValueType, value: unknown, what?: string): Value {
-  return checkValue(type, type === 'timestamp' ? inMilliseconds(value) : value, what)
+export function checkArrived(type: ValueType, value: unknown, what = 'The value'): Value {
+  const checked = checkValue(type, type === 'timestamp' ? inMilliseconds(value) : value, what)
+  if (type === 'string') return wellFormed(type, checked, what)
+  if (type === 'string[]') for (const text of (checked ?? []) as readonly string[]) wellFormed(type, text, what)
+  return checked
+}
+
+function wellFormed(type: ValueType, text: Value, what: string): Value {
+  return typeof text !== 'string' || isWellFormed(text) ? text : refuse(type, text, what)
+}
+
+const LONE_SURROGATE = /\p{Surrogate}/u
+
+export function isWellFormed(text: string): boolean {
+  return !LONE_SURROGATE.test(text)
 }
 
 const NUMBER_TEXT = /^\s*[+-]?\d+(\.\d+)?\s*$/
@@ -176,10 +190,14 @@ function checkVector(type: ValueType, value: unknown, what: string): Float32Arra
   return vector
 }
 
-const lower = (what: string) => (what.startsWith('The ') ? `the ${what.slice(4)}` : what)
+const lower = (what: string) => what.replace(/^(The|Column) /, (word) => word.toLowerCase())
 
 function refuse(type: ValueType, value: unknown, what: string): never {
-  throw FeatureErrors.VALUE_TYPE({ what, type, arrived: describeArrived(value) })
+  const isRounded = type.startsWith('int64') && Number.isInteger(value) && !Number.isSafeInteger(value)
+  const arrived = isRounded
+    ? `${value}, a number that may have been rounded (text is taken beyond 2^53),`
+    : describeArrived(value)
+  throw FeatureErrors.VALUE_TYPE({ what, type, arrived })
 }
 
 /** What arrived, for a message: its kind, and short values as they are. */
@@ -189,6 +207,7 @@ export function describeArrived(value: unknown): string {
   if (ArrayBuffer.isView(value)) return `a list of ${(value as Float32Array).length}`
   switch (typeof value) {
     case 'string':
+      if (!isWellFormed(value)) return 'text with half a character (a lone surrogate)'
       return `the text ${JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value)}`
     case 'number':
     case 'bigint':

@@ -149,6 +149,13 @@ describe('headrace features with a server', LONG, () => {
     expect((await features('quarantine', '--of', 'orders')).stdout).toBe('No rows are in quarantine.\n')
   })
 
+  it('passes no share of matches while nothing was served', async () => {
+    const { status, stdout, stderr } = await features('verify', '--service', 'fraud', '--min-match', '0.5')
+    expect(stdout).toContain('Nothing of fraud was served')
+    expect(stderr).toContain('CLI_FEATURES_NOT_COMPARED')
+    expect(status).toBe(1)
+  })
+
   it('proves that what models were given is what the definitions say, and makes a training set of it', async () => {
     const predicted = await headraceJson<{ outputs: { score: number } }>(
       folder,

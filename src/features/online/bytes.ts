@@ -1,13 +1,9 @@
 // Writing and reading stored bytes. Text is WTF-8: UTF-8, with lone surrogates as their own three bytes, so that any two keys stay apart.
+import { isWellFormed } from '../check-value.js'
 import { FeatureErrors } from '../errors.js'
 
-const LONE_SURROGATE = /\p{Surrogate}/u
 /** UTF-8 never has this byte with one from 0xa0 on behind it. */
 const SURROGATE_LEAD = 0xed
-
-export function isWellFormed(text: string): boolean {
-  return !LONE_SURROGATE.test(text)
-}
 
 export function textBytes(text: string): Buffer {
   if (isWellFormed(text)) return Buffer.from(text, 'utf8')

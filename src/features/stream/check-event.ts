@@ -66,7 +66,7 @@ function checkId(value: unknown, type: ValueType | undefined, source: string, co
   if (type === undefined && typeof value !== 'string') {
     return String(checkValue('int64', value, `Column "${column}" of "${source}"`))
   }
-  return String(value)
+  return String(checkArrived('string', String(value), `Column "${column}" of "${source}"`))
 }
 
 function restoreValue(type: ValueType, value: Value): Value {

@@ -50,6 +50,19 @@ describe('a body', () => {
     expect(error?.message).toContain(problem)
     expect(error?.message.length).toBeLessThan(300)
   })
+
+  it('that lacks what each alternative of a union needs names all of them, and an empty list is said to be one', () => {
+    const items = { items: Type.Array(Type.Integer(), { minItems: 1, maxItems: 2 }) }
+    const either = Type.Union([
+      Type.Object({ service: Type.String(), ...items }),
+      Type.Object({ features: Type.String(), ...items }),
+    ])
+    const told = (body: unknown) => check(either, 'body', body).error?.message
+    expect(told({ items: [1] })).toContain('"service" or "features" must be there, but nothing arrived')
+    const list = (body: unknown) => check(Type.Object(items), 'body', body).error?.message
+    expect(list({ items: [] })).toContain('"items" must be a list that is not empty, but [] arrived')
+    expect(list({ items: [1, 2, 3] })).toContain('"items" must be a list of at most 2, but [1,2,3] arrived')
+  })
 })
 
 describe('a query', () => {

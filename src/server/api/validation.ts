@@ -60,13 +60,20 @@ function problem(part: Part, errors: readonly SchemaError[], value: unknown): He
   const wanted = here
     .filter(({ keyword, schemaPath }) => keyword !== 'type' || !constants.has(schemaPath))
     .map(expectation)
-  const where = path === '' ? `the ${part === 'body' ? 'body' : 'query'}` : `"${path.slice(1).replaceAll('/', '.')}"`
+  // Each alternative of a union has a member of its own that is missing.
+  const absent = here
+    .filter(({ keyword }) => keyword === 'required')
+    .map(({ params }) => (params['requiredProperties'] as string[])[0]!)
+  const paths = missing ? absent.map((name) => `${first.instancePath}/${name}`) : [path]
+  const where = path === '' ? `the ${part === 'body' ? 'body' : 'query'}` : [...new Set(paths.map(dotted))].join(' or ')
   const expected = unknown ? 'left out (it is unknown here)' : missing ? 'there' : [...new Set(wanted)].join(' or ')
   const arrived = missing ? 'nothing' : unknown ? 'it' : excerpt(found)
   return part === 'body'
     ? HttpErrors.BODY_INVALID({ where, expected, arrived })
     : HttpErrors.PARAMETER_INVALID({ in: PART_NAMES[part], where, expected, arrived })
 }
+
+const dotted = (path: string) => `"${path.slice(1).replaceAll('/', '.')}"`
 
 function expectation({ keyword, params, message }: SchemaError): string {
   switch (keyword) {
@@ -84,6 +91,10 @@ function expectation({ keyword, params, message }: SchemaError): string {
       return `at most ${params['limit']}`
     case 'maxLength':
       return `at most ${params['limit']} characters long`
+    case 'minItems':
+      return params['limit'] === 1 ? 'a list that is not empty' : `a list of at least ${params['limit']}`
+    case 'maxItems':
+      return `a list of at most ${params['limit']}`
     case 'minLength':
       return params['limit'] === 1 ? 'not empty' : `at least ${params['limit']} characters long`
     default:
