@@ -20,7 +20,7 @@ const USER_TAG = 'mlflow.user'
 const CHUNK = 10_000
 
 export function createRuns(context: TrackingContext): Operations {
-  const { sql: store, platform, nextNumber } = context
+  const { sql: store, platform, nextNumber, searchLimits } = context
   const { clock } = platform
   const db = () => store.db<TrackingTables>()
 
@@ -121,7 +121,7 @@ export function createRuns(context: TrackingContext): Operations {
     },
 
     async searchRuns(query) {
-      const { rows, nextPageToken } = await searchRuns(store, query)
+      const { rows, nextPageToken } = await searchRuns(store, query, searchLimits)
       const items = await withFacts(db(), rows)
       return nextPageToken === undefined ? { items } : { items, nextPageToken }
     },

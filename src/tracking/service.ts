@@ -9,6 +9,7 @@ import { createInputs } from './inputs.js'
 import { createLogBatch } from './log-batch.js'
 import { createLoggedModels } from './logged-models.js'
 import { createRuns } from './runs.js'
+import { SEARCH_LIMITS, type SearchLimits } from './search/search-runs.js'
 import type { TrackingContext } from './store.js'
 import { trackingMigrations } from './tables.js'
 import type { TrackingService } from './types.js'
@@ -16,6 +17,8 @@ import type { TrackingService } from './types.js'
 export interface TrackingOptions {
   readonly sql: Sql
   readonly platform: Pick<Platform, 'clock' | 'random'>
+  /** For tests; default `SEARCH_LIMITS`. */
+  readonly searchLimits?: SearchLimits
 }
 
 /**
@@ -25,9 +28,13 @@ export interface TrackingOptions {
  *     const { info } = await tracking.createRun({ experimentId: '0', tags: [] })
  *     await tracking.logBatch(info.runId, { metrics: [{ key: 'auc', value: 0.9, timestampMs, step: 0 }], params: [], tags: [] })
  */
-export async function createTracking({ sql, platform }: TrackingOptions): Promise<TrackingService> {
+export async function createTracking({
+  sql,
+  platform,
+  searchLimits = SEARCH_LIMITS,
+}: TrackingOptions): Promise<TrackingService> {
   await sql.migrate('tracking', trackingMigrations(sql.dialect, platform.clock.nowMs()))
-  const context: TrackingContext = { sql, platform, nextNumber: createNumbers(platform) }
+  const context: TrackingContext = { sql, platform, nextNumber: createNumbers(platform), searchLimits }
   return {
     ...createExperiments(context),
     ...createRuns(context),

@@ -2,6 +2,7 @@
 import type { Kysely, Transaction } from 'kysely'
 import { HeadraceError, type Platform } from '../core/index.js'
 import type { Sql } from '../store/index.js'
+import type { SearchLimits } from './search/search-runs.js'
 import type { TrackingTables } from './tables.js'
 
 export interface TrackingContext {
@@ -9,6 +10,7 @@ export interface TrackingContext {
   readonly platform: Pick<Platform, 'clock' | 'random'>
   /** The next number of a run or a logged model. */
   readonly nextNumber: () => number
+  readonly searchLimits: SearchLimits
 }
 
 /** The database or a transaction of it. */

@@ -101,6 +101,9 @@ export function headOf(value: string): string {
   return value.length <= HEAD_LENGTH ? value : value.slice(0, HEAD_LENGTH).replace(/[\ud800-\udbff]$/, '')
 }
 
+/** A head that is shorter is the whole value. One less than a head has, because half of a pair at its end is left out. */
+export const WHOLE_LENGTH = HEAD_LENGTH - 1
+
 /**
  * Points lie by bucket and time: a batch of a thousand keys touches a few places of the table instead of a thousand (17 ms less,
  * 2026-11-23), and the history of one key is found among a sixteenth of its run's points.

@@ -6,13 +6,15 @@ import type { Sql } from '../../src/store/index.js'
 import { createTracking, type Metric, type Run, type TrackingService } from '../../src/tracking/index.js'
 
 const NOW_MS = Date.UTC(2026, 10, 22)
+/** Longer than what an index has of it. */
+const LONG = 'ä'.repeat(150)
 
 export function trackingContract(openSql: () => Promise<Sql>): void {
-  async function open(): Promise<{ tracking: TrackingService; clock: ManualClock }> {
+  async function open(): Promise<{ tracking: TrackingService; clock: ManualClock; sql: Sql }> {
     const sql = await openSql()
     onTestFinished(() => sql.close())
     const clock = new ManualClock(NOW_MS)
-    return { tracking: await createTracking({ sql, platform: testPlatform({ clock }) }), clock }
+    return { tracking: await createTracking({ sql, platform: testPlatform({ clock }) }), clock, sql }
   }
   const metric = (key: string, value: number, step = 0, timestampMs = NOW_MS): Metric => ({
     ...{ key, value, step, timestampMs },
@@ -136,8 +138,8 @@ export function trackingContract(openSql: () => Promise<Sql>): void {
     expect(all.items.map(({ info }) => info.runId)).toEqual([kept!.info.runId])
   })
 
-  it('finds the runs that a slow evaluation finds, in its order, for any filter and order', async () => {
-    const { tracking, clock } = await open()
+  it('finds the runs that a slow evaluation finds, in its order, for any filter and order, however it goes about', async () => {
+    const { tracking, clock, sql } = await open()
     const id = await tracking.createExperiment({ name: 'searched', tags: [] })
     const other = await tracking.createExperiment({ name: 'other', tags: [] })
     const runs: Run[] = []
@@ -153,11 +155,21 @@ export function trackingContract(openSql: () => Promise<Sql>): void {
       const metrics = i % 4 === 3 ? [] : [metric('auc', values[i % 5]!), metric('loss', i % 6)]
       await tracking.logBatch(info.runId, {
         metrics,
-        params: i % 2 === 0 ? [{ key: 'model type', value: ['Tree', 'net'][(i / 2) % 2]! }] : [],
+        params: [
+          ...(i % 2 === 0 ? [{ key: 'model type', value: ['Tree', 'net'][(i / 2) % 2]! }] : []),
+          ...(i % 3 !== 1 ? [{ key: 'text', value: [`${LONG}x`, `${LONG}y`, 'y'][(i % 5) % 3]! }] : []),
+        ],
         tags: [],
       })
+      const name = i % 5 === 0 ? 'customers' : 'orders'
+      const dataset = { name, digest: 'd', sourceType: 'local', source: '', schema: null, profile: null }
+      const context = { key: 'mlflow.data.context', value: i % 4 === 0 ? 'eval' : 'train' }
+      if (i % 2 === 0) await tracking.logInputs(info.runId, [{ dataset, tags: [context] }], [])
+      if (i % 6 === 0) await tracking.updateRun(info.runId, { status: 'FINISHED', endMs: 2000 + i })
+      if (i % 8 === 7) await tracking.deleteRun(info.runId)
       runs.push(await tracking.getRun(info.runId))
     }
+    const used = (run: Run) => run.datasets[0]
     const comparison = fc.constantFrom<[string, (run: Run) => boolean]>(
       ['metrics.auc > 0.1', (run) => auc(run) > 0.1],
       ['metrics.auc <= 0.5', (run) => auc(run) <= 0.5],
@@ -173,44 +185,69 @@ export function trackingContract(openSql: () => Promise<Sql>): void {
       ["run_name IN ('Alpha', 'x_y%')", (run) => ['Alpha', 'x_y%'].includes(run.info.name)],
       ["attr.status NOT IN ('FAILED')", () => true],
       ['start_time >= 1003', (run) => Number(run.info.startMs) >= 1003],
+      ['end_time > 2006', (run) => Number(run.info.endMs ?? 0) > 2006],
+      ['metrics.auc > 0.1 and metrics.auc != 0.5', (run) => auc(run) > 0.1 && auc(run) !== 0.5],
+      ["tags.team IN ('A', 'b')", (run) => ['A', 'b'].includes(String(valueAt(run.tags, 'team')))],
+      ["tags.team NOT IN ('A')", (run) => has(run.tags, 'team') && valueAt(run.tags, 'team') !== 'A'],
+      ["params.text LIKE '%y'", (run) => String(valueAt(run.params, 'text')).endsWith('y')],
+      [`params.text = '${LONG}x'`, (run) => valueAt(run.params, 'text') === `${LONG}x`],
+      [`params.text != '${LONG}x'`, (run) => has(run.params, 'text') && valueAt(run.params, 'text') !== `${LONG}x`],
+      ["dataset.name = 'customers'", (run) => used(run)?.dataset.name === 'customers'],
+      ["dataset.context != 'eval'", (run) => used(run) !== undefined && used(run)!.tags[0]!.value !== 'eval'],
     )
     const order = fc.constantFrom(
       'metrics.auc',
       'metrics.loss',
       'params.`model type`',
+      'params.text',
       'tags.team',
       'start_time',
       'run_name',
     )
+    const searching = (fewRows: number, triedRuns: number) =>
+      createTracking({ sql, platform: testPlatform({ clock }), searchLimits: { fewRows, triedRuns } })
+    // From few, by walks that look runs up, gather a few, gather many, and as it comes.
+    const ways = await Promise.all([
+      searching(1000, 1),
+      searching(1, 1000),
+      searching(8, 1),
+      searching(1, 1),
+      searching(6, 6),
+    ])
     await fc.assert(
       fc.asyncProperty(
         fc.array(comparison, { maxLength: 3 }),
         fc.array(fc.tuple(order, fc.boolean()), { maxLength: 2 }),
         fc.boolean(),
-        async (comparisons, orders, isBoth) => {
+        fc.constantFrom(...ways),
+        fc.constantFrom('ACTIVE_ONLY' as const, 'DELETED_ONLY' as const, 'ALL' as const),
+        async (comparisons, orders, isBoth, way, view) => {
           const experimentIds = isBoth ? [id, other] : [id]
           const filter = comparisons.map(([text]) => text).join(' AND ')
           const orderBy = orders.map(([key, isAscending]) => `${key} ${isAscending ? 'ASC' : 'DESC'}`)
           const expected = runs
             .filter(
-              (run) => experimentIds.includes(run.info.experimentId) && comparisons.every(([, holds]) => holds(run)),
+              (run) =>
+                experimentIds.includes(run.info.experimentId) &&
+                (view === 'ALL' || (run.info.lifecycle === 'deleted') === (view === 'DELETED_ONLY')) &&
+                comparisons.every(([, holds]) => holds(run)),
             )
             .sort((a, b) => inOrder(a, b, orders))
             .map(({ info }) => info.runId)
           const found: string[] = []
           let pageToken: string | undefined
           do {
-            const query = { experimentIds, view: 'ACTIVE_ONLY', filter, orderBy, maxResults: 7, pageToken } as const
-            const page = await tracking.searchRuns(query)
+            const query = { experimentIds, view, filter, orderBy, maxResults: 7, pageToken }
+            const page = await way.searchRuns(query)
             found.push(...page.items.map(({ info }) => info.runId))
             pageToken = page.nextPageToken
           } while (pageToken !== undefined)
           expect(found, `${filter} by ${orderBy.join()}`).toEqual(expected)
         },
       ),
-      { numRuns: 40 },
+      { numRuns: 60 },
     )
-  }, 60_000)
+  }, 120_000)
 
   it('neither repeats nor misses a run while others are made between the pages', async () => {
     const { tracking, clock } = await open()
@@ -336,7 +373,7 @@ function orderValue(run: Run, order: string): string | number | undefined {
   if (order === 'start_time') return Number(run.info.startMs)
   if (order === 'run_name') return run.info.name
   if (order === 'tags.team') return valueAt(run.tags, 'team')
-  if (order.startsWith('params')) return valueAt(run.params, 'model type')
+  if (order.startsWith('params')) return valueAt(run.params, order === 'params.text' ? 'text' : 'model type')
   return valueAt(run.metrics, order.slice('metrics.'.length))
 }
 

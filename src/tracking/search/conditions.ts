@@ -2,7 +2,7 @@
 import { type RawBuilder, type SqlBool, sql } from 'kysely'
 import type { Sql } from '../../store/index.js'
 import type { Comparison, Operator } from '../filter/parse.js'
-import { headOf } from '../tables.js'
+import { headOf, WHOLE_LENGTH } from '../tables.js'
 
 export type Condition = RawBuilder<SqlBool>
 export type Dialect = Sql['dialect']
@@ -41,9 +41,24 @@ function operandOf(value: Comparison['value']): RawBuilder<unknown> {
 /** A text column that has a `head` beside it, of which there is an index. */
 export function compareValue(dialect: Dialect, alias: string, comparison: Comparison): Condition {
   const { operator, value } = comparison
+  if (isAboutHead(operator, value)) return compare(dialect, `${alias}.head`, comparison)
   const whole = compare(dialect, `${alias}.value`, comparison)
   if (operator !== '=') return whole
   return sql`${sql.raw(`${alias}.head`)} = ${headOf(value as string)} and ${whole}`
+}
+
+const EXACT: readonly Operator[] = ['=', '!=', 'IN', 'NOT IN']
+
+/** Whether the head says as much as the whole: it is equal to nothing longer. */
+export function isAboutHead(operator: Operator, value: Comparison['value']): boolean {
+  if (!EXACT.includes(operator)) return false
+  const texts: readonly unknown[] = Array.isArray(value) ? value : [value]
+  return texts.every((text) => typeof text === 'string' && text.length < WHOLE_LENGTH)
+}
+
+/** Whether there is no more to a row's value than its head. As bytes, of which a text has no fewer than characters. */
+export function hasWholeHead(alias: string): Condition {
+  return sql`octet_length(${sql.raw(alias)}.head) < ${sql.lit(WHOLE_LENGTH)}`
 }
 
 /** NaN is unlike every number, as in IEEE 754; databases would have it otherwise. */

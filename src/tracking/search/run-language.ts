@@ -1,7 +1,7 @@
 // What runs are searched and ordered by, and each comparison as a condition on `r`, the run.
 import { sql } from 'kysely'
 import type { Comparison, Language } from '../filter/parse.js'
-import { type Condition, compare, compareMetric, compareValue, type Dialect } from './conditions.js'
+import { type Condition, compare, compareMetric, compareValue, type Dialect, isAboutHead } from './conditions.js'
 
 const NAME = { name: 'name', type: 'text' } as const
 const START = { name: 'start_ms', type: 'number' } as const
@@ -30,6 +30,12 @@ export type PairEntity = keyof typeof PAIR_TABLES
 
 export function isPairEntity(entity: Comparison['entity']): entity is PairEntity {
   return Object.hasOwn(PAIR_TABLES, entity)
+}
+
+/** What is compared is in the index by value: a metric's value, and a text that is as long as its head. */
+export function readsIndexAlone({ entity, operator, value }: Comparison): boolean {
+  if (entity === 'metric' || operator === 'IS NULL' || operator === 'IS NOT NULL') return true
+  return isAboutHead(operator, value)
 }
 
 /** On a row of the pair's own table. */

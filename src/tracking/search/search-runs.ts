@@ -1,41 +1,47 @@
-// Finds runs among very many. Three plans: few runs meet one of the comparisons, and start from those; or they are wanted in the order of a
-// metric, param or tag, and that index is walked; or they are walked in the order of their start. A page goes on behind the last one
-// and leaves out what was made since the first: it repeats and misses nothing, whatever is logged meanwhile.
+// Finds runs among very many. Where few meet one part of the filter, it starts from those and sorts them; else it walks an index in the
+// order wanted until a page is full. What it meets on the way is looked up run by run if enough of the first ones are found, and else
+// gathered before: then no walk is long. A page goes on behind the last one and leaves out what was made since the first: it repeats and
+// misses nothing, whatever is logged meanwhile.
 import { type RawBuilder, sql } from 'kysely'
 import type { Sql } from '../../store/index.js'
 import { TrackingErrors } from '../errors.js'
-import { type Comparison, type Order, parseFilter, parseOrder } from '../filter/parse.js'
-import { readPageToken, writePageToken } from '../page-token.js'
+import { type Order, parseFilter, parseOrder } from '../filter/parse.js'
 import type { TrackingTables } from '../tables.js'
 import type { RunSearch } from '../types.js'
-import { allOf, type Condition, compare } from './conditions.js'
-import { isPairEntity, PAIR_TABLES, pairCondition, RUN_LANGUAGE, runCondition } from './run-language.js'
+import { allOf, type Condition } from './conditions.js'
+import { criteriaOf, gathered, inExperiments, type Start } from './criteria.js'
+import { RUN_LANGUAGE } from './run-language.js'
+import { type Anchor, anchorFor, anchorText, type RunPlace, readRunPlace, writeRunPlace } from './run-place.js'
+import { type Walk, type Wanted, walkOfAll, walkOfFew, walkOfFound, walksOf } from './walks.js'
 
 export type RunRow = TrackingTables['tracking_runs']
 
 export const MAX_RUNS = 50_000
 const MAX_ORDERS = 10
 const MAX_EXPERIMENTS = 1000
-/**
- * So many rows are looked at one by one; of more matching ones, a walk in the order wanted soon has a page. At 100,000 runs both
- * cost the same here.
- */
-const FEW_ROWS = 10_000
+
+/** How a search goes about; what it finds does not depend on it. */
+export interface SearchLimits {
+  /** So many rows are looked at one by one. */
+  readonly fewRows: number
+  /** Of a walk's first runs so many are tried. */
+  readonly triedRuns: number
+}
+
+/** At 100,000 runs no search of bench/mlflow takes less CPU with half or twice of either (2026-11-23). */
+export const SEARCH_LIMITS: SearchLimits = { fewRows: 5_000, triedRuns: 2_000 }
 
 export interface FoundRuns {
   readonly rows: readonly RunRow[]
   readonly nextPageToken: string | undefined
 }
 
-/** A part of the answer: all of one part come before all of the next. */
-interface Phase {
-  readonly from: RawBuilder<unknown>
-  readonly where: Condition
-  readonly order: readonly RawBuilder<unknown>[]
-}
-
-export async function searchRuns(store: Sql, query: RunSearch): Promise<FoundRuns> {
-  const { maxResults, pageToken } = query
+export async function searchRuns(
+  store: Sql,
+  query: RunSearch,
+  limits: SearchLimits = SEARCH_LIMITS,
+): Promise<FoundRuns> {
+  const { maxResults, pageToken, view } = query
   if (!Number.isInteger(maxResults) || maxResults < 1 || maxResults > MAX_RUNS)
     throw TrackingErrors.VALUE_INVALID({
       what: 'max_results',
@@ -43,26 +49,35 @@ export async function searchRuns(store: Sql, query: RunSearch): Promise<FoundRun
     })
   const comparisons = parseFilter(query.filter ?? '', RUN_LANGUAGE)
   const orders = ordersOf(query.orderBy ?? [])
-  const place = pageToken ? readPageToken('runs', pageToken, 3) : undefined
+  const place = pageToken ? readRunPlace(pageToken) : undefined
   const experiments = experimentsOf(query.experimentIds)
   if (experiments.length === 0) return { rows: [], nextPageToken: undefined }
-  const asOf = place?.[2] ?? (await newestRun(store))
-  const phases = await phasesOf(store, { experiments, comparisons, orders, view: query.view, asOf })
+  const asOf = place?.asOf ?? (await newestRun(store))
+  const criteria = criteriaOf(store.dialect, experiments, comparisons, view)
+  const wanted: Wanted = { experiments, criteria, orders, view, asOf }
+  const { isWalk, walks } = await planOf(store, wanted, place, maxResults, limits)
 
-  let [phase = 0, offset = 0] = place ?? []
+  let { walk = 0, offset = 0, anchor = null } = place ?? {}
   const rows: RunRow[] = []
-  let next: string | undefined
+  let nextPageToken: string | undefined
   // One more than is asked for says whether there is a next page, and where.
-  while (phase < phases.length && next === undefined) {
-    const wanted = maxResults + 1 - rows.length
-    const found = await runPhase(store, phases[phase]!, wanted, offset)
-    const taken = Math.min(found.length, maxResults - rows.length)
+  while (walk < walks.length && nextPageToken === undefined) {
+    const { first } = walks[walk]!
+    const from = anchor === null || first === undefined ? undefined : anchorFor(first, anchor)
+    const left = maxResults - rows.length
+    const steps = { offset, from, limit: left + 1, triedRuns: limits.triedRuns }
+    const found = await runWalk(store, wanted, walks[walk]!, steps)
+    const taken = Math.min(found.length, left)
     for (let i = 0; i < taken; i++) rows.push(found[i]!)
-    if (found.length > taken) next = writePageToken('runs', [phase, offset + taken, asOf])
-    phase++
+    if (found.length > taken) {
+      const next = taken === 0 || first === undefined ? { offset: offset + taken, anchor } : behind(found, taken, steps)
+      nextPageToken = writeRunPlace({ isWalk, walk, asOf, ...next })
+    }
+    walk++
     offset = 0
+    anchor = null
   }
-  return { rows, nextPageToken: next }
+  return { rows, nextPageToken }
 }
 
 function ordersOf(texts: readonly string[]): Order[] {
@@ -87,156 +102,127 @@ async function newestRun(store: Sql): Promise<number> {
   return Number(row?.number ?? 0)
 }
 
-async function runPhase(store: Sql, { from, where, order }: Phase, limit: number, offset: number): Promise<RunRow[]> {
-  const query = sql<RunRow>`select r.* from ${from} where ${where} order by ${sql.join(order)} limit ${limit} offset ${offset}`
-  return (await query.execute(store.db<TrackingTables>())).rows
+interface Plan {
+  /** Else few, in one piece. */
+  readonly isWalk: boolean
+  readonly walks: readonly Walk[]
 }
 
-interface Question {
-  readonly experiments: readonly number[]
-  readonly comparisons: readonly Comparison[]
-  readonly orders: readonly Order[]
-  readonly view: RunSearch['view']
-  readonly asOf: number
+/** What were few on the first page may be many by now and the other way round: a place is one in the first page's order. */
+async function planOf(
+  store: Sql,
+  wanted: Wanted,
+  place: RunPlace | undefined,
+  maxResults: number,
+  { fewRows, triedRuns }: SearchLimits,
+): Promise<Plan> {
+  const walks = walksOf(store.dialect, wanted)
+  if (place?.isWalk) return { isWalk: true, walks }
+  const few = await fewest(store, wanted, fewRows)
+  if (few !== undefined) return { isWalk: false, walks: [walkOfFew(wanted, few)] }
+  const steps = { offset: 0, from: undefined, limit: maxResults + 1, triedRuns }
+  if (place === undefined && (await isWorthTrying(store, wanted, walks[0]!, steps))) return { isWalk: true, walks }
+  const numbers = await gatherFew(store, wanted, fewRows)
+  if (numbers !== undefined) return { isWalk: false, walks: [walkOfFound(wanted, numbers)] }
+  return place === undefined ? { isWalk: true, walks } : { isWalk: false, walks: [walkOfAll(wanted)] }
 }
 
-async function phasesOf(store: Sql, question: Question): Promise<Phase[]> {
-  const { experiments, comparisons, orders, view, asOf } = question
-  const { dialect } = store
-  const conditions = comparisons.map((comparison) => runCondition(dialect, comparison))
-  conditions.push(sql`r.number <= ${asOf}`)
-  if (view !== 'ALL') conditions.push(sql`r.is_deleted = ${view === 'DELETED_ONLY' ? 1 : 0}`)
-
-  const few = await fewest(store, question)
-  if (few !== undefined) {
-    const { joins, terms } = ordering(orders)
-    const from = few.table === undefined ? sql`tracking_runs r` : sql`${few.table} s cross join tracking_runs r`
-    const start = few.table === undefined ? [] : [sql<boolean>`r.number = s.run`, few.condition]
-    return [
-      {
-        from: sql`${from} ${joins}`,
-        where: allOf([...start, inExperiments('r', experiments), ...conditions]),
-        order: terms,
-      },
-    ]
-  }
-
-  const [first, ...others] = orders
-  const { joins, terms } = ordering(others)
-  if (first !== undefined && isPairEntity(first.entity) && experiments.length === 1) {
-    const { entity, key } = first
-    const table = sql.raw(PAIR_TABLES[entity])
-    const direction = sql.raw(first.isAscending ? 'asc' : 'desc')
-    const walk = sql`${table} s cross join tracking_runs r ${joins}`
-    const walked = [
-      inExperiments('s', experiments),
-      sql<boolean>`s.key = ${key}`,
-      sql<boolean>`r.number = s.run`,
-      ...conditions,
-    ]
-    const missing = sql<boolean>`not exists (select 1 from ${table} p where p.run = r.number and p.key = ${key})`
-    const rest = {
-      from: sql`tracking_runs r ${joins}`,
-      where: allOf([inExperiments('r', experiments), missing, ...conditions]),
-      order: terms,
-    }
-    if (entity !== 'metric')
-      return [
-        { from: walk, where: allOf(walked), order: [sql`s.head ${direction}, s.value ${direction}`, ...terms] },
-        rest,
-      ]
-    return [
-      { from: walk, where: allOf([sql`s.is_nan = 0`, ...walked]), order: [sql`s.value ${direction}`, ...terms] },
-      { from: walk, where: allOf([sql`s.is_nan = 1`, ...walked]), order: terms },
-      rest,
-    ]
-  }
-
-  const all = ordering(orders)
-  return [
-    {
-      from: sql`tracking_runs r ${all.joins}`,
-      where: allOf([
-        experiments.length === 1 ? inExperiments('r', experiments) : amongMany(experiments),
-        ...conditions,
-      ]),
-      order: all.terms,
-    },
-  ]
-}
-
-function inExperiments(alias: string, experiments: readonly number[]): Condition {
-  const column = sql.raw(`${alias}.experiment`)
-  return experiments.length === 1 ? sql`${column} = ${experiments[0]}` : sql`${column} in (${sql.join(experiments)})`
-}
-
-/** Not by the index of experiments, which would have to sort all their runs. */
-function amongMany(experiments: readonly number[]): Condition {
-  return sql`r.experiment + 0 in (${sql.join(experiments)})`
-}
-
-interface Start {
-  /** undefined: the runs themselves, where the database finds its index. */
-  readonly table: RawBuilder<unknown> | undefined
-  readonly condition: Condition
-}
-
-/** The comparison that the fewest rows meet, if they are few. */
-async function fewest(store: Sql, { experiments, comparisons }: Question): Promise<Start | undefined> {
+/** What leads to the fewest runs, if they are few. */
+async function fewest(store: Sql, { experiments, criteria }: Wanted, fewRows: number): Promise<Start | undefined> {
+  const all = { counted: sql`tracking_runs q where ${inExperiments('q', experiments)}`, source: undefined, where: [] }
   let best: Start | undefined
-  let bestRows = FEW_ROWS
-  const consider = async (table: string, condition: Condition) => {
-    const count = sql<{
-      rows: number
-    }>`select count(*) as rows from (select 1 as one from ${sql.raw(table)} s where ${condition} limit ${bestRows}) as matching`
-    const rows = Number((await count.execute(store.db<TrackingTables>())).rows[0]!.rows)
-    if (rows >= bestRows) return
+  let bestRows = fewRows
+  for (const start of [all, ...criteria.map((criterion) => criterion.start)]) {
+    if (start === undefined) continue
+    const rows = await count(store, sql`select 1 as one from ${start.counted} limit ${bestRows}`)
+    if (rows >= bestRows) continue
     bestRows = rows
-    best = { table: table === 'tracking_runs' ? undefined : sql.raw(table), condition }
-  }
-  const here = inExperiments('s', experiments)
-  if (experiments.length > 1) await consider('tracking_runs', here)
-  for (const comparison of comparisons) {
-    const { entity, operator, key } = comparison
-    if (entity === 'attribute' && ['=', 'IN', '>', '>=', '<', '<='].includes(operator) && INDEXED.includes(key))
-      await consider('tracking_runs', sql`${here} and ${compare(store.dialect, `s.${key}`, comparison)}`)
-    if (!isPairEntity(entity)) continue
-    // A range has two ends: only together are they few.
-    const same = comparisons.filter((one) => one.entity === entity && one.key === key && hasIndex(one))
-    if (same[0] !== comparison) continue
-    const pair = allOf(same.map((one) => pairCondition(store.dialect, 's', one)))
-    await consider(PAIR_TABLES[entity], sql`${here} and ${pair}`)
+    best = start
   }
   return best
 }
 
-function hasIndex({ entity, operator }: Comparison): boolean {
-  return entity === 'metric' ? operator !== '!=' : operator === '='
+/** The numbers of all that are found, if they are few. */
+async function gatherFew(store: Sql, wanted: Wanted, fewRows: number): Promise<number[] | undefined> {
+  const where = [inExperiments('r', wanted.experiments), ...wanted.criteria.map((one) => gathered(one, 'r.number'))]
+  const { rows } = await sql<{
+    number: number
+  }>`select r.number from tracking_runs r where ${allOf([...where, ...runConditions(wanted)])} limit ${fewRows}`.execute(
+    store.db<TrackingTables>(),
+  )
+  return rows.length === fewRows ? undefined : rows.map(({ number }) => number)
 }
 
-const INDEXED: readonly string[] = ['run_id', 'name', 'status', 'start_ms']
+type FoundRow = RunRow & { readonly anchor: Anchor | null }
 
-/** Orders as terms, with the joins they need; missing values come last, NaN before them. Ends with the order that every search has. */
-function ordering(orders: readonly Order[]): { joins: RawBuilder<unknown>; terms: RawBuilder<unknown>[] } {
-  const joins: RawBuilder<unknown>[] = []
-  const terms: RawBuilder<unknown>[] = []
-  for (const [index, { entity, key, isAscending }] of orders.entries()) {
-    const direction = sql.raw(isAscending ? 'asc' : 'desc')
-    if (isPairEntity(entity)) {
-      const alias = sql.raw(`o${index}`)
-      joins.push(
-        sql`left join ${sql.raw(PAIR_TABLES[entity])} ${alias} on ${alias}.run = r.number and ${alias}.key = ${key}`,
-      )
-      const rank =
-        entity === 'metric' ? sql`coalesce(${alias}.is_nan, 2)` : sql`case when ${alias}.run is null then 1 else 0 end`
-      terms.push(rank, sql`${alias}.value ${direction}`)
-    } else {
-      const column = sql.raw(`r.${key}`)
-      if (key === 'end_ms') terms.push(sql`case when ${column} is null then 1 else 0 end`)
-      terms.push(sql`${column} ${direction}`)
-    }
-  }
-  if (!orders.some(({ key }) => key === 'start_ms')) terms.push(sql`r.start_ms desc`)
-  terms.push(sql`r.run_id`)
-  return { joins: sql.join(joins, sql` `), terms }
+interface Steps {
+  readonly limit: number
+  readonly offset: number
+  readonly from: Anchor | undefined
+  readonly triedRuns: number
+}
+
+async function runWalk(store: Sql, wanted: Wanted, walk: Walk, steps: Steps): Promise<FoundRow[]> {
+  const { source, joins, order, first, criteria } = walk
+  const where = whereFrom(walk, steps)
+  const areLookedUp = await isWorthTrying(store, wanted, walk, steps)
+  const met = criteria.map((one) =>
+    areLookedUp ? one.lookedUp : gathered(one, source === undefined ? 'r.number' : 's.run'),
+  )
+  const anchor = first === undefined ? sql`null` : sql.raw(first.column)
+  const from = source === undefined ? sql`tracking_runs r` : sql`${source} cross join tracking_runs r`
+  const joined = source === undefined ? [] : [sql<boolean>`r.number = s.run`]
+  const conditions = allOf([...where, ...joined, ...met, ...runConditions(wanted)])
+  const { rows } = await sql<FoundRow>`select r.*, ${anchor} as anchor from ${from} ${joins}
+    where ${conditions} order by ${sql.join(order)} limit ${steps.limit} offset ${steps.offset}`.execute(
+    store.db<TrackingTables>(),
+  )
+  return rows
+}
+
+function whereFrom({ where, first }: Walk, { from }: Steps): readonly Condition[] {
+  if (first === undefined || from === undefined) return where
+  return [...where, sql`${sql.raw(first.column)} ${sql.raw(first.isAscending ? '>=' : '<=')} ${from}`]
+}
+
+/**
+ * Whether a page is found among the first runs of the walk, or there are no more: then each is looked at. What is met elsewhere is no
+ * matter, because only the time depends on this.
+ */
+async function isWorthTrying(store: Sql, wanted: Wanted, walk: Walk, steps: Steps): Promise<boolean> {
+  const { source, criteria, first, isShort } = walk
+  if (isShort || criteria.length === 0) return true
+  if (!first?.isIndexed) return false
+  const start = sql`where ${allOf(whereFrom(walk, steps))}
+    order by ${sql.raw(first.column)} ${sql.raw(first.isAscending ? 'asc' : 'desc')} limit ${steps.triedRuns}`
+  const tried =
+    source === undefined ? sql`select r.* from tracking_runs r ${start}` : sql`select s.run from ${source} ${start}`
+  const runs = source === undefined ? sql`(${tried}) r` : sql`(${tried}) s cross join tracking_runs r`
+  const joined = source === undefined ? [] : [sql<boolean>`r.number = s.run`]
+  const conditions = allOf([...joined, ...criteria.map(({ lookedUp }) => lookedUp), ...runConditions(wanted)])
+  const page = steps.limit + steps.offset
+  if ((await count(store, sql`select 1 as one from ${runs} where ${conditions} limit ${page}`)) === page) return true
+  return (await count(store, tried)) < steps.triedRuns
+}
+
+function runConditions({ view, asOf }: Wanted): Condition[] {
+  const conditions: Condition[] = [sql`r.number <= ${asOf}`]
+  if (view === 'ACTIVE_ONLY') conditions.push(sql`r.is_deleted = 0`)
+  return conditions
+}
+
+async function count(store: Sql, rows: RawBuilder<unknown>): Promise<number> {
+  const counted = await sql<{ rows: number }>`select count(*) as rows from (${rows}) as counted`.execute(
+    store.db<TrackingTables>(),
+  )
+  return Number(counted.rows[0]!.rows)
+}
+
+/** Behind the last of the page: of its value, and those of that value that were shown. */
+function behind(found: readonly FoundRow[], taken: number, { offset, from }: Steps) {
+  const anchor = found[taken - 1]!.anchor!
+  let same = 1
+  while (same < taken && found[taken - 1 - same]!.anchor === anchor) same++
+  const isGoingOn = same === taken && anchor === from
+  return { anchor: anchorText(anchor), offset: same + (isGoingOn ? offset : 0) }
 }
