@@ -1,7 +1,8 @@
 // The frame around every page: where you are, whether the server is well, light or dark, and the keys.
 import { useEffect, useRef, useSyncExternalStore } from 'react'
+import { CallerContext, seesAll, tenantOf, useCaller, viewedBy } from './api/caller.js'
 import { storedKey, storeKey, watchKey } from './api/client.js'
-import type { Status } from './api/types.js'
+import type { Caller, Status } from './api/types.js'
 import { usePoll } from './api/use-poll.js'
 import { DecisionPage } from './pages/decision.js'
 import { DecisionsPage } from './pages/decisions.js'
@@ -32,6 +33,7 @@ export function App() {
   const help = useRef<HTMLDialogElement>(null)
   const main = useRef<HTMLElement>(null)
   const isFirst = useRef(true)
+  const caller = usePoll<Caller>('/api/v1/whoami').data
   useShortcuts(() => help.current?.showModal())
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: at each new page
@@ -43,7 +45,7 @@ export function App() {
   }, [path])
 
   return (
-    <>
+    <CallerContext value={caller}>
       <a className="skip" href="#main">
         Skip to the content
       </a>
@@ -74,6 +76,7 @@ export function App() {
         </div>
       </header>
       <main id="main" ref={main} tabIndex={-1}>
+        <CallerNote />
         <Page key={path} parts={parts} />
       </main>
       <dialog ref={help} aria-labelledby="help-title">
@@ -110,7 +113,33 @@ export function App() {
           </button>
         </form>
       </dialog>
-    </>
+    </CallerContext>
+  )
+}
+
+/** To who does not see everything: what is seen, so that nothing is taken for all there is. */
+function CallerNote() {
+  const caller = useCaller()
+  if (caller === undefined) return null
+  const tenant = tenantOf(caller)
+  const viewed = viewedBy(caller)
+  const sentences = [
+    ...(tenant === undefined
+      ? []
+      : [`You belong to tenant ${tenant}: figures, the log and predictions are of its traffic alone.`]),
+    ...(seesAll(caller)
+      ? []
+      : viewed.length === 0
+        ? [
+            `You may predict with ${caller.predicts.join(', ')}, and see that these are there. How they do is for a key with a role, such as viewer.`,
+          ]
+        : [`You may view ${viewed.join(', ')}: lists show only what is about these.`]),
+  ]
+  if (sentences.length === 0) return null
+  return (
+    <p className="caller-note" data-note="caller">
+      {sentences.join(' ')}
+    </p>
   )
 }
 
@@ -157,11 +186,15 @@ function ServerState() {
 
 function KeyState() {
   const key = useSyncExternalStore(watchKey, storedKey)
+  const caller = useCaller()
   if (key === null) return null
   return (
-    <button type="button" className="button small" onClick={() => storeKey(null)}>
-      Forget the key
-    </button>
+    <>
+      {caller && caller.kind !== 'anonymous' && <span className="muted caller-name">{caller.name}</span>}
+      <button type="button" className="button small" onClick={() => storeKey(null)}>
+        Forget the key
+      </button>
+    </>
   )
 }
 

@@ -45,6 +45,25 @@ export function formatErrors(errors: number, requests: number): string {
   return requests === 0 ? NOTHING : formatShare(errors / requests)
 }
 
+/** A rate over another, as guards say it. */
+export interface RatioInterval {
+  readonly estimate: number
+  readonly low: number
+  readonly high: number
+}
+
+/** What the API says where the reference had no event, and the rate no bound. */
+const WITHOUT_BOUND = 1e6 - 1
+
+export function formatRatio(estimate: number): string {
+  return estimate >= WITHOUT_BOUND ? 'no bound' : `${formatNumber(estimate)} ×`
+}
+
+export function formatInterval({ low, high }: Omit<RatioInterval, 'estimate'>): string {
+  if (high < WITHOUT_BOUND) return `${formatNumber(low)} to ${formatNumber(high)}`
+  return low === 0 ? 'anything' : `${formatNumber(low)} or more`
+}
+
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KB', 'MB', 'GB', 'TB']
   let value = bytes

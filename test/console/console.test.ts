@@ -295,15 +295,35 @@ describe.skipIf(missing !== undefined)(
       await waiting.close()
     })
 
-    it('says whose traffic the figures are of when there are several nodes', async () => {
-      const node = (name: string, isSelf: boolean) => ({ id: name, name, url: `http://${name}`, isSelf, isGone: false })
-      await page.route('**/api/v1/nodes', (route) =>
-        route.fulfill({ json: { nodes: [node('one', true), node('two', false)] } }),
-      )
+    it('says whose traffic the figures are of when there are several nodes, and shows one of them', async () => {
+      const one = { id: 'one', name: 'one', url: null, isSelf: true, ageMs: 0 }
+      const two = { id: 'two', name: 'two', url: 'http://10.0.0.2:8080', isSelf: false, ageMs: 900 }
+      const three = { id: 'three', name: 'three', url: 'http://10.0.0.3:8080', reason: 'it has not said anything yet' }
+      const { json } = await call(`${server.url}/api/v1/live`, 'GET')
+      await page.route('**/api/v1/live*', (route) => {
+        const node = new URL(route.request().url()).searchParams.get('node')
+        const nodes =
+          node === null
+            ? { counted: [one, two], missing: [three], isStoreAway: false }
+            : { counted: [two], missing: [], isStoreAway: false }
+        return route.fulfill({ json: { ...json, nodes } })
+      })
       await open('/endpoints')
-      await seen('[data-note="nodes"]')
-      expect(await text('[data-note="nodes"]')).toMatch(/this node \(one\) answered, one of 2. The others: two/)
-      await page.unroute('**/api/v1/nodes')
+      await eventually(() => text('[data-note="nodes"]')).toMatch(
+        /sum of 2 nodes: one \(this one\), two \(10.0.0.2:8080\)[\s\S]*Without three \(10.0.0.3:8080\): it has not said/,
+      )
+      await page.getByLabel('Nodes').selectOption('two (10.0.0.2:8080)')
+      await eventually(() => text('[data-note="nodes"]')).toContain('Figures are of two (10.0.0.2:8080) alone.')
+      await checkAccessible('nodes')
+      await page.getByLabel('Nodes').selectOption('all')
+      await eventually(() => text('[data-note="nodes"]')).toContain('sum of 2 nodes')
+      await page.unroute('**/api/v1/live*')
+      // A node that was chosen and is forgotten since: the sum comes back by itself.
+      await page.evaluate("sessionStorage.setItem('headrace-node', 'forgotten')")
+      await open('/endpoints')
+      await eventually(() => page.evaluate("sessionStorage.getItem('headrace-node')")).toBe(null)
+      await seen('tbody a')
+      forgetFault('404')
     })
 
     it('is dark when the system is, or when told to be, and remembers that', async () => {
@@ -321,7 +341,7 @@ describe.skipIf(missing !== undefined)(
     })
 
     it('fits a narrow screen without scrolling sideways', async () => {
-      await page.setViewportSize({ width: 390, height: 780 })
+      await page.setViewportSize({ width: 360, height: 780 })
       for (const path of ['/endpoints', '/endpoints/checkout', '/releases/fraud', '/log', `/predictions/${answered}`]) {
         await go(path)
         await seen('h1')

@@ -9,12 +9,31 @@ export interface Status {
   readonly log: { readonly durableThrough: number }
 }
 
-export interface NodeView {
+export interface Caller {
+  readonly name: string
+  readonly kind: 'key' | 'jwt' | 'anonymous'
+  readonly tenant: string
+  readonly grants: readonly { readonly role: string; readonly on?: readonly string[] }[]
+  readonly predicts: readonly string[]
+}
+
+export interface LiveNode {
   readonly id: string
   readonly name: string
   readonly url: string | null
   readonly isSelf: boolean
-  readonly isGone: boolean
+  readonly ageMs: number
+}
+
+export interface LiveNodes {
+  readonly counted: readonly LiveNode[]
+  readonly missing: readonly {
+    readonly id: string
+    readonly name: string
+    readonly url: string | null
+    readonly reason: string
+  }[]
+  readonly isStoreAway: boolean
 }
 
 export interface EndpointView {
@@ -64,6 +83,7 @@ export interface EndpointLive {
 }
 
 interface Window {
+  readonly nodes: LiveNodes
   readonly nowMs: number
   readonly sinceMs: number
   readonly isCatchingUp: boolean
@@ -198,12 +218,14 @@ export interface Guard {
 }
 
 export interface ReleaseStatus {
+  /** To who belongs to a tenant: counts, guards, decisions and reasons are left out. */
+  readonly isReduced: boolean
   readonly release: Release
   readonly weight: number
   readonly timeScale: number
   readonly progress: {
-    readonly units: number
-    readonly controlUnits: number
+    readonly units: number | null
+    readonly controlUnits: number | null
     readonly unitsNeeded: number
     readonly elapsedMs: number
     readonly durationMs: number | null

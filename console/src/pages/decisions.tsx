@@ -71,6 +71,7 @@ const COLUMNS: readonly Column<Decision>[] = [
   { key: 'number', title: 'No.', width: '64px', cell: ({ number }) => number, sort: ({ number }) => number },
   {
     key: 'time',
+    isExtra: true,
     title: 'Time',
     width: '17%',
     cell: ({ timeMs }) => <Time ms={timeMs} />,
@@ -85,6 +86,7 @@ const COLUMNS: readonly Column<Decision>[] = [
   },
   {
     key: 'by',
+    isExtra: true,
     title: 'By',
     width: '15%',
     cell: ({ by }) => `${by.kind === 'person' ? '' : `${by.kind} `}${by.name}`,

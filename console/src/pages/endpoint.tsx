@@ -1,4 +1,6 @@
 // One endpoint: its route with what takes it, its versions, its last quarter of an hour and its release.
+import { mayView, useCaller } from '../api/caller.js'
+import { useLive } from '../api/chosen-node.js'
 import type {
   EndpointView,
   LiveEndpoint,
@@ -8,7 +10,7 @@ import type {
   RouteView,
   VersionView,
 } from '../api/types.js'
-import { usePoll } from '../api/use-poll.js'
+import { type Polled, usePoll } from '../api/use-poll.js'
 import {
   formatBytes,
   formatCount,
@@ -23,16 +25,17 @@ import { Link, pathTo } from '../router.js'
 import { RouteTree, stateTone } from '../tree/route-tree.js'
 import { Badge, Figure, Panel, Time } from '../ui/bits.js'
 import { Chart, type Line } from '../ui/chart.js'
-import { Loaded, Loading } from '../ui/states.js'
+import { Empty, Loaded, Loading } from '../ui/states.js'
 import { isActive } from './endpoints.js'
-import { OfThisNode } from './nodes-note.js'
 import { ReleaseBadge } from './releases.js'
+import { WhoseTraffic } from './whose-traffic.js'
 
 export function EndpointPage({ name }: { readonly name: string }) {
   const inPath = encodeURIComponent(name)
   const endpoint = usePoll<EndpointView>(`/api/v1/endpoints/${inPath}`, 10_000)
-  const live = usePoll<LiveEndpoint>(`/api/v1/live/${inPath}`, 2000)
-  const route = usePoll<RouteView>(`/api/v1/endpoints/${inPath}/route`, 3000)
+  const isViewed = mayView(useCaller(), name)
+  const live = useLive<LiveEndpoint>(isViewed ? `/api/v1/live/${inPath}` : undefined, 2000)
+  const route = usePoll<RouteView>(isViewed ? `/api/v1/endpoints/${inPath}/route` : undefined, 3000)
   return (
     <>
       <nav aria-label="Where you are" className="crumbs">
@@ -47,28 +50,46 @@ export function EndpointPage({ name }: { readonly name: string }) {
               <span className="muted">
                 {view.origin}, deadline {formatMs(view.deadlineMs)}
                 {view.cache && `, cache by ${view.cache.key} ${view.cache.enabled ? 'on' : 'off'}`}
-              </span>{' '}
-              {view.description}
+              </span>
+              {view.description && <span className="description">{view.description}</span>}
             </p>
             {view.reason && <p className="bad">{view.reason}</p>}
-            <LiveFigures live={live.data} />
-            <div className="columns">
-              <Panel title="Route" className="wide" aside={<span className="muted">shares of the last minute</span>}>
-                <Loaded of={route} what="the route">
-                  {(tree) => (
-                    <RouteTree route={tree} arms={live.data?.arms ?? []} versions={live.data?.versions ?? []} />
-                  )}
-                </Loaded>
-              </Panel>
-              <ActiveReleases endpoint={name} />
-              {live.data ? <Charts live={live.data} /> : <Loading what="figures" />}
-              <Versions route={route.data} live={live.data?.versions ?? []} />
-              <Trouble live={live.data} />
-            </div>
-            <OfThisNode />
+            {isViewed ? (
+              <Viewed name={name} live={live.data} route={route} />
+            ) : (
+              <Empty title="Its traffic, route and releases are not shown to this key">
+                It may predict with {name}; a key with the role viewer on it sees how it does.
+              </Empty>
+            )}
           </>
         )}
       </Loaded>
+    </>
+  )
+}
+
+interface ViewedProps {
+  readonly name: string
+  readonly live: LiveEndpoint | undefined
+  readonly route: Polled<RouteView>
+}
+
+function Viewed({ name, live, route }: ViewedProps) {
+  return (
+    <>
+      <LiveFigures live={live} />
+      <WhoseTraffic nodes={live?.nodes} />
+      <div className="columns">
+        <Panel title="Route" className="wide" aside={<span className="muted">shares of the last minute</span>}>
+          <Loaded of={route} what="the route">
+            {(tree) => <RouteTree route={tree} arms={live?.arms ?? []} versions={live?.versions ?? []} />}
+          </Loaded>
+        </Panel>
+        <ActiveReleases endpoint={name} />
+        {live ? <Charts live={live} /> : <Loading what="figures" />}
+        <Versions route={route.data} live={live?.versions ?? []} />
+        <Trouble live={live} />
+      </div>
     </>
   )
 }
@@ -171,7 +192,12 @@ function ActiveReleases({ endpoint }: { readonly endpoint: string }) {
                   </Link>{' '}
                   <ReleaseBadge state={release.state} />{' '}
                   <span className="muted">
-                    step {release.step + 1} of {release.plan.steps.length}, since <Time ms={release.startedMs} />
+                    step {release.step + 1} of {release.plan.steps.length}, started <Time ms={release.startedMs} />
+                    {release.endedMs !== null && (
+                      <>
+                        , over <Time ms={release.endedMs} />
+                      </>
+                    )}
                   </span>
                 </li>
               ))}

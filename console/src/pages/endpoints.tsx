@@ -1,5 +1,7 @@
 // Every endpoint with what is happening on it now.
 import { useMemo, useState } from 'react'
+import { mayView, useCaller } from '../api/caller.js'
+import { useLive } from '../api/chosen-node.js'
 import type { EndpointLive, EndpointView, LiveOverview, Release } from '../api/types.js'
 import { usePoll } from '../api/use-poll.js'
 import { formatCount, formatErrors, formatMs, formatNumber, formatRate, formatShare, NOTHING } from '../format.js'
@@ -8,11 +10,13 @@ import { Badge, Figure } from '../ui/bits.js'
 import { type Column, DataTable } from '../ui/data-table.js'
 import { Sparkline } from '../ui/sparkline.js'
 import { Empty, Loaded } from '../ui/states.js'
-import { OfThisNode } from './nodes-note.js'
+import { WhoseTraffic } from './whose-traffic.js'
 
 interface Row {
   readonly endpoint: EndpointView
   readonly live: EndpointLive
+  /** How it does may be shown. */
+  readonly isViewed: boolean
   readonly release: Release | undefined
 }
 
@@ -26,7 +30,8 @@ export function EndpointsPage() {
   const endpoints = usePoll<{ endpoints: readonly EndpointView[] }>('/api/v1/endpoints', 15_000)
   /** The answer grows with the endpoints: 230 kB for a thousand. */
   const isLarge = (endpoints.data?.endpoints.length ?? 0) > 200
-  const live = usePoll<LiveOverview>('/api/v1/live', isLarge ? 6000 : 2000)
+  const live = useLive<LiveOverview>('/api/v1/live', isLarge ? 6000 : 2000)
+  const caller = useCaller()
   const running = usePoll<Releases>('/api/v1/releases?state=running&limit=1000', 10_000)
   const paused = usePoll<Releases>('/api/v1/releases?state=paused&limit=1000', 10_000)
   const [search, setSearch] = useState('')
@@ -41,10 +46,11 @@ export function EndpointsPage() {
       (endpoint): Row => ({
         endpoint,
         live: liveByName.get(endpoint.name) ?? idle(endpoint.name),
+        isViewed: mayView(caller, endpoint.name),
         release: active.get(endpoint.name),
       }),
     )
-  }, [endpoints.data, live.data, running.data, paused.data])
+  }, [endpoints.data, live.data, running.data, paused.data, caller])
 
   return (
     <>
@@ -103,7 +109,7 @@ export function EndpointsPage() {
                   live.data.uncounted > 0 &&
                   ` ${formatCount(live.data.uncounted)} more endpoints have traffic that is not counted.`}
               </p>
-              <OfThisNode />
+              <WhoseTraffic nodes={live.data?.nodes} />
             </>
           )
         }}
@@ -148,6 +154,7 @@ const COLUMNS: readonly Column<Row>[] = [
   },
   {
     key: 'version',
+    isExtra: true,
     title: 'Answers',
     hint: 'The version that describes the endpoint to its callers',
     width: '13%',
@@ -184,17 +191,18 @@ const COLUMNS: readonly Column<Row>[] = [
   },
   {
     key: 'history',
+    isExtra: true,
     title: '15 min',
     width: '112px',
-    cell: ({ live }) => <Sparkline values={live.history} />,
+    cell: ({ live, isViewed }) => isViewed && <Sparkline values={live.history} />,
   },
   {
     key: 'rate',
     width: '78px',
     title: 'Rate',
     isNumber: true,
-    cell: ({ live }) => quiet(live, formatRate(live.rate)),
-    sort: ({ live }) => live.rate,
+    cell: (row) => quiet(row, formatRate(row.live.rate)),
+    sort: ({ live, isViewed }) => (isViewed ? live.rate : null),
   },
   {
     key: 'errors',
@@ -210,40 +218,49 @@ const COLUMNS: readonly Column<Row>[] = [
     (key): Column<Row> => ({
       key,
       title: key.slice(0, 3),
+      isExtra: key !== 'p99Ms',
       width: '84px',
       hint: 'Time from the arrival of a request to its reply',
       isNumber: true,
-      cell: ({ live }) => quiet(live, formatMs(live[key])),
+      cell: (row) => quiet(row, formatMs(row.live[key])),
       sort: ({ live }) => live[key],
     }),
   ),
   {
     key: 'batch',
+    isExtra: true,
     width: '68px',
     title: 'Batch',
     hint: 'Mean rows that ran together',
     isNumber: true,
-    cell: ({ live }) => quiet(live, live.batchRows === null ? NOTHING : formatNumber(live.batchRows)),
+    cell: (row) => quiet(row, row.live.batchRows === null ? NOTHING : formatNumber(row.live.batchRows)),
     sort: ({ live }) => live.batchRows,
   },
   {
     key: 'cache',
+    isExtra: true,
     width: '82px',
     title: 'Cache',
     hint: 'Share of requests answered without a run of their own',
     isNumber: true,
-    cell: ({ live, endpoint }) =>
+    cell: (row) =>
       quiet(
-        live,
-        endpoint.cache === null || live.requests === 0
+        row,
+        row.endpoint.cache === null || row.live.requests === 0
           ? NOTHING
-          : formatShare(Math.min(1, fromCache(live) / live.requests)),
+          : formatShare(Math.min(1, fromCache(row.live) / row.live.requests)),
       ),
     sort: ({ live }) => (live.requests === 0 ? null : fromCache(live) / live.requests),
   },
 ]
 
-function quiet(live: EndpointLive, text: string) {
+function quiet({ live, isViewed }: Row, text: string) {
+  if (!isViewed)
+    return (
+      <span className="muted" title="Not shown to this key">
+        {NOTHING}
+      </span>
+    )
   return live.requests === 0 ? <span className="muted">{text}</span> : text
 }
 

@@ -1,6 +1,6 @@
 // What guards have seen: all of them in a table, and plots of those that have seen anything.
 import type { Guard } from '../api/types.js'
-import { formatCount, formatNumber, NOTHING } from '../format.js'
+import { formatCount, formatInterval, formatNumber, formatRatio, NOTHING, type RatioInterval } from '../format.js'
 import { Badge, Panel, type Tone } from '../ui/bits.js'
 import { Chart } from '../ui/chart.js'
 import { Empty } from '../ui/states.js'
@@ -69,9 +69,10 @@ function GuardRow({ guard: { report } }: { readonly guard: Guard }) {
       </td>
       <td className="number">{formatCount(report.candidate)}</td>
       <td className="number">{formatCount(report.reference)}</td>
-      <td className="number">{relative ? estimateText(relative.estimate) : NOTHING}</td>
+      <td className="number">{relative ? formatRatio(relative.estimate) : NOTHING}</td>
       <td>
-        {relative && <IntervalPlot {...relative} />} <span className="muted">{relative && intervalText(relative)}</span>
+        {relative && <IntervalPlot {...relative} />}{' '}
+        <span className="muted">{relative && formatInterval(relative)}</span>
       </td>
       <td>{hasEvents ? <Evidence eValue={eValue} limit={1 / alpha} /> : <span className="muted">{NOTHING}</span>}</td>
     </tr>
@@ -82,14 +83,8 @@ const WIDTH = 150
 /** A quarter and four times the rate stand as far from the same one. */
 const REACH = 8
 
-interface Interval {
-  readonly estimate: number
-  readonly low: number
-  readonly high: number
-}
-
 /** On a logarithmic axis from an eighth to eight times, with the same rate in the middle. */
-function IntervalPlot({ estimate, low, high }: Interval) {
+function IntervalPlot({ estimate, low, high }: RatioInterval) {
   const at = (ratio: number): number => {
     const bounded = Math.min(REACH, Math.max(1 / REACH, ratio))
     return 3 + ((Math.log(bounded) / Math.log(REACH) + 1) / 2) * (WIDTH - 6)
@@ -183,16 +178,4 @@ function capped(value: number | null): number | null {
 
 function cappedText(value: number): string {
   return value >= CAP ? `≥${CAP}` : formatNumber(value)
-}
-
-/** What the API says where the reference had no event, and the rate no bound. */
-const WITHOUT_BOUND = 1e6 - 1
-
-function estimateText(estimate: number): string {
-  return estimate >= WITHOUT_BOUND ? 'no bound' : `${formatNumber(estimate)} ×`
-}
-
-function intervalText({ low, high }: Interval): string {
-  if (high < WITHOUT_BOUND) return `${formatNumber(low)} to ${formatNumber(high)}`
-  return low === 0 ? 'anything' : `${formatNumber(low)} or more`
 }

@@ -1,5 +1,6 @@
 // The log's tail: what happens, as it is written.
 import { useMemo, useState } from 'react'
+import { useCaller, viewedBy } from '../api/caller.js'
 import type { LogRecord } from '../api/types.js'
 import { useTail } from '../api/use-tail.js'
 import { formatClock, formatCount, formatMs, formatUtc, formatValue, NOTHING } from '../format.js'
@@ -32,6 +33,8 @@ export function LogPage() {
     )
   }, [records, kind, endpoint, onlyErrors, search])
   const isFirst = records.length === 0
+  const caller = useCaller()
+  const isViewer = caller === undefined || viewedBy(caller).length > 0
 
   return (
     <>
@@ -88,8 +91,10 @@ export function LogPage() {
             rowTone={(record) => (errorOf(record) === null ? undefined : 'row-bad')}
             empty={
               isFirst ? (
-                <Empty title="Nothing was written yet">
-                  Predictions appear here a moment after they were answered.
+                <Empty title={isViewer ? 'Nothing was written yet' : 'Not shown to this key'}>
+                  {isViewer
+                    ? 'Predictions appear here a moment after they were answered.'
+                    : 'Records are for keys with a role, such as viewer.'}
                 </Empty>
               ) : (
                 <Empty title="No record is like that">Search for less, or show all kinds.</Empty>
@@ -116,7 +121,13 @@ const COLUMNS: readonly Column<LogRecord>[] = [
       </time>
     ),
   },
-  { key: 'kind', title: 'Kind', width: '92px', cell: ({ kind }) => <span className="muted">{kind}</span> },
+  {
+    key: 'kind',
+    isExtra: true,
+    title: 'Kind',
+    width: '92px',
+    cell: ({ kind }) => <span className="muted">{kind}</span>,
+  },
   {
     key: 'about',
     title: 'About',
@@ -126,12 +137,14 @@ const COLUMNS: readonly Column<LogRecord>[] = [
   { key: 'what', title: 'What', cell: (record) => <span title={whatOf(record)}>{whatOf(record)}</span> },
   {
     key: 'unit',
+    isExtra: true,
     title: 'Unit',
     width: '13%',
     cell: (record) => (record.kind === 'prediction' ? (record.unit ?? <span className="muted">{NOTHING}</span>) : ''),
   },
   {
     key: 'took',
+    isExtra: true,
     title: 'Took',
     width: '84px',
     isNumber: true,

@@ -1,7 +1,7 @@
 // One release: where it stands, what its guards have seen, who did what, and what each node does about it.
 import type { PlanStep, Release, ReleaseStatus } from '../api/types.js'
 import { usePoll } from '../api/use-poll.js'
-import { formatCount, formatDuration, formatNumber, formatShare, formatValue } from '../format.js'
+import { formatCount, formatDuration, formatNumber, formatShare, formatValue, NOTHING } from '../format.js'
 import { Link, pathTo } from '../router.js'
 import { Badge, Facts, Figure, Panel, Time, type Tone } from '../ui/bits.js'
 import { Empty, Loaded } from '../ui/states.js'
@@ -23,7 +23,7 @@ export function ReleasePage({ id }: { readonly id: string }) {
 }
 
 function ReleaseView({ status }: { readonly status: ReleaseStatus }) {
-  const { release, weight, progress, guards, shadow, events, timeScale } = status
+  const { release, weight, progress, guards, shadow, events, timeScale, isReduced } = status
   const failed = guards.filter(({ report }) => report.verdict === 'failed').length
   return (
     <>
@@ -32,13 +32,14 @@ function ReleaseView({ status }: { readonly status: ReleaseStatus }) {
       </h1>
       <p className="lead">
         <ReleaseBadge state={release.state} /> on{' '}
-        <Link to={pathTo('endpoints', release.endpoint)}>{release.endpoint}</Link>, started by {release.startedBy.name}{' '}
-        at <Time ms={release.startedMs} />
+        <Link to={pathTo('endpoints', release.endpoint)}>{release.endpoint}</Link>, started
+        {!isReduced && ` by ${release.startedBy.name}`} at <Time ms={release.startedMs} />
         {release.endedMs !== null && (
           <>
             , over at <Time ms={release.endedMs} />
           </>
         )}
+        {timeScale !== 1 && ' '}
         {timeScale !== 1 && <Badge tone="warn">time runs {formatNumber(timeScale)} × faster</Badge>}
       </p>
       {release.endedMs !== null && (
@@ -48,24 +49,29 @@ function ReleaseView({ status }: { readonly status: ReleaseStatus }) {
         <Figure name="Candidate's share" value={formatShare(weight)} />
         <Figure
           name="Candidate's units"
-          value={formatCount(progress.units)}
+          value={progress.units === null ? NOTHING : formatCount(progress.units)}
           note={progress.unitsNeeded > 0 ? `${formatCount(progress.unitsNeeded)} needed in this step` : 'in this step'}
         />
-        <Figure name="Control's units" value={formatCount(progress.controlUnits)} />
+        <Figure
+          name="Control's units"
+          value={progress.controlUnits === null ? NOTHING : formatCount(progress.controlUnits)}
+        />
         <Figure
           name="Time in this step"
           value={formatDuration(progress.elapsedMs)}
           note={progress.durationMs === null ? 'no length set' : `of ${formatDuration(progress.durationMs)}`}
         />
-        <Figure
-          name="Guards"
-          value={
-            failed > 0
-              ? `${failed} failed`
-              : `${guards.filter(({ report }) => report.verdict === 'passed').length} of ${guards.length} passed`
-          }
-          tone={failed > 0 ? 'bad' : 'ok'}
-        />
+        {!isReduced && (
+          <Figure
+            name="Guards"
+            value={
+              failed > 0
+                ? `${failed} failed`
+                : `${guards.filter(({ report }) => report.verdict === 'passed').length} of ${guards.length} passed`
+            }
+            tone={failed > 0 ? 'bad' : 'ok'}
+          />
+        )}
       </dl>
       <div className="columns">
         <Panel title="Steps" className="wide" aside={<code className="code">{release.plan.text}</code>}>
@@ -73,7 +79,16 @@ function ReleaseView({ status }: { readonly status: ReleaseStatus }) {
           {release.endedMs === null && <p className="muted">{progress.summary}</p>}
         </Panel>
         <Panel title="What happened">
-          {events.length === 0 ? <Empty title="Nothing yet" /> : <Timeline events={events} />}
+          {isReduced ? (
+            <Empty title="Not shown to a tenant">
+              Who decided what, the reasons and the evidence of guards are of the traffic of all tenants. A key without
+              a tenant sees them.
+            </Empty>
+          ) : events.length === 0 ? (
+            <Empty title="Nothing yet" />
+          ) : (
+            <Timeline events={events} />
+          )}
         </Panel>
         <div className="stack">
           <Panel
@@ -88,7 +103,7 @@ function ReleaseView({ status }: { readonly status: ReleaseStatus }) {
           </Panel>
           {shadow && <ShadowReport report={shadow} />}
         </div>
-        <Guards guards={guards} />
+        {!isReduced && <Guards guards={guards} />}
       </div>
     </>
   )
@@ -145,7 +160,7 @@ function stepLength({ length: { durationMs, units } }: PlanStep): string {
 function stepShare({ length }: PlanStep, { elapsedMs, units, unitsNeeded }: ReleaseStatus['progress']): number {
   const parts = [
     ...(length.durationMs === undefined ? [] : [elapsedMs / length.durationMs]),
-    ...(unitsNeeded === 0 ? [] : [units / unitsNeeded]),
+    ...(unitsNeeded === 0 || units === null ? [] : [units / unitsNeeded]),
   ]
   return parts.length === 0 ? 1 : Math.min(1, ...parts)
 }

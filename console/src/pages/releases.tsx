@@ -96,12 +96,18 @@ const COLUMNS: readonly Column<Release>[] = [
   },
   {
     key: 'step',
+    isExtra: true,
     title: 'Step',
     width: '9%',
     cell: ({ step, plan }) => `${step + 1} of ${plan.steps.length}`,
     sort: ({ step }) => step,
   },
-  { key: 'plan', title: 'Plan', cell: ({ plan }) => <span title={plan.text}>{plan.name ?? plan.text}</span> },
+  {
+    key: 'plan',
+    isExtra: true,
+    title: 'Plan',
+    cell: ({ plan }) => <span title={plan.text}>{plan.name ?? plan.text}</span>,
+  },
   {
     key: 'started',
     title: 'Started',
@@ -111,6 +117,7 @@ const COLUMNS: readonly Column<Release>[] = [
   },
   {
     key: 'took',
+    isExtra: true,
     title: 'Took',
     width: '10%',
     isNumber: true,

@@ -1,6 +1,6 @@
 // The small things every page is made of.
 import type { ReactNode } from 'react'
-import { formatExact, formatTime, formatUtc, formatValue } from '../format.js'
+import { formatExact, formatInterval, formatRatio, formatTime, formatUtc, formatValue } from '../format.js'
 
 /** In the local zone; UTC when the pointer rests on it. */
 export function Time({ ms }: { readonly ms: number }) {
@@ -60,11 +60,16 @@ export function Facts({ of }: { readonly of: Readonly<Record<string, unknown>> }
       {entries.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
-          <dd>{factOf(value)}</dd>
+          <dd>{isTime(name, value) ? <Time ms={value} /> : factOf(value)}</dd>
         </div>
       ))}
     </dl>
   )
+}
+
+/** Times are called so; what is shorter than thirty years is a duration. */
+function isTime(name: string, value: unknown): value is number {
+  return name.endsWith('Ms') && typeof value === 'number' && value > 1e12 && value < 1e14
 }
 
 function factOf(value: unknown): ReactNode {
@@ -92,7 +97,7 @@ function isObject(value: unknown): value is Fields {
 
 /** Things of one kind, below each other. */
 function FactTable({ rows }: { readonly rows: readonly Fields[] }) {
-  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))]
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].sort((a, b) => place(rows, a) - place(rows, b))
   return (
     <div className="table-plain">
       <table aria-label={`List of ${rows.length}`}>
@@ -111,7 +116,7 @@ function FactTable({ rows }: { readonly rows: readonly Fields[] }) {
             <tr key={i}>
               {names.map((name) => {
                 const value = row[name]
-                const text = isObject(value) ? pairs(value) : formatValue(value, 300)
+                const text = isObject(value) ? objectText(value) : formatValue(value, 300)
                 return (
                   <td key={name} className={text.length > WORDS ? 'wrap' : undefined}>
                     {text}
@@ -130,7 +135,17 @@ const MOST_ROWS = 50
 /** Longer text is a sentence, and breaks between its words. */
 const WORDS = 24
 
-function pairs(of: Fields): string {
+/** Names come first and sentences last: the store keeps fields in the order of the alphabet. */
+function place(rows: readonly Fields[], name: string): number {
+  const texts = rows.flatMap((row) => (typeof row[name] === 'string' ? [row[name]] : []))
+  if (texts.length === 0) return 1
+  return texts.some((text) => text.length > WORDS) ? 2 : 0
+}
+
+function objectText(of: Fields): string {
+  const { estimate, low, high } = of
+  if (typeof estimate === 'number' && typeof low === 'number' && typeof high === 'number')
+    return `${formatRatio(estimate)} (${formatInterval({ low, high })})`
   return Object.entries(of)
     .map(([name, value]) => `${name} ${formatValue(value)}`)
     .join(', ')

@@ -10,6 +10,8 @@ export interface Column<Row> {
   /** Of the whole, as CSS understands it; columns share what is left. */
   readonly width?: string
   readonly isNumber?: boolean
+  /** Left out on a narrow screen. */
+  readonly isExtra?: boolean
   readonly cell: (row: Row) => ReactNode
   /** What rows are sorted by; without it they cannot be sorted by this column. */
   readonly sort?: (row: Row) => number | string | null
@@ -111,8 +113,12 @@ export function DataTable<Row>({ label, rows, columns, rowKey, to, sortedBy, row
     >
       <table aria-label={label} aria-rowcount={sorted.length + 1}>
         <colgroup>
-          {columns.map(({ key, width }) => (
-            <col key={key} className={`col-${key}`} {...(width !== undefined && { style: { width } })} />
+          {columns.map(({ key, width, isExtra }) => (
+            <col
+              key={key}
+              className={`col-${key}${isExtra ? ' extra' : ''}`}
+              {...(width !== undefined && { style: { ['--width' as string]: width } })}
+            />
           ))}
         </colgroup>
         <thead>
@@ -123,7 +129,7 @@ export function DataTable<Row>({ label, rows, columns, rowKey, to, sortedBy, row
                 <th
                   key={column.key}
                   scope="col"
-                  className={column.isNumber ? 'number' : undefined}
+                  className={classOf(column)}
                   aria-sort={isSorted ? (sorting.isDescending ? 'descending' : 'ascending') : undefined}
                   title={column.hint}
                 >
@@ -150,7 +156,7 @@ export function DataTable<Row>({ label, rows, columns, rowKey, to, sortedBy, row
             return (
               <tr key={rowKey(row)} aria-rowindex={index + 2} className={rowTone?.(row)}>
                 {columns.map((column, c) => (
-                  <td key={column.key} className={column.isNumber ? 'number' : undefined}>
+                  <td key={column.key} className={classOf(column)}>
                     {c === 0 && target !== undefined ? (
                       <Link
                         to={target}
@@ -174,6 +180,10 @@ export function DataTable<Row>({ label, rows, columns, rowKey, to, sortedBy, row
       {sorted.length === 0 && empty}
     </div>
   )
+}
+
+function classOf<Row>({ isNumber, isExtra }: Column<Row>): string | undefined {
+  return [isNumber && 'number', isExtra && 'extra'].filter(Boolean).join(' ') || undefined
 }
 
 /** `e2` before `e10`. */

@@ -51,6 +51,7 @@ interface FailureProps {
 
 export function Failed({ error, retry }: FailureProps) {
   if (error.status === 401) return <KeyForm error={error} />
+  if (error.status === 403) return <NotShown error={error} />
   return (
     <div className="state" role="alert" data-state="failed">
       <p className="state-title">
@@ -64,9 +65,28 @@ export function Failed({ error, retry }: FailureProps) {
   )
 }
 
+/** It is as it should be: somebody else may see it. */
+function NotShown({ error }: { readonly error: ApiError }) {
+  return (
+    <div className="state" role="status" data-state="not-shown">
+      <p className="state-title">Not shown to this key</p>
+      <p className="muted">{error.message}</p>
+      <p className="muted">
+        <code className="code">{error.code}</code>
+      </p>
+      {storedKey() !== null && (
+        <button type="button" className="button" onClick={() => storeKey(null)}>
+          Use another key
+        </button>
+      )}
+    </div>
+  )
+}
+
 /** Above data that is older than it should be. */
 export function Stale({ error, retry }: FailureProps) {
   if (error.status === 401) return <KeyForm error={error} />
+  if (error.status === 403) return <NotShown error={error} />
   return (
     <div className="notice" role="alert" data-state="stale">
       <span>
