@@ -204,7 +204,26 @@ export function createRegistry(options: RegistryOptions): RegistryService {
     const servable = servableNameOf(name)
     // Its deleted self keeps the name and the numbers.
     const old = await db().selectFrom('registry_models').selectAll().where('name', '=', name).executeTakeFirst()
-    return old?.servable_name ?? servable
+    if (old !== undefined) return old.servable_name
+    const other = await servedAs(db(), servable)
+    if (other !== undefined) throw RegistryErrors.MODEL_EXISTS({ name, as: other })
+    return servable
+  }
+
+  /** The model whose calls have this name, whatever it is called; deleted ones too. */
+  async function servedAs(tx: Db, name: string): Promise<string | undefined> {
+    const row = await tx
+      .selectFrom('registry_models')
+      .select('name')
+      .where('servable_name', '=', name)
+      .executeTakeFirst()
+    return row?.name
+  }
+
+  /** Whether the models folder has it, too. */
+  async function seen(tx: Db, name: string): Promise<string | undefined> {
+    const row = await tx.selectFrom('registry_versions').select('model').where('model', '=', name).executeTakeFirst()
+    return row && `${row.model} of the models folder`
   }
 
   function sameContent(model: string, content: string): Promise<ArtifactRow | undefined> {
@@ -371,6 +390,10 @@ export function createRegistry(options: RegistryOptions): RegistryService {
             .where('name', '=', next)
             .executeTakeFirst()
           if (other !== undefined) throw RegistryErrors.MODEL_EXISTS({ name: next })
+          // The name would mean one model to the registry and another to callers.
+          const answering =
+            next === row.servable_name ? undefined : ((await servedAs(tx, next)) ?? (await seen(tx, next)))
+          if (answering !== undefined) throw RegistryErrors.MODEL_EXISTS({ name: next, as: answering })
         }
         await writeModelTags(tx, row.name, tags)
         const to = next ?? row.name

@@ -56,14 +56,14 @@ export const RegistryErrors = defineErrors('REGISTRY', {
     retry: false,
     level: 'info',
     message: (p: { model: string }) =>
-      `No model is named "${p.model}". Run "headrace models list" to see what there is.`,
+      `No model named "${p.model}" is registered. "headrace models search" lists those that are; versions of the models folder are not.`,
   },
   VERSION_NOT_FOUND: {
     status: 404,
     retry: false,
     level: 'info',
     message: (p: { model: string; version: number; reason?: string }) =>
-      `There is no version ${p.version} of model "${p.model}"${p.reason ? `: ${p.reason}` : ''}. Run "headrace models list" to see what there is.`,
+      `There is no version ${p.version} of model "${p.model}"${p.reason ? `: ${p.reason}` : ' in the registry'}. Run "headrace models list" to see what there is.`,
   },
   ALIAS_NOT_FOUND: {
     status: 404,
@@ -111,8 +111,10 @@ export const RegistryErrors = defineErrors('REGISTRY', {
     status: 409,
     retry: false,
     level: 'info',
-    message: (p: { name: string }) =>
-      `A model named "${p.name}" is registered already. Take another name, or register a version of that one.`,
+    message: (p: { name: string; as?: string }) =>
+      p.as === undefined
+        ? `A model named "${p.name}" is registered already. Take another name, or register a version of that one.`
+        : `The name "${p.name}" is taken: calls to it go to the model "${p.as}". Take another one.`,
   },
   REF_INVALID: {
     status: 400,

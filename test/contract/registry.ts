@@ -152,6 +152,41 @@ export function registryContract(open: typeof openTestRegistry): void {
         await expect(register(name, { 'a.txt': 'a' })).rejects.toMatchObject({ code: 'REGISTRY_MODEL_NAME_INVALID' })
     })
 
+    it('keeps what a renamed model is served as, finds it by both names, and gives neither to another model', async () => {
+      const { register, registry, decisions } = await open()
+      await register('fraud', { 'a.txt': 'a' })
+      await register('other', { 'a.txt': 'b' })
+      await registry.updateModel('fraud', { name: 'risk of fraud', tags: { team: 'risk' } })
+      await registry.setAlias({ model: 'risk of fraud', alias: 'kept', version: 1, by: ADA })
+      for (const name of ['fraud', 'risk of fraud'])
+        expect(await registry.getModel(name)).toMatchObject({
+          ...{
+            name: 'risk of fraud',
+            servableName: 'fraud',
+            versions: [1],
+            aliases: { kept: 1 },
+            tags: { team: 'risk' },
+          },
+        })
+      expect((await decisions.list({ limit: 1 }))[0]!.change.subject).toBe('fraud@kept')
+      const again = await register('fraud', { 'a.txt': 'c' })
+      expect(again.version).toMatchObject({ model: 'risk of fraud', servableName: 'fraud', version: 2 })
+      const exists = { code: 'REGISTRY_MODEL_EXISTS' }
+      await expect(registry.createModel({ name: 'fraud', by: ADA })).rejects.toMatchObject(exists)
+      for (const name of ['fraud', 'risk of fraud'])
+        await expect(registry.updateModel('other', { name })).rejects.toMatchObject(exists)
+      await registry.setAlias({ model: 'fraud', alias: 'kept', version: null, by: ADA })
+      await registry.removeModel('fraud', ADA)
+      await expect(register('fraud', { 'a.txt': 'd' })).rejects.toMatchObject(exists)
+      await expect(registry.updateModel('other', { name: 'fraud' })).rejects.toMatchObject(exists)
+      const [newest] = await decisions.list({ kind: 'version.delete', limit: 1 })
+      await decisions.undo(newest!.id, ADA)
+      expect(await registry.updateModel('fraud', { name: 'fraud' })).toMatchObject({
+        name: 'fraud',
+        servableName: 'fraud',
+      })
+    })
+
     it('refuses a card of megabytes and thousands of tags', async () => {
       const { register } = await open()
       const tags = Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`t${i}`, '']))

@@ -37,6 +37,20 @@ describe('an empty project', () => {
       await expect
         .poll(async () => (await call(`${server.url}/v2/models/first/ready`, 'GET')).status, PATIENCE)
         .toBe(200)
+      // Renamed, it is called as before, and what is said of it may use either name.
+      const rename = { name: 'first', new_name: 'second' }
+      expect(await call(`${server.url}/mlflow/api/2.0/mlflow/registered-models/rename`, 'POST', rename)).toMatchObject({
+        ...{ status: 200, json: { registered_model: { name: 'second' } } },
+      })
+      for (const name of ['first', 'second']) {
+        const alias = await call(`${server.url}/api/v1/models/${name}/aliases/${name}s`, 'PUT', { version: 1 })
+        expect(alias).toMatchObject({ status: 200, json: { change: { subject: `first@${name}s` } } })
+        expect(await call(`${server.url}/api/v1/models/${name}`, 'GET')).toMatchObject({ json: { name: 'first' } })
+      }
+      expect((await push(server.url, 'second', OTHER)).json).toMatchObject({ version: 2 })
+      expect((await call(`${server.url}/api/v1/registry/models/first`, 'GET')).json).toMatchObject({
+        ...{ name: 'second', servableName: 'first', versions: [1, 2] },
+      })
     } finally {
       await server.close()
     }

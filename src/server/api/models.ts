@@ -1,7 +1,7 @@
 // Models and their versions: what there is, pushing a new version, and moving aliases.
 import Type from 'typebox'
 import { modelViews } from '../../app/index.js'
-import { isName } from '../../core/index.js'
+import { HeadraceError, isName } from '../../core/index.js'
 import { ServingErrors } from '../../serving/index.js'
 import type { ServerContext } from '../context.js'
 import { ActorHeaders, actorOf } from './actor.js'
@@ -13,10 +13,14 @@ const TAGS = ['Models'] as const
 const AliasParams = Type.Object({ name: NameParam('Model'), alias: NameParam('Alias: champion, challenger, …') })
 
 export function modelRoutes(api: Api, { app }: ServerContext): void {
-  /** A registered name may be one that endpoints cannot have. */
+  /** Of a model that was renamed, or whose name endpoints cannot have; any other is served by its own name. */
   async function servableName(name: string): Promise<string> {
-    if (isName(name)) return name
-    return (await app.services.registry.getModel(name)).servableName
+    try {
+      return (await app.services.registry.getModel(name)).servableName
+    } catch (error) {
+      if (error instanceof HeadraceError && error.code === 'REGISTRY_MODEL_NOT_FOUND' && isName(name)) return name
+      throw error
+    }
   }
 
   api.get(
@@ -43,7 +47,7 @@ export function modelRoutes(api: Api, { app }: ServerContext): void {
     },
     async (request) => {
       const { name } = request.params
-      const [model] = await modelViews(app, name)
+      const [model] = await modelViews(app, await servableName(name))
       if (model) return model
       throw ServingErrors.MODEL_NOT_FOUND({ model: name, known: (await modelViews(app)).map((known) => known.name) })
     },
