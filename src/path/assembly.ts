@@ -94,7 +94,7 @@ export class Assembly {
         for (let i = 0; i < specs.length; i++) {
           const spec = specs[i]!
           const column = this.#columns[i]!
-          if (column !== -1) this.#putServed(builder, spec, features!.values[column]![row]!)
+          if (column !== -1) this.#putServed(builder, spec, features!, column, row)
           else {
             const value = given.column(spec.name)?.[row]
             if (value !== undefined) builder.put(spec.name, value)
@@ -104,10 +104,12 @@ export class Assembly {
     }
   }
 
-  #putServed(builder: RowBuilder, spec: FeatureSpec, value: Value): void {
+  #putServed(builder: RowBuilder, spec: FeatureSpec, features: ServedFeatures, column: number, row: number): void {
     try {
-      builder.put(spec.name, fitted(value, spec))
+      builder.put(spec.name, fitted(features.values[column]![row]!, spec))
     } catch (error) {
+      // What the request brings in place of a stored value is the caller's.
+      if (features.sources[column]![row] === 'request') throw error
       throw this.unfit(toHeadraceError(error))
     }
   }

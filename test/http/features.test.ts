@@ -224,6 +224,12 @@ describe("a caller's mistake", () => {
       'FEATURE_VALUE_TYPE',
     ],
     [
+      "a value beyond the range of the model's input",
+      'user',
+      { entities: { user_id: 'u1' }, inputs: { spend: 1e39 } },
+      'TENSOR_FEATURE_TYPE',
+    ],
+    [
       'an input that nobody takes',
       'user',
       { entities: { user_id: 'u1' }, inputs: { spnd: 1 } },
@@ -356,13 +362,12 @@ describe('a route of several versions', () => {
     expect(server.reads.length).toBe(before + 1)
     const both = await predict('shadowed', { entities: { user_id: 'u1', item_id: 6 } })
     expect(both.status).toBe(200)
-    await new Promise((resolve) => setTimeout(resolve, 100))
-    const records = await server.logged()
-    const lateOf = (id: string) => records.find((record) => record.kind === 'call' && record.prediction === id)
-    expect(lateOf(json.id)).toMatchObject({ call: { status: 'PATH_VERSION_UNFIT', role: 'shadow' } })
-    const late = lateOf(both.json.id)
-    expect(late).toMatchObject({ call: { status: 'ok', role: 'shadow' } })
-    expect(JSON.stringify(late)).toContain('\\"price\\":3')
+    // Shadows are logged when they are done, which is after the answer.
+    const lateOf = async (id: string) =>
+      (await server.logged()).find((record) => record.kind === 'call' && record.prediction === id)
+    await expect.poll(() => lateOf(json.id)).toMatchObject({ call: { status: 'PATH_VERSION_UNFIT', role: 'shadow' } })
+    await expect.poll(() => lateOf(both.json.id)).toMatchObject({ call: { status: 'ok', role: 'shadow' } })
+    expect(JSON.stringify(await lateOf(both.json.id))).toContain('\\"price\\":3')
   })
 
   it('gives each version of a cascade its own service', async () => {
