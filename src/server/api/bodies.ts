@@ -6,9 +6,10 @@ import { isBinaryType, isJsonType } from '../content-type.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
 import type { Intake } from '../intake.js'
+import { parseJsonInTurns } from '../json-in-turns.js'
 import type { Api } from './route.js'
 
-/** Nothing here needs more, and parsing a megabyte holds up the event loop for no longer than a large prediction does. */
+/** Nothing here needs more. */
 const JSON_LIMIT_BYTES = 1024 * 1024
 
 export function readJsonBodies(api: Api, { bodyLimitBytes, intake }: ServerContext): void {
@@ -41,7 +42,7 @@ async function parseJson(request: IncomingMessage, limitBytes: number, intake: I
     throw HttpErrors.JSON_INVALID({ problem: 'its bytes are not UTF-8' }, error)
   }
   try {
-    return JSON.parse(text)
+    return await parseJsonInTurns(text)
   } catch (error) {
     throw HttpErrors.JSON_INVALID({ problem: (error as Error).message }, error)
   }

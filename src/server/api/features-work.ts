@@ -3,9 +3,11 @@ import Type from 'typebox'
 import type { ServerContext } from '../context.js'
 import { featuresOf } from './features.js'
 import type { Api } from './route.js'
-import { mapOf, NameParam, orNull } from './schemas.js'
+import { NameParam, orNull } from './schemas.js'
 
 const TAGS = ['Features'] as const
+/** Not a `mapOf`: that would look at each value of each event, which all may be anything. */
+const Event = Type.Object({}, { additionalProperties: true, description: 'Values by column' })
 
 export function featureWorkRoutes(api: Api, { app }: ServerContext): void {
   const operations = () => featuresOf(app).operations
@@ -21,7 +23,7 @@ export function featureWorkRoutes(api: Api, { app }: ServerContext): void {
         body: Type.Object(
           {
             source: Type.String({ minLength: 1 }),
-            events: Type.Array(mapOf(Type.Unknown(), 'Values by column'), { minItems: 1, maxItems: 50_000 }),
+            events: Type.Array(Event, { minItems: 1, maxItems: 50_000 }),
           },
           { additionalProperties: false },
         ),
