@@ -43,6 +43,7 @@ describe('loadProject', () => {
   it('names the path, the value and what would be right for every mistake at once', async () => {
     const root = await project(`export default {
       server: { port: 'http', colour: 'red' },
+      store: { databaseUrl: 'mysql://anna:hunter2@db/shop' },
       endpoints: { fraud: { deadlineMs: -5, route: { kind: 'version', model: 'fraud', version: 0 } }, 'a/b': { route: { kind: 'split' } } },
     }`)
     const error = await loadProject(root).catch((caught) => caught)
@@ -50,6 +51,7 @@ describe('loadProject', () => {
     expect(error.message).toContain('headrace.config.ts')
     expect(error.message).toMatch(/server\.port: .*number.*"http"/)
     expect(error.message).toMatch(/server: unknown "colour"/)
+    expect(error.message).toContain('(arrived: "mysql://…@db/shop")')
     expect(error.message).toMatch(/endpoints\.fraud\.deadlineMs: .*-5/)
     expect(error.message).toContain('endpoints.fraud.route.version')
     expect(error.message).toContain('endpoints.a/b')

@@ -142,6 +142,7 @@ function toProblem(issue: z.core.$ZodIssue): ConfigProblem {
 }
 
 function excerpt(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value)
+  // Addresses of engines hold passwords.
+  const text = (JSON.stringify(value) ?? String(value)).replace(/:\/\/[^/"\s]*@/g, '://…@')
   return text.length > 80 ? `${text.slice(0, 77)}…` : text
 }
