@@ -191,6 +191,17 @@ describe('the guard reader', () => {
     expect(guardsOf([prediction({ output: 'a label' })])).toEqual(['outputs-invalid'])
   })
 
+  it('counts what is no number before it has learned what is usual, and nothing else of an output', () => {
+    const of = (given: Given, more = {}) =>
+      guardsOf([prediction(given)], createGuardReader({ release, settings, ...more }))
+    expect(of({ output: 'NaN' })).toEqual(['outputs-invalid'])
+    expect(of({ output: 'NaN', arm: 'control' })).toEqual(['outputs-invalid'])
+    expect(of({ output: 'NaN', arm: 'baseline' })).toEqual([])
+    expect(of({ output: 1e9 })).toEqual([])
+    const silent = guardsSection.parse({ outputs: { enabled: false } })
+    expect(of({ output: 'NaN' }, { settings: silent })).toEqual([])
+  })
+
   it('calls a candidate slow or dear only beyond the slack, and never within the floor', () => {
     const of = (arm: GuardArm, latencyMs: number, cost: number, from = reader()) =>
       guardsOf([prediction({ arm, latencyMs, cost })], from)

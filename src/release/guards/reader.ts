@@ -41,7 +41,7 @@ export interface GuardReader {
   enter(step: number): void
   /** What was learned of the champion's calls so far, to be stored once for all nodes; undefined while it is too little. */
   learned(): GuardThresholds | undefined
-  /** From the next record on. Without thresholds only errors and outcomes are watched. */
+  /** From the next record on. Without thresholds only errors, outcomes, and answers that are no numbers are watched. */
   use(thresholds: GuardThresholds): void
 }
 
@@ -170,8 +170,17 @@ class Reader implements GuardReader {
       return
     }
     if (isFailed) this.happened('errors', record, arm, step, true)
-    if (first === undefined || this.thresholds === undefined || arm === 'baseline') return
-    this.compare(record, arm, step, first, firstIndex, slowestMs)
+    if (first === undefined || arm === 'baseline') return
+    if (this.thresholds === undefined) this.unlearned(record, arm, step, firstIndex)
+    else this.compare(record, arm, step, first, firstIndex, slowestMs)
+  }
+
+  /** A number that is none is one whatever the champion answers: nothing has to be learned before. */
+  private unlearned(record: StoredPrediction, arm: GuardArm, step: number, firstIndex: number): void {
+    const { enabled, output: name } = this.options.settings.outputs
+    if (!enabled || record.payload == null) return
+    const output = outputValue(record.payload, firstIndex, name)
+    if (output?.kind === 'invalid') this.happened('outputs-invalid', record, arm, step, false)
   }
 
   /** What is compared with the equal control: latency, cost, outputs. */
