@@ -261,7 +261,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
     async function decide(change: Change, evidence: Evidence, by: Actor): Promise<Decision> {
       checkDisk(change.kind)
       if (change.kind === 'alias.set' || change.kind === 'endpoint.point')
-        await services.gates.checkChange(change, evidence)
+        await services.gates.checkChange(change, evidence, by)
       const decision = await decisions.apply(change, evidence, by)
       await flow.own([decision])
       return decision

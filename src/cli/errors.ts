@@ -41,6 +41,12 @@ export const CliErrors = defineErrors('CLI', {
     level: 'error',
     message: (p: { file: string; reason: string }) => `${p.file} cannot be read: ${p.reason}.`,
   },
+  FILE_UNWRITABLE: {
+    status: 400,
+    retry: false,
+    level: 'error',
+    message: (p: { file: string; reason: string }) => `${p.file} cannot be written: ${p.reason}.`,
+  },
   SCRIPT_NOT_SENT: {
     status: 400,
     retry: false,

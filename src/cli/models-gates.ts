@@ -1,5 +1,4 @@
 // `headrace models check`, `approve` and `reject`: whether a version may take an endpoint's traffic, and people's word on it.
-import { writeFile } from 'node:fs/promises'
 import process from 'node:process'
 import type { Command } from 'commander'
 import { parseVersion } from '../app/index.js'
@@ -11,6 +10,7 @@ import { decisionLine } from './decision-line.js'
 import { runLong } from './long-work.js'
 import { globalOptions } from './options.js'
 import { EXIT, print, printJson } from './output.js'
+import { writeOutput } from './output-file.js'
 
 /** Adds to the commands of `headrace models`. */
 export function addModelsGates(program: Command, faces: Faces): void {
@@ -34,7 +34,7 @@ export function addModelsGates(program: Command, faces: Faces): void {
       const report = await withApi(faces, options, { loads: true }, (api) =>
         runLong<GateReport>(api, reportPath(ref, own.endpoint), only),
       )
-      if (own.junit !== undefined) await writeFile(own.junit, junit(report))
+      if (own.junit !== undefined) await writeOutput(own.junit, junit(report))
       if (options.json) printJson(report)
       else print(describeReport(report))
       if (!report.passed) process.exitCode = EXIT.failed

@@ -10,6 +10,7 @@ import { CliErrors } from './errors.js'
 import { readInput } from './input-file.js'
 import { globalOptions, wholeNumber } from './options.js'
 import { print, printJson, shortNumber, table } from './output.js'
+import { unwritable } from './output-file.js'
 
 const REF = 'fraud@4, fraud@champion, or a model for its newest version'
 
@@ -182,8 +183,8 @@ function addPackages(models: Command, faces: Faces): void {
         try {
           await pipeline(Readable.fromWeb(response.body as Parameters<typeof Readable.fromWeb>[0]), output)
         } catch (error) {
-          if ((error as NodeJS.ErrnoException).code === 'EEXIST')
-            throw CliErrors.FILE_UNREADABLE({ file, reason: 'it is there already' }, error)
+          if ((error as NodeJS.ErrnoException).syscall === 'open')
+            throw unwritable(file, error as NodeJS.ErrnoException)
           await rm(file, { force: true })
           throw error
         }

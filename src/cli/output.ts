@@ -76,7 +76,7 @@ export function reportError(thrown: unknown, options: { readonly json?: boolean;
   return exitStatus(error)
 }
 
-const USAGE_CODES = ['CLI_USAGE', 'CLI_FILE_UNREADABLE', 'ACCESS_INSECURE_BIND', 'ROUTE_INVALID']
+const USAGE_CODES = ['CLI_USAGE', 'CLI_FILE_UNREADABLE', 'CLI_FILE_UNWRITABLE', 'ACCESS_INSECURE_BIND', 'ROUTE_INVALID']
 
 function exitStatus({ code, status }: HeadraceError): number {
   if (code.startsWith('CONFIG_') || USAGE_CODES.includes(code)) return EXIT.usage

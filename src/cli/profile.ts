@@ -1,5 +1,4 @@
 // `headrace profile`: what a version costs on this machine, as a table, a plot on the terminal, and an SVG file.
-import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { type Profile, parseVersion } from '../app/index.js'
 import { type Faces, withApi } from './context.js'
@@ -7,6 +6,7 @@ import { CliErrors } from './errors.js'
 import { runLong } from './long-work.js'
 import { globalOptions } from './options.js'
 import { print, printJson, shortNumber, table } from './output.js'
+import { writeOutput } from './output-file.js'
 import { profileSvg } from './profile-svg.js'
 
 interface ProfileOptions {
@@ -34,7 +34,7 @@ export function addProfile(program: Command, faces: Faces): void {
       const profile = await withApi(faces, options, { loads: true }, (api) =>
         runLong<Profile>(api, `/api/v1/gates/profiles/${encodeURIComponent(model)}/${version}`, body),
       )
-      if (own.plot !== undefined) await writeFile(own.plot, profileSvg(profile))
+      if (own.plot !== undefined) await writeOutput(own.plot, profileSvg(profile))
       if (options.json) printJson(profile)
       else print(describe(profile, own.plot))
     })

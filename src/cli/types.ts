@@ -1,9 +1,9 @@
 // `headrace types`: TypeScript types of the served endpoints, for createClient<Project>().
-import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { type Faces, withApi } from './context.js'
 import { globalOptions } from './options.js'
 import { print, printJson } from './output.js'
+import { writeOutput } from './output-file.js'
 
 export function addTypes(program: Command, faces: Faces): void {
   program
@@ -16,7 +16,7 @@ export function addTypes(program: Command, faces: Faces): void {
       const text = await withApi(faces, options, { loads: true }, async (api) =>
         (await api.request('GET', '/api/v1/types')).text(),
       )
-      if (out !== undefined) await writeFile(out, text)
+      if (out !== undefined) await writeOutput(out, text)
       if (options.json) printJson(out === undefined ? { types: text } : { file: out })
       else print(out === undefined ? text.trimEnd() : `Wrote ${out}.`)
     })

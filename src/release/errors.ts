@@ -57,6 +57,13 @@ export const ReleaseErrors = defineErrors('RELEASE', {
     message: (p: { id: string; state: string; act: string }) =>
       `Release ${p.id} is ${p.state}, so it cannot be ${p.act}. "headrace release start" begins another.`,
   },
+  COMPLETED: {
+    status: 409,
+    retry: false,
+    level: 'info',
+    message: (p: { id: string; to: number; from: number; decision: string | undefined }) =>
+      `Release ${p.id} is completed: version ${p.to} serves, and nothing was changed. "headrace decisions undo ${p.decision ?? '<decision of the completion>'}" puts version ${p.from} back.`,
+  },
   CHANGED_MEANWHILE: {
     status: 409,
     retry: true,

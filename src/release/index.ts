@@ -14,6 +14,7 @@ export {
   gatesSchema,
 } from './gates/config.js'
 export { type CostLine, fitCostLine, recommendBatchSize } from './gates/cost-line.js'
+export { countApprovals } from './gates/count-approvals.js'
 export { GateErrors } from './gates/errors.js'
 export type { EvaluationResult, JudgedRows, MeasuredRows, SliceColumn } from './gates/judge.js'
 export { judgeApart } from './gates/judge-thread.js'

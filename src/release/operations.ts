@@ -1,7 +1,7 @@
 // The operations of releases, over the decisions that change them and the rows that say how they stand.
 import type { Platform } from '../core/index.js'
 import type { Actor, Change, Decision, Decisions, Evidence } from '../decisions/index.js'
-import type { Sql } from '../store/index.js'
+import { type Sql, StoreErrors } from '../store/index.js'
 import { unitsNeeded } from './controller.js'
 import { ReleaseErrors } from './errors.js'
 import { readLooks } from './evidence.js'
@@ -64,6 +64,15 @@ export function createReleaseService(options: OperationsOptions): ReleaseService
     throw ReleaseErrors.NOT_FOUND({ id: id.slice(0, 200) })
   }
 
+  /** After a change that is made: that the store has gone away since must not be taken for a refusal, and the change be made again. */
+  async function made(id: string): Promise<Release> {
+    try {
+      return fromRow(await find(id))
+    } catch (error) {
+      throw StoreErrors.OUTCOME_UNKNOWN({ file: 'the metadata store', reason: (error as Error).message }, error)
+    }
+  }
+
   async function change(
     kind: string,
     id: string,
@@ -73,7 +82,18 @@ export function createReleaseService(options: OperationsOptions): ReleaseService
     const row = await find(id)
     const detail = { release: row.id, revision: revision ?? null, term: null, atMs: nowMs(), reason: reason ?? null }
     await options.decide({ kind, subject: row.endpoint, detail }, evidence, by)
-    return fromRow(await find(row.id))
+    return made(row.id)
+  }
+
+  /** Who ends a release that was completed means to go back: that is its undoing, and saying nothing would leave the new version. */
+  async function expectNotCompleted(row: ReleaseRow): Promise<void> {
+    if (row.state !== 'completed') return
+    const found = await decisions.list({ subject: row.endpoint, limit: 1_000 })
+    const completion = found.find(
+      ({ change, undoes }) =>
+        undoes === null && change.kind === 'release.complete' && change.detail['release'] === row.id,
+    )
+    throw ReleaseErrors.COMPLETED({ id: row.id, to: row.to_version, from: row.from_version, decision: completion?.id })
   }
 
   async function evidenceOf(row: ReleaseRow): Promise<Evidence> {
@@ -145,7 +165,7 @@ export function createReleaseService(options: OperationsOptions): ReleaseService
         request.evidence ?? {},
         by,
       )
-      return fromRow(await find(release))
+      return made(release)
     },
     get: async (id) => fromRow(await find(id)),
     async list({ endpoint, state, limit = 50 } = {}) {
@@ -183,9 +203,14 @@ export function createReleaseService(options: OperationsOptions): ReleaseService
     },
     pause: (id, given, by) => change('release.pause', id, given, by),
     resume: (id, given, by) => change('release.resume', id, given, by),
-    abort: (id, given, by) => change('release.abort', id, given, by),
+    async abort(id, given, by) {
+      const row = await find(id)
+      await expectNotCompleted(row)
+      return change('release.abort', row.id, given, by)
+    },
     async rollback(id, given, by) {
       const row = await find(id)
+      await expectNotCompleted(row)
       if (!isActive(row)) return fromRow(row)
       return change('release.rollback', row.id, { ...given, evidence: given.evidence ?? (await evidenceOf(row)) }, by)
     },

@@ -18,8 +18,12 @@ describe('parsePlan', () => {
   })
 
   it.each([
-    ['', 'is neither a time'],
-    ['nightly', 'is neither a time'],
+    ['', 'is neither a share'],
+    ['nightly', 'no plan is named so; there are instant, blue-green, standard, critical'],
+    [
+      '5/30m,100%',
+      '"5" is neither a share like 5%, a time like 30m nor a number of units like 2000u; a number needs its unit',
+    ],
     ['5%/30m', 'its last step is not 100%'],
     ['5%,100%', 'does not say how long it lasts'],
     ['5%/30m,5%/30m,100%', 'does not give the candidate more'],
@@ -30,7 +34,7 @@ describe('parsePlan', () => {
     ['blue:5%/1h,100%', 'no kind of step'],
     ['5%/0u,100%', 'no whole number of units'],
     ['5%/1h/2h,100%', 'has two lengths'],
-    ['5%/skip,100%', 'is neither a time'],
+    ['5%/skip,100%', 'is neither a share'],
     ['canary:1h,100%', 'says no share'],
     ['5%/400d,100%', 'at most a year'],
   ])('refuses %j: %s', (text, problem) => {

@@ -36,6 +36,10 @@ export function parsePlan(given: string, named: Readonly<Record<string, string>>
   const text = Object.hasOwn(named, trimmed) ? named[trimmed]! : (BUILT_IN_PLANS[trimmed] ?? trimmed)
   const name = text === trimmed ? undefined : trimmed
   const fail = (problem: string) => ReleaseErrors.PLAN_INVALID({ plan: given.slice(0, 200), problem })
+  if (/^[a-z][\w-]*$/i.test(text) && text !== 'shadow' && text !== 'canary')
+    throw fail(
+      `no plan is named so; there are ${[...new Set([...Object.keys(BUILT_IN_PLANS), ...Object.keys(named)])].join(', ')}`,
+    )
   const steps: PlanStep[] = []
   for (const part of text.split(',')) {
     let kind: PlanStep['kind'] = 'canary'
@@ -108,7 +112,10 @@ function readLength(text: string, fail: (problem: string) => Error): StepLength 
   let units: number | undefined
   for (const piece of text.split('&')) {
     const match = /^([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w|u)$/.exec(piece.trim())
-    if (!match) throw fail(`"${piece.trim()}" is neither a time like 30m nor a number of units like 2000u`)
+    if (!match)
+      throw fail(
+        `"${piece.trim()}" is neither a share like 5%, a time like 30m nor a number of units like 2000u${/^[0-9.]+$/.test(piece.trim()) ? '; a number needs its unit' : ''}`,
+      )
     const amount = Number(match[1])
     if (match[2] === 'u') units = amount
     else durationMs = amount * UNITS_MS[match[2]!]!

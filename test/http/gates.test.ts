@@ -167,6 +167,10 @@ describe('a version', () => {
   it('is not known, or not of the endpoint: told as such', async () => {
     const ask = (path: string) => call(`${server.url}/api/v1/gates/reports/${path}`, 'POST', {})
     expect(await ask('pay/pay/77')).toMatchObject({ status: 404, json: { code: 'GATE_VERSION_NOT_FOUND' } })
+    // Spelt wrong: nothing is asked of such an endpoint, and no such gate is checked, so the check would pass.
+    expect(await ask('paid/pay/2')).toMatchObject({ status: 404, json: { code: 'PATH_ENDPOINT_NOT_FOUND' } })
+    const only = await call(`${server.url}/api/v1/gates/reports/pay/pay/2`, 'POST', { only: ['latencies'] })
+    expect(only).toMatchObject({ status: 400, json: { code: 'GATE_NOT_FOUND' } })
     expect(await ask('other/pay/1')).toMatchObject({ status: 409, json: { code: 'GATE_ENDPOINT_OTHER_MODEL' } })
     const never = await call(`${server.url}/api/v1/gates/reports/one/pay/6`, 'GET')
     expect(never.json.code).toBe('GATE_NO_REPORT')
@@ -264,6 +268,21 @@ describe('four eyes', () => {
       )
     expect(await approve('dora')).toMatchObject({ status: 403, json: { code: 'GATE_APPROVER_IS_AUTHOR' } })
     expect((await approve('emil')).status).toBe(200)
+  })
+
+  it('keep who approved a version from pointing the endpoint at it', async () => {
+    const pointBy = (by: string) =>
+      call(
+        `${server.url}/api/v1/endpoints/asked/route`,
+        'PUT',
+        { model: 'pay', version: 2 },
+        { headers: { 'headrace-actor': by } },
+      )
+    expect(await pointBy('ben')).toMatchObject({
+      status: 409,
+      json: { code: 'GATE_NOT_PASSED', error: expect.stringContaining('1 of 2 approvals are there') },
+    })
+    expect((await pointBy('carl')).status).toBe(200)
   })
 })
 

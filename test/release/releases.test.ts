@@ -78,6 +78,12 @@ describe('a release', () => {
     server = await open()
     expect(await server.predict('a')).toMatchObject({ y: 2 })
     const done = (await server.status('shop')).events.at(-1)!
+    // Who asks for it wants to go back: not answered as if that had happened.
+    for (const act of ['rollback', 'abort'])
+      expect(await server.act(json.id, act)).toMatchObject({
+        status: 409,
+        json: { code: 'RELEASE_COMPLETED', error: expect.stringContaining(done.decision) },
+      })
     const undo = async () =>
       (await fetch(`${server.url}/api/v1/decisions/${done.decision}/undo`, { method: 'POST' })).status
     // Not under the feet of another release.
@@ -153,7 +159,9 @@ describe('a release', () => {
   it('is refused when it makes no sense, and of two at once one is made', async () => {
     const code = async (body: object) => (await server.start(body)).json.code
     expect(await code({ to: 1 })).toBe('RELEASE_ALREADY_LIVE')
-    expect(await code({ to: 9 })).toMatch(/NOT_SERVABLE|GATE/)
+    // Version 3 would get everybody's traffic at once, unchecked.
+    expect(await code({ to: 2, from: 3 })).toBe('RELEASE_REQUEST_INVALID')
+    expect(await code({ to: 9 })).toBe('GATE_VERSION_NOT_FOUND')
     expect(await code({ to: 5 })).toMatch(/NOT_SERVABLE|GATE/)
     expect(await code({ to: 2, plan: 'maybe' })).toBe('RELEASE_PLAN_INVALID')
     expect(await code({ endpoint: 'nowhere', to: 2 })).toBe('PATH_ENDPOINT_NOT_FOUND')

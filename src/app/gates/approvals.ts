@@ -1,5 +1,5 @@
 // Approvals: enough people said yes to exactly this content for this endpoint, and nobody said no.
-import { actorText } from '../../release/index.js'
+import { actorText, countApprovals } from '../../release/index.js'
 import type { Gate } from './gate.js'
 
 export const approvals: Gate = {
@@ -11,20 +11,15 @@ export const approvals: Gate = {
       return [{ verdict: 'skipped', summary: `No approval is asked for (endpoints.${endpoint}.gates.approvals).` }]
     const words = await app.services.gates.approvals(endpoint, ref, served!.digest)
     const authors = wanted.fourEyes ? await app.services.gates.authors(ref) : []
-    const excluded = new Set([...authors, ...(wanted.fourEyes && startedBy ? [startedBy] : [])].map(actorText))
-    const rejections = words.filter(({ verdict }) => verdict === 'rejected')
-    const counted = words.filter(
-      ({ verdict, by, role }) =>
-        verdict === 'approved' && !excluded.has(actorText(by)) && mayApprove(role, wanted.role),
-    )
+    const excluded = wanted.fourEyes ? [...authors, ...(startedBy ? [startedBy] : [])] : []
+    const { counted, rejection, text } = countApprovals(words, wanted, excluded)
     const evidence = {
       needed: wanted,
       approvals: words,
       counted: counted.length,
-      rejected: rejections.length > 0,
-      mayNotApprove: [...excluded],
+      rejected: rejection !== undefined,
+      mayNotApprove: [...new Set(excluded.map(actorText))],
     }
-    const [rejection] = rejections
     if (rejection !== undefined) {
       const why = rejection.comment === null ? '' : `: ${rejection.comment}`
       return [
@@ -39,19 +34,12 @@ export const approvals: Gate = {
       const names = counted.map(({ by }) => by.name).join(', ')
       return [{ verdict: 'passed', summary: `Approved by ${names}.`, evidence }]
     }
-    const but =
-      excluded.size > 0 ? `, but not ${[...excluded].map((text) => text.replace(/^person:/, '')).join(' or ')}` : ''
     return [
       {
         verdict: 'failed',
-        summary: `${counted.length} of ${wanted.count} approvals are there. Anyone with the role ${wanted.role}${but} can approve: headrace models approve ${ref.model}@${ref.version} --endpoint ${endpoint}`,
+        summary: `${text} headrace models approve ${ref.model}@${ref.version} --endpoint ${endpoint}`,
         evidence,
       },
     ]
   },
-}
-
-/** Where no keys exist nobody has a role, and everybody may. */
-function mayApprove(role: string | null, wanted: 'approver' | 'admin'): boolean {
-  return role === null || role === 'admin' || role === wanted
 }

@@ -1,6 +1,7 @@
 // Checks a version's gates for an endpoint and keeps the report. Runs in the process that was asked, because gates need its pool.
 import { type EndpointName, HeadraceError, parseModelName, toHeadraceError, type VersionRef } from '../../core/index.js'
 import type { Actor } from '../../decisions/index.js'
+import { PathErrors } from '../../path/index.js'
 import { GateErrors, type GateReport, type GateResult } from '../../release/index.js'
 import type { ServedVersion } from '../../serving/index.js'
 import type { App } from '../app.js'
@@ -22,7 +23,7 @@ const WAKE_MS = 60_000
 
 /**
  * Checks every gate of an endpoint for a version. A gate that fails, or throws, makes a report that did not pass; it rejects only with
- * GATE_VERSION_NOT_FOUND, GATE_ENDPOINT_OTHER_MODEL, GATE_VERSION_CHANGED, GATE_CANCELLED and errors of the metadata store.
+ * GATE_NOT_FOUND, PATH_ENDPOINT_NOT_FOUND, GATE_VERSION_NOT_FOUND, GATE_ENDPOINT_OTHER_MODEL, GATE_VERSION_CHANGED, GATE_CANCELLED and errors of the metadata store.
  *
  * @example
  * const report = await checkVersion(app, { model: parseModelName('fraud'), version: 4 }, 'fraud')
@@ -37,6 +38,8 @@ export async function checkVersion(
   const startedMs = clock.monotonicMs()
   const signal = options.signal ?? new AbortController().signal
   const progress = options.progress ?? (() => undefined)
+  expectGates(options.only ?? [])
+  expectEndpoint(app, ref, endpoint)
   await expectVersion(app, ref)
   await wakeChampion(app, ref, endpoint)
   const champion = championOf(app, ref, endpoint)
@@ -98,16 +101,29 @@ export async function checkVersion(
   return report
 }
 
-/** `fraud@4` or `fraud/4`. Throws GATE_VERSION_NOT_FOUND for what is neither. */
+/** `fraud@4` or `fraud/4`. Throws GATE_VERSION_NOT_NAMED for what is neither. */
 export function parseVersion(text: string): VersionRef {
   const [, name, version] = /^(.+)[@/]v?(\d{1,9})$/.exec(text) ?? []
   const model = parseModelName(name ?? '')
-  if (model === undefined || Number(version) === 0)
-    throw GateErrors.VERSION_NOT_FOUND({ model: name ?? text, version: version ?? '(none given)', known: [] })
+  if (model === undefined || Number(version) === 0) throw GateErrors.VERSION_NOT_NAMED({ text: text.slice(0, 200) })
   return { model, version: Number(version) }
 }
 
-async function expectVersion(app: App, ref: VersionRef): Promise<void> {
+/** A gate that is spelt wrong would be left out, and the check pass without it. */
+function expectGates(only: readonly string[]): void {
+  const known = GATES.map(({ name }) => name)
+  const unknown = only.find((name) => !known.includes(name))
+  if (unknown !== undefined) throw GateErrors.NOT_FOUND({ gate: unknown.slice(0, 100), known })
+}
+
+/** Of an endpoint that is spelt wrong nothing is configured. The one of the model's name comes with the first version that is served. */
+function expectEndpoint(app: App, { model }: VersionRef, name: string): void {
+  if (name === model || app.endpoints.plain(name) !== undefined) return
+  throw PathErrors.ENDPOINT_NOT_FOUND({ name: name.slice(0, 128), known: app.endpoints.list().map((one) => one.name) })
+}
+
+/** Throws GATE_VERSION_NOT_FOUND, with the versions that there are. */
+export async function expectVersion(app: App, ref: VersionRef): Promise<void> {
   const known = (await app.source.list()).filter(({ model }) => model === ref.model).map(({ version }) => version)
   if (!known.includes(ref.version) && app.pool.status(ref) === undefined)
     throw GateErrors.VERSION_NOT_FOUND({ model: ref.model, version: String(ref.version), known })

@@ -5,6 +5,7 @@ import { PathErrors } from '../../path/index.js'
 import { type Release, ReleaseErrors, releaseTree, selectorOf, versionLeaves } from '../../release/index.js'
 import type { VersionLeaf } from '../../route/index.js'
 import type { App } from '../app.js'
+import { expectVersion } from '../gates/check-version.js'
 import { gateRelease } from '../gates/gate-release.js'
 
 export interface StartRelease {
@@ -23,7 +24,7 @@ export interface StartRelease {
 }
 
 /**
- * Throws PATH_ENDPOINT_NOT_FOUND, RELEASE_REQUEST_INVALID, RELEASE_ALREADY_LIVE, RELEASE_ALREADY_ACTIVE, RELEASE_NOT_SERVABLE,
+ * Throws PATH_ENDPOINT_NOT_FOUND, RELEASE_REQUEST_INVALID, RELEASE_ALREADY_LIVE, RELEASE_ALREADY_ACTIVE, GATE_VERSION_NOT_FOUND, RELEASE_NOT_SERVABLE,
  * RELEASE_PLAN_INVALID and what the gates refuse with.
  */
 export async function startRelease(
@@ -45,8 +46,8 @@ export async function startRelease(
     throw ReleaseErrors.ALREADY_ACTIVE({ endpoint, id: active.id, to: active.to })
   const { targets } = app.registryState()
   // What a completed release left in the leaf's place is served; the leaf itself is what a release is about.
-  const serving = (leaf: VersionLeaf): number | undefined =>
-    app.versions.there(releaseTree(endpoint, leaf, [], targets) as VersionLeaf)?.ref.version
+  const moved = (leaf: VersionLeaf) => releaseTree(endpoint, leaf, [], targets) as VersionLeaf
+  const serving = (leaf: VersionLeaf): number | undefined => app.versions.there(moved(leaf))?.ref.version
   const leaf = leafOf(request, versionLeaves(route), serving)
   const { model } = leaf
   if (typeof leaf.version === 'object') expectMayMoveAlias?.(model)
@@ -58,12 +59,19 @@ export async function startRelease(
       endpoint,
       problem: `no version of ${model} is served there that a release could start from; point it at one first, or say which ("--from")`,
     })
-  expectKnown(app, model, to)
-  expectKnown(app, model, from)
-  const gates = await gateRelease(app, { model, version: to }, endpoint, {
-    startedBy: by,
-    skipReason: request.skipGates,
-  })
+  if (serves !== undefined && serves !== from && serves !== to)
+    throw ReleaseErrors.REQUEST_INVALID({
+      endpoint,
+      problem: `${model}/${serves} answers there, not ${model}/${from}, which everybody but the candidate's units would get at once; leave "--from" away, or point the endpoint at ${model}/${from} first`,
+    })
+  for (const version of [to, from]) {
+    await expectVersion(app, { model, version })
+    expectServable(app, model, version)
+  }
+  const asked = { startedBy: by, skipReason: request.skipGates }
+  // Going back before it goes on gives that version traffic at once.
+  if (from !== serves && from !== moved(leaf).version) await gateRelease(app, { model, version: from }, endpoint, asked)
+  const gates = await gateRelease(app, { model, version: to }, endpoint, asked)
   const { plan, minUnits, timeScale, reason } = request
   return app.services.releases.start(
     {
@@ -109,12 +117,12 @@ function leafOf(
 
 const kindOf = (leaf: VersionLeaf): string => `${leaf.model} ${selectorOf(leaf)}`
 
-function expectKnown(app: App, model: ModelName, version: number): void {
+function expectServable(app: App, model: ModelName, version: number): void {
   const refused = app.refused.get(versionKey({ model, version }))
   const status = app.pool.status({ model, version })
   if (refused !== undefined) throw ReleaseErrors.NOT_SERVABLE({ model, version, reason: refused.message })
   if (status?.state === 'failed')
     throw ReleaseErrors.NOT_SERVABLE({ model, version, reason: status.reason ?? 'it could not be loaded.' })
   if (status === undefined)
-    throw ReleaseErrors.NOT_SERVABLE({ model, version, reason: 'this server has no such version.' })
+    throw ReleaseErrors.NOT_SERVABLE({ model, version, reason: 'this server does not load it.' })
 }

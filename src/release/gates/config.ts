@@ -97,4 +97,5 @@ export const gatesSchema = z
 
 export type DatasetSettings = z.output<typeof datasetSchema>
 export type EvaluationSettings = z.output<typeof evaluationSchema>
+export type ApprovalSettings = NonNullable<GateSettings['approvals']>
 export type GateSettings = z.output<typeof gatesSchema>

@@ -21,6 +21,20 @@ export const GateErrors = defineErrors('GATE', {
     message: (p: { model: string; version: string; known: readonly number[] }) =>
       `There is no version ${p.version} of model "${p.model}". ${p.known.length === 0 ? 'It has none' : `It has: ${p.known.join(', ')}`}; add one with "headrace models push ${p.model} <file>".`,
   },
+  VERSION_NOT_NAMED: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { text: string }) =>
+      `"${p.text}" does not name one version. Write the model and its number, like fraud@4; "headrace models list" shows them.`,
+  },
+  NOT_FOUND: {
+    status: 400,
+    retry: false,
+    level: 'info',
+    message: (p: { gate: string; known: readonly string[] }) =>
+      `No gate is named "${p.gate}". There are: ${p.known.join(', ')}.`,
+  },
   ENDPOINT_OTHER_MODEL: {
     status: 409,
     retry: false,

@@ -3,6 +3,7 @@ import type { Platform, VersionRef } from '../../core/index.js'
 import type { Actor, Change, Decision, Decisions, Evidence } from '../../decisions/index.js'
 import type { Sql } from '../../store/index.js'
 import type { GateSettings } from './config.js'
+import { countApprovals } from './count-approvals.js'
 import { GateErrors } from './errors.js'
 import { actorText, approving, listReports, readApprovals, readReport, saveReport, standing } from './store.js'
 import type { Approval, GateReport } from './types.js'
@@ -40,7 +41,7 @@ export interface GateService {
   /** People who brought a version in, as far as decisions say. */
   authors(ref: VersionRef): Promise<Actor[]>
   /** Throws GATE_NOT_PASSED for a change that would give traffic to a version without a passing report; `evidence.forced` lets it through. */
-  checkChange(change: Change, evidence: Evidence): Promise<void>
+  checkChange(change: Change, evidence: Evidence, by: Actor): Promise<void>
 }
 
 export interface GateServiceOptions {
@@ -109,13 +110,13 @@ export function createGateService(options: GateServiceOptions): GateService {
       }
       return options.decide(approving(verdict, detail), comment === undefined ? {} : { comment }, by)
     },
-    async checkChange(change, evidence) {
+    async checkChange(change, evidence, by) {
       if (evidence['forced'] === true) {
         if (typeof evidence['reason'] !== 'string') throw GateErrors.REASON_NEEDED()
         return
       }
       for (const { endpoint, model, version, settings, settingsDigest } of touched(change, options)) {
-        const reasons = await whyNot({ model, version } as VersionRef, endpoint, settings, settingsDigest)
+        const reasons = await whyNot({ model, version } as VersionRef, endpoint, settings, settingsDigest, by)
         if (reasons.length > 0) throw GateErrors.NOT_PASSED({ endpoint, model, version, reasons })
       }
     },
@@ -126,6 +127,7 @@ export function createGateService(options: GateServiceOptions): GateService {
     endpoint: string,
     settings: GateSettings,
     settingsDigest: string,
+    by: Actor,
   ): Promise<string[]> {
     const report = await readReport(sql, endpoint, ref.model, ref.version)
     if (report === undefined) return ['Its gates were never checked.']
@@ -136,10 +138,10 @@ export function createGateService(options: GateServiceOptions): GateService {
       if (verdict === 'failed' && gate !== 'approvals') reasons.push(`${gate}: ${summary}`)
     if (settings.approvals !== undefined && report.digest !== null) {
       const words = await readApprovals(sql, endpoint, ref.model, report.digest)
-      const approved = words.filter(({ verdict }) => verdict === 'approved').length
-      if (words.some(({ verdict }) => verdict === 'rejected')) reasons.push('It was rejected.')
-      else if (approved < settings.approvals.count)
-        reasons.push(`${approved} of ${settings.approvals.count} approvals are there.`)
+      const excluded = settings.approvals.fourEyes ? [...(await authors(ref)), by] : []
+      const { counted, rejection, text } = countApprovals(words, settings.approvals, excluded)
+      if (rejection !== undefined) reasons.push('It was rejected.')
+      else if (counted.length < settings.approvals.count) reasons.push(text)
     }
     return reasons
   }

@@ -176,7 +176,7 @@ export function releaseRoutes(api: Api, { app }: ServerContext): void {
     ['pause', 'Keep the weights as they are: time stands still, guards go on'],
     ['resume', 'Let time go on'],
     ['abort', 'End it: the endpoint serves what it served before'],
-    ['rollback', 'End it because of what the candidate did; of one that is over, nothing'],
+    ['rollback', 'End it because of what the candidate did; of one that was ended before, nothing'],
   ] as const
   for (const [act, summary] of acts)
     api.post(
