@@ -59,8 +59,8 @@ class World {
   readonly outcomes: Outcome[] = []
   readonly pool: Pool
   loads = 0
-  /** Versions that the test itself sends away. */
-  readonly #sentAway = new Set<string>()
+  /** Versions that the test itself sends away, once for each time that is under way. */
+  readonly #sentAway: string[] = []
   readonly #failures: number[]
   readonly reservedBytes: number
 
@@ -118,7 +118,7 @@ class World {
     backend.memoryBytes = () => bytes
     backend.close = async () => {
       if (backend.pending.length > 0) this.problems.push(`${ref.model} is closed while it runs`)
-      const isMine = this.#sentAway.has(ref.model)
+      const isMine = this.#sentAway.includes(ref.model)
       if (isPinned && !isMine) this.problems.push(`${ref.model} is pinned, and was unloaded`)
       // Memory comes back a little later.
       await new Promise<void>((resolve) => clock.after(5, resolve))
@@ -168,9 +168,9 @@ class World {
 
   async unload(number: number): Promise<void> {
     const { ref } = this.artifact(number)
-    this.#sentAway.add(ref.model)
+    this.#sentAway.push(ref.model)
     void this.pool.unload(ref).then(() => {
-      this.#sentAway.delete(ref.model)
+      this.#isSent(ref.model)
       this.pool.register(this.artifact(number))
     })
   }
@@ -178,11 +178,15 @@ class World {
   kill(number: number): void {
     const { ref } = this.artifact(number)
     if (this.pool.status(ref)?.state !== 'ready') return
-    this.#sentAway.add(ref.model)
+    this.#sentAway.push(ref.model)
     const error = ServingErrors.RUN_FAILED({ ...ref, detail: 'the thread died' })
     const doomed = [...this.held].find(({ model }) => model === ref.model)?.backend
     for (const run of doomed?.pending ?? []) run.fail(error)
-    void this.pool.restart(ref, error).then(() => this.#sentAway.delete(ref.model))
+    void this.pool.restart(ref, error).then(() => this.#isSent(ref.model))
+  }
+
+  #isSent(model: string): void {
+    this.#sentAway.splice(this.#sentAway.indexOf(model), 1)
   }
 
   async advance(ms: number): Promise<void> {
