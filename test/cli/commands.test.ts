@@ -212,7 +212,7 @@ describe('headrace models, endpoints and decisions', LONG, () => {
     expect(await json('models', 'push', 'rule', file)).toMatchObject({ model: 'rule', version: 1 })
     expect(readFileSync(join(folder, 'models/rule/1/model.ts'))).toEqual(readFileSync(file))
     await expect
-      .poll(async () => (await run('predict', 'rule', '--file', 'samples/fraud.json')).stdout, { timeout: 20_000 })
+      .poll(async () => (await run('predict', 'rule', '--file', 'samples/fraud.json')).stdout, { timeout: 60_000 })
       .toMatch(/\(rule\/1, id /)
     expect(await run('models', 'push', 'rule', file, '--server', server.url)).toMatchObject({
       status: 1,

@@ -11,7 +11,7 @@ export const SHOP = join(ROOT, 'examples/shop')
 export const BIN = join(ROOT, 'bin/headrace.js')
 
 /** A test starts several processes, and a machine that is busy takes seconds for each. */
-export const LONG = { timeout: 120_000 }
+export const LONG = { timeout: 300_000 }
 
 export interface Finished {
   /** null when a signal ended it. */

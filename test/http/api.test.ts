@@ -34,11 +34,7 @@ async function answering(endpoint: string, row: object = PAYMENT): Promise<strin
 
 /** Asks again until it holds; models load by themselves soon after they arrive. */
 async function eventually(holds: () => Promise<boolean>): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
-    if (await holds()) return
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
-  throw new Error('it did not come to hold within 10 s')
+  await expect.poll(holds).toBe(true)
 }
 
 describe('the status', () => {

@@ -3,40 +3,29 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type ModelHeldInLoading, writeModelHeldInLoading } from '../support/held-model.js'
 import { call } from '../support/http.js'
 import { linearModel } from '../support/onnx-models.js'
 import { startTestServer, type TestServer } from '../support/start-server.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'headrace-test-'))
 let server: TestServer
-const MAY_LOAD = join(folder, 'may-load')
+let held: ModelHeldInLoading
 
-function add(model: string, version: number, manifest: { isolation: string; timeoutMs?: number }): void {
+function addOnnx(model: string, version: number, manifest: object): void {
   const made = join(folder, 'models', model, String(version))
   mkdirSync(made, { recursive: true })
   writeFileSync(join(made, 'model.json'), JSON.stringify(manifest))
-  if (manifest.isolation === 'thread') return writeFileSync(join(made, 'model.onnx'), linearModel([version]))
-  // It loads when the test lets it, so that what is asked while its process is away needs no speed.
-  writeFileSync(
-    join(made, 'model.mjs'),
-    `import { existsSync } from 'node:fs'
-     import { setTimeout } from 'node:timers/promises'
-     import { defineScript } from 'headrace'
-     while (!existsSync(${JSON.stringify(MAY_LOAD)})) await setTimeout(10)
-     const x = { datatype: 'FP32', shape: [-1, 1] }
-     export default defineScript({
-       inputs: { x }, outputs: { y: x }, timeoutMs: 30_000,
-       run: ({ inputs: { x } }) => ({ y: x.data.map((value) => value * ${version}) }),
-     })`,
-  )
+  writeFileSync(join(made, 'model.onnx'), linearModel([version]))
 }
 
 beforeAll(async () => {
-  writeFileSync(MAY_LOAD, '')
-  add('apart', 1, { isolation: 'process' })
-  add('pair', 1, { isolation: 'thread' })
-  add('pair', 2, { isolation: 'process' })
-  add('wedged', 1, { isolation: 'thread', timeoutMs: 1000 })
+  // What is asked while a process is away needs no speed then.
+  held = writeModelHeldInLoading(folder, 'apart', 1, { isolation: 'process' })
+  writeModelHeldInLoading(folder, 'pair', 2, { isolation: 'process' })
+  held.letLoad()
+  addOnnx('pair', 1, { isolation: 'thread' })
+  addOnnx('wedged', 1, { isolation: 'thread', timeoutMs: 1000 })
   server = await startTestServer({ folder, models: [], config: { chaos: { enabled: true } } })
 })
 afterAll(async () => {
@@ -62,23 +51,23 @@ describe('a version in a process', () => {
   })
 
   it('is not ready while its process is away, and is back by itself', async () => {
-    rmSync(MAY_LOAD)
+    held.hold()
     expect((await kill('apart', 1)).status).toBe(200)
     await expect.poll(() => isReady('apart')).toBe(false)
     const refused = await predict('apart/versions/1')
     expect([refused.status, refused.json.code]).toEqual([503, 'SERVING_MODEL_UNREADY'])
-    writeFileSync(MAY_LOAD, '')
+    held.letLoad()
     await expect.poll(() => isReady('apart')).toBe(true)
     expect((await predict('apart')).json.outputs[0].data).toEqual([10])
   })
 
   it('leaves its endpoint to the version before while its process is away', async () => {
     expect((await predict('pair')).json.outputs[0].data).toEqual([20])
-    rmSync(MAY_LOAD)
+    held.hold()
     await kill('pair', 2)
     await expect.poll(() => isReady('pair/versions/2')).toBe(false)
     expect((await predict('pair')).json.outputs[0].data).toEqual([10])
-    writeFileSync(MAY_LOAD, '')
+    held.letLoad()
     await expect.poll(async () => (await predict('pair')).json.outputs[0].data[0]).toBe(20)
   })
 })

@@ -107,7 +107,7 @@ describe.skipIf(missing)(`several nodes${missing ? ` (skipped: ${missing})` : ''
     await server.kill()
     const askedMs = performance.now()
     await expect(two.engines.decide(alias(1), {}, by)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE', retry: true })
-    expect(performance.now() - askedMs).toBeLessThan(4_000)
+    expect(performance.now() - askedMs).toBeLessThan(15_000)
     expect(two.engines.storeConfirmedMs()).toBeLessThan(askedMs)
     expect(two.aliasOf()).toBe(1)
 

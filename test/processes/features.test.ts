@@ -37,8 +37,8 @@ describe.skipIf(needsProc)('features with --processes', LONG, () => {
       child.kill('SIGCONT')
       child.kill('SIGKILL')
     })
-    const read = async (agent?: Agent): Promise<Online> => {
-      const json = { service: 'items', entities: { item_id: [2, 1, 3] }, budgetMs: 500 }
+    const read = async (agent?: Agent, budgetMs = 10_000): Promise<Online> => {
+      const json = { service: 'items', entities: { item_id: [2, 1, 3] }, budgetMs }
       const { status, body } = await ask(`${url}/api/v1/features/online`, {
         method: 'POST',
         json,
@@ -63,7 +63,7 @@ describe.skipIf(needsProc)('features with --processes', LONG, () => {
     onTestFinished(() => agent.destroy())
     await read(agent)
     child.kill('SIGSTOP')
-    const { isDegraded, features } = await read(agent)
+    const { isDegraded, features } = await read(agent, 500)
     expect(isDegraded).toBe(true)
     expect(features[0]!.statuses).toEqual(['timeout', 'timeout', 'timeout'])
     expect(features[0]!.values.every((value) => [-1, 7, 2.5].includes(value as number))).toBe(true)

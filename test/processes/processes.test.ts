@@ -8,6 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { createClient } from '../../src/client/index.js'
 import { readRecords } from '../../src/log/index.js'
 import { BIN, headrace, headraceJson, LONG, makeFolder, startNode, startServe } from '../cli/support.js'
+import { writeModelHeldInLoading } from '../support/held-model.js'
 import { PAYMENT, SESSION } from '../support/shop.js'
 import { ask, isAlive, kill, metric, startGroup, until } from './support.js'
 
@@ -77,6 +78,7 @@ describe.skipIf(needsProc)('headrace serve --processes', LONG, () => {
   it('is ready only when the models of every worker are warm', async () => {
     const { folder, remove } = makeFolder(['purchase-intent'])
     onTestFinished(remove)
+    const held = writeModelHeldInLoading(folder)
     const { child, finished } = startNode(
       [BIN, 'serve', '--processes', '2', '--port', '0', '--log-level', 'error'],
       folder,
@@ -86,6 +88,7 @@ describe.skipIf(needsProc)('headrace serve --processes', LONG, () => {
     const { url } = JSON.parse(readFileSync(file, 'utf8')) as { url: string }
     expect((await ask(`${url}/livez`)).status).toBe(200)
     expect((await ask(`${url}/readyz`)).status).toBe(503)
+    held.letLoad()
     await until(async () => (await ask(`${url}/readyz`)).status === 200)
     const answers = await times(4, () => predict(url, 'purchase-intent', SESSION))
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200])

@@ -112,7 +112,8 @@ describe.skipIf(missing !== undefined)('the online store in Redis', () => {
     await expect(store.writeRows(numbers, [row('a', nowMs, [1])])).rejects.toMatchObject({
       code: 'FEATURE_STORE_UNAVAILABLE',
     })
-    expect(performance.now() - startedMs).toBeLessThan(500)
+    // Were each to wait for a connection, two seconds, all would take minutes.
+    expect(performance.now() - startedMs).toBeLessThan(20_000)
     await server.start()
     await until(async () => !(await fails(store.readMark(numbers))))
     expect(await store.readMark(numbers)).toBeUndefined()
@@ -175,12 +176,10 @@ describe.skipIf(missing !== undefined)('the online store in Redis', () => {
     await until(async () => !(await fails(read())))
     server.freeze()
     const waiting = Array.from({ length: 1500 }, () => read().catch((error: { code: string }) => error.code))
-    const startedMs = performance.now()
-    // The last ones are over the limit of what may be under way.
-    expect(await waiting.at(-1)).toBe('FEATURE_STORE_UNAVAILABLE')
-    expect(performance.now() - startedMs).toBeLessThan(300)
+    // The last ones are over the limit of what may be under way, and wait for nothing.
+    const [first, last] = [waiting[0]!.then(() => 'the first'), waiting.at(-1)!.then(() => 'the last')]
+    expect(await Promise.race([first, last])).toBe('the last')
     expect(new Set(await Promise.all(waiting))).toEqual(new Set(['FEATURE_STORE_UNAVAILABLE']))
-    expect(performance.now() - startedMs).toBeLessThan(3000)
     await expect(read()).rejects.toMatchObject({ code: 'FEATURE_STORE_UNAVAILABLE' })
     server.thaw()
     await until(async () => !(await fails(read())))
@@ -206,9 +205,5 @@ function fails(promise: PromiseLike<unknown>): Promise<boolean> {
 }
 
 async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  for (let i = 0; i < 800; i++) {
-    if (await isTrue()) return
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  throw new Error('it did not become true within eight seconds')
+  await expect.poll(isTrue, { interval: 10 }).toBe(true)
 }
