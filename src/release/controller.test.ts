@@ -251,6 +251,26 @@ describe('a node', () => {
     expect((await node.service.get(id)).reason).toContain('guard "errors" failed')
   })
 
+  it('does not say that a change was refused when it was made and the store went away before the answer', async () => {
+    const store = breakable(world.sql)
+    const { decide } = node
+    const second = await world.node('b', {
+      sql: store.sql,
+      async decide(change, evidence, by) {
+        const decision = await decide(change, evidence, by)
+        store.down(true)
+        return decision
+      },
+    })
+    await world.start('50%/1h,100%')
+    await expect(second.service.promote('shop', {}, ANNA)).rejects.toMatchObject({
+      code: 'STORE_OUTCOME_UNKNOWN',
+      retry: false,
+    })
+    store.down(false)
+    expect(world.decided).toEqual(['release.promote'])
+  })
+
   it('grants nothing for releases that it saw are over, however long their watchers take to stop', async () => {
     const endpoints = ['shop', 'bank']
     const { sql } = world
