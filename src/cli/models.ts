@@ -81,7 +81,10 @@ export function addModels(program: Command, faces: Faces): void {
     .addHelpText('after', '\nExamples:\n  headrace models show fraud\n  headrace models show fraud@champion\n')
     .action(async (name: string, _: unknown, command: Command) => {
       const options = globalOptions(command)
-      if (isRef(name)) return describeVersion(faces, name, options)
+      if (isRef(name))
+        return describeVersion(faces, name, options).catch((error: unknown) =>
+          describeUnregistered(faces, name, options, error),
+        )
       const model = await withApi(faces, options, { loads: true }, (api) =>
         api.json<ModelView>('GET', `/api/v1/models/${encodeURIComponent(name)}`),
       )
@@ -322,6 +325,26 @@ function memoryText({ usedBytes, sizeBytes, isMeasured }: MemoryView): string {
   const mb = sizeBytes / 2 ** 20
   const text = `${isMeasured ? '' : '~'}${mb < 10 ? mb.toFixed(1) : Math.round(mb)} MB`
   return usedBytes > 0 ? text : `(${text})`
+}
+
+/** What the model shows of a version that is in the models folder alone. */
+async function describeUnregistered(faces: Faces, ref: string, options: GlobalOptions, error: unknown): Promise<void> {
+  const [, name, number] = /^(.+)[@/](\d+)$/.exec(ref) ?? []
+  if (name === undefined || !(error instanceof HeadraceError) || error.status !== 404) throw error
+  const model = await withApi(faces, options, { loads: true }, (api) =>
+    api.json<ModelView>('GET', `/api/v1/models/${encodeURIComponent(name)}`),
+  ).catch(() => {
+    throw error
+  })
+  const found = model.versions.find(({ version }) => version === Number(number))
+  if (found === undefined) {
+    const reason = `it has ${model.versions.map(({ version }) => version).join(', ')}`
+    throw RegistryErrors.VERSION_NOT_FOUND({ model: name, version: Number(number), reason })
+  }
+  if (options.json) return printJson(found)
+  const aliases = Object.entries(model.aliases).filter(([, version]) => version === found.version)
+  print(describeModel({ ...model, aliases: Object.fromEntries(aliases), versions: [found] }))
+  print('\nIt is in the models folder and not registered, so nothing else is known of it.')
 }
 
 function describeModel({ name, aliases, versions }: ModelView): string {

@@ -27,6 +27,7 @@ function signatureChanges(from: RegisteredVersion, to: RegisteredVersion): Chang
     inputChanges(from.signature, to.signature, add)
     outputChanges(from.signature, to.signature, add)
   }
+  meaningChanges(manifestOf(from), manifestOf(to), add)
   const columns = [manifestOf(from)['features'], manifestOf(to)['features']].map((list) =>
     Array.isArray(list) ? list.map(String) : [],
   ) as [string[], string[]]
@@ -61,6 +62,20 @@ function outputChanges(from: RegisteredSignature, to: RegisteredSignature, add: 
     else typeChanges(`output "${name}"`, spec, next, add, (size, other) => size === -1 || size === other)
   }
   for (const name of after.keys()) if (!before.has(name)) add(false, `the output "${name}" is new`)
+}
+
+/** Callers read answers by what `model.json` says the outputs mean, and classes by their labels. */
+function meaningChanges(
+  from: Readonly<Record<string, unknown>>,
+  to: Readonly<Record<string, unknown>>,
+  add: Add,
+): void {
+  const [before, after] = [from, to].map(({ outputs }) => outputs ?? {}) as Record<string, string>[]
+  for (const name of new Set([...Object.keys(before!), ...Object.keys(after!)]))
+    if (before![name] !== after![name])
+      add(true, `the output "${name}" meant ${before![name] ?? 'itself'} and means ${after![name] ?? 'itself'}`)
+  const [labels, others] = [from, to].map(({ labels }) => (Array.isArray(labels) ? labels.join(', ') : 'none'))
+  if (labels !== others) add(true, `the labels were ${labels} and are ${others}`)
 }
 
 /** `fits` says whether callers that know the one size can live with the other. */
