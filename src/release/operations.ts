@@ -73,15 +73,6 @@ export function createReleaseService(options: OperationsOptions): ReleaseService
     }
   }
 
-  /** After a change that is made: that the store has gone away since must not be taken for a refusal, and the change be made again. */
-  async function made(id: string): Promise<Release> {
-    try {
-      return fromRow(await find(id))
-    } catch (error) {
-      throw StoreErrors.OUTCOME_UNKNOWN({ file: 'the metadata store', reason: (error as Error).message }, error)
-    }
-  }
-
   async function change(
     kind: string,
     id: string,
