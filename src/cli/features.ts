@@ -78,15 +78,14 @@ export function addFeatures(program: Command, faces: Faces): void {
         api.json<FeatureStatus>('GET', '/api/v1/features/status'),
       )
       if (options.json) return printJson(status)
-      const rows = status.views.map(({ view, live, filling, freshnessMs, keys, lastMaterialised: last }) => [
+      const rows = status.views.map(({ view, live, filling, freshnessMs, lastMaterialised: last }) => [
         view,
         live ?? 'nothing yet',
         freshnessMs === null ? '' : ageText(freshnessMs),
-        keys ?? '',
         last === null ? '' : `${last.state}, ${last.keys} keys`,
         filling.length === 0 ? shortText(last?.problem ?? '') : `filling ${filling.join(', ')}`,
       ])
-      print(table(['view', 'live table', 'newest', 'keys', 'materialised', ''], rows))
+      print(table(['view', 'live table', 'newest', 'materialised', ''], rows))
       print(`\nThe online store (${status.store.kind}) ${status.store.isReachable ? 'answers' : 'does not answer'}.`)
       for (const { alert, message } of status.alerts) print(`${alert}: ${message}`)
     })
