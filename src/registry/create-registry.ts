@@ -430,15 +430,10 @@ export function createRegistry(options: RegistryOptions): RegistryService {
     registerVersion: register,
     describe,
     async updateVersion(ref, update) {
-      const { description, card, owner, team, stage, metrics, tags = {} } = update
+      const { description, card, owner, team, metrics, tags = {} } = update
       for (const [field, text] of Object.entries({ description, owner, team }))
         if (text !== undefined) checkText(field, text)
       if (card !== undefined) checkCard(card)
-      if (stage !== undefined && !STAGES.includes(stage))
-        throw RegistryErrors.FIELD_INVALID({
-          field: 'stage',
-          problem: `is "${stage}" and not one of ${STAGES.join(', ')}`,
-        })
       checkTags('tags', tags)
       checkMetrics(metrics ?? {})
       const { model, version } = await rowOf(ref)
@@ -453,7 +448,7 @@ export function createRegistry(options: RegistryOptions): RegistryService {
           .updateTable('registry_artifacts')
           .set({
             updated_ms: clock.nowMs(),
-            ...defined({ description, card, owner, team, stage }),
+            ...defined({ description, card, owner, team }),
             ...(metrics === undefined
               ? {}
               : { metrics: metricsToText({ ...metricsFromText(row.metrics), ...metrics }) }),
@@ -481,6 +476,19 @@ export function createRegistry(options: RegistryOptions): RegistryService {
             await tx.insertInto('registry_metrics').values({ model, version, name, value }).execute()
         }
       })
+      return describe(ref)
+    },
+    async setStage({ model: name, version: number, stage, archiveOthers = false, by, reason }) {
+      if (!STAGES.includes(stage))
+        throw RegistryErrors.FIELD_INVALID({
+          field: 'stage',
+          problem: `is "${stage}" and not one of ${STAGES.join(', ')}`,
+        })
+      const ref = { model: name, version: number }
+      const { model, version } = await rowOf(ref)
+      const detail = { model, version, stage, archiveOthers }
+      const change = { kind: 'version.stage', subject: `${model}/${version}`, detail }
+      await decide(change, reason === undefined ? {} : { reason }, by)
       return describe(ref)
     },
     async search(query) {

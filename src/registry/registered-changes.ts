@@ -1,10 +1,11 @@
-// The decisions that add, delete and restore registered versions. A registration is far more than a decision's detail may hold: it
+// The decisions that add, delete and restore registered versions, and move them to stages. A registration is far more than a decision's detail may hold: it
 // waits here under an id until its decision is made, in the process that makes it.
 import type { Transaction } from 'kysely'
 import { z } from 'zod'
 import { RegistryErrors } from './errors.js'
 import { pointerOf } from './metadata.js'
 import type { AllTables, Db, RegisteredTables } from './registered-tables.js'
+import { STAGES, type Stage } from './service.js'
 
 /** As in decisions/types.ts. */
 interface Change {
@@ -45,6 +46,13 @@ const registering = z.strictObject({
   digest: z.string(),
   isServable: z.boolean(),
   registration: z.string(),
+})
+
+const staging = z.strictObject({
+  model: z.string(),
+  version: z.int().positive(),
+  stage: z.enum(STAGES),
+  archiveOthers: z.boolean(),
 })
 
 export function createRegisteredChanges(nowMs: () => number): RegisteredChanges {
@@ -120,13 +128,55 @@ export function createRegisteredChanges(nowMs: () => number): RegisteredChanges 
     },
   }
 
-  return { kinds: [register, remove, restore], drafts }
+  /** With `archiveOthers` those that were in the stage are archived by the same decision. Subject: `model/version`. */
+  const stage: ChangeKind = {
+    kind: 'version.stage',
+    undoable: true,
+    parse: (change) => void read(change, staging),
+    async apply(tx, change) {
+      const db = tx.withTables<AllTables>()
+      const { model, version, stage, archiveOthers } = read(change, staging)
+      const before = await stagesOf(db, model)
+      const old = before.get(version)
+      if (old === undefined) throw RegistryErrors.VERSION_NOT_FOUND({ model, version })
+      const others = archiveOthers ? [...before].filter(([other, its]) => other !== version && its === stage) : []
+      for (const [other] of others) await setStage(db, model, other, 'Archived', nowMs())
+      await setStage(db, model, version, stage, nowMs())
+      return { stages: Object.fromEntries([[version, old], ...others]) }
+    },
+    async undo(tx, { change, before }) {
+      const db = tx.withTables<AllTables>()
+      const { model } = read(change, staging)
+      const now = await stagesOf(db, model)
+      const replaced: Record<string, string> = {}
+      for (const [text, stage] of Object.entries(before!['stages'] as Readonly<Record<string, Stage>>)) {
+        const version = Number(text)
+        const its = now.get(version)
+        // It was collected since.
+        if (its === undefined) continue
+        replaced[text] = its
+        await setStage(db, model, version, stage, nowMs())
+      }
+      return { stages: replaced }
+    },
+    summary({ change }) {
+      const { model, version, stage, archiveOthers } = read(change, staging)
+      return `Moved version ${version} of ${model} to stage ${stage}${archiveOthers ? ', and archived what was in it' : ''}.`
+    },
+  }
+
+  return { kinds: [register, remove, restore, stage], drafts }
 }
 
-function read(change: Change): { readonly model: string; readonly version: number } {
-  const parsed = detail.safeParse(change.detail)
-  if (!parsed.success)
-    throw RegistryErrors.CHANGE_INVALID({ kind: change.kind, problem: 'needs "model" and "version"' })
+function read(change: Change): z.infer<typeof detail>
+function read<T extends z.infer<typeof detail>>(change: Change, schema: z.ZodType<T>): T
+function read(change: Change, schema: z.ZodType<z.infer<typeof detail>> = detail): z.infer<typeof detail> {
+  const parsed = schema.safeParse(change.detail)
+  if (!parsed.success) {
+    const problem =
+      schema === detail ? 'needs "model" and "version"' : 'needs "model", "version", "stage" and "archiveOthers"'
+    throw RegistryErrors.CHANGE_INVALID({ kind: change.kind, problem })
+  }
   const { model, version } = parsed.data
   if (change.subject !== `${model}/${version}`)
     throw RegistryErrors.CHANGE_INVALID({ kind: change.kind, problem: 'is about another version than its detail' })
@@ -186,6 +236,26 @@ async function insertDraft(db: Db, { name, artifact, files, tags, metrics, allow
       .insertInto('registry_metrics')
       .values(metrics.slice(at, at + 500))
       .execute()
+}
+
+/** Of the versions that are not deleted. */
+async function stagesOf(db: Db, model: string): Promise<Map<number, string>> {
+  const rows = await db
+    .selectFrom('registry_artifacts')
+    .select(['version', 'stage'])
+    .where('model', '=', model)
+    .where('deleted_ms', 'is', null)
+    .execute()
+  return new Map(rows.map(({ version, stage }) => [version, stage]))
+}
+
+async function setStage(db: Db, model: string, version: number, stage: Stage, nowMs: number): Promise<void> {
+  await db
+    .updateTable('registry_artifacts')
+    .set({ stage, updated_ms: nowMs })
+    .where('model', '=', model)
+    .where('version', '=', version)
+    .execute()
 }
 
 async function mark(

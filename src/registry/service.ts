@@ -194,7 +194,6 @@ export interface VersionUpdate {
   readonly card?: string
   readonly owner?: string
   readonly team?: string
-  readonly stage?: Stage
   /** Others stay. */
   readonly metrics?: Metrics
   /** Others stay; null removes one. */
@@ -311,6 +310,15 @@ export interface RegistryService {
   /** `fraud@champion`, `fraud/3`, `fraud@3`, or a model alone: its newest version. */
   describe(ref: string | RegisteredRef): Promise<RegisteredVersion>
   updateVersion(ref: RegisteredRef, update: VersionUpdate): Promise<RegisteredVersion>
+  /** A decision, though a stage routes nothing. With `archiveOthers` (default false) others of that stage are archived by it. */
+  setStage(change: {
+    readonly model: string
+    readonly version: number
+    readonly stage: Stage
+    readonly archiveOthers?: boolean
+    readonly by: RegistryActor
+    readonly reason?: string
+  }): Promise<RegisteredVersion>
   /** Newest first. */
   search(query: VersionQuery): Promise<RegisteredVersion[]>
   diff(from: string | RegisteredRef, to: string | RegisteredRef): Promise<VersionDiff>

@@ -180,6 +180,32 @@ describe('a key', () => {
     expect([undone.status, undone.json.by?.name]).toEqual([200, 'Žofie ✓'])
   })
 
+  it('names the maker of what MLflow’s client changes: versions, stages and aliases', async () => {
+    const { headers } = bearer(await key({ name: 'notebook', role: 'approver' }))
+    const api = `${server.url}/mlflow/api/2.0`
+    const file = `${api}/mlflow-artifacts/artifacts/0/noted/artifacts/notes.txt`
+    expect((await fetch(file, { method: 'PUT', headers, body: 'x' })).status).toBe(200)
+    const name = 'noted'
+    const version = '1'
+    for (const [method, path, body] of [
+      ['POST', 'registered-models/create', { name }],
+      ['POST', 'model-versions/create', { name, source: 'mlflow-artifacts:/0/noted/artifacts' }],
+      ['POST', 'model-versions/transition-stage', { name, version, stage: 'Staging' }],
+      ['POST', 'registered-models/alias', { name, alias: 'tried', version }],
+      ['DELETE', 'registered-models/alias', { name, alias: 'tried' }],
+      ['DELETE', 'model-versions/delete', { name, version }],
+    ] as const)
+      expect((await call(`${api}/mlflow/${path}`, method, body, { headers })).status, path).toBe(200)
+    const { json } = await call(`${server.url}/api/v1/decisions?limit=5`, 'GET', undefined, bearer(server.admin))
+    type Made = { readonly change: { readonly kind: string }; readonly by: { readonly name: string } }
+    const made = (json.decisions as Made[]).map(({ change, by }) => `${change.kind} by ${by.name}`)
+    expect(made).toEqual(
+      ['version.delete', 'alias.set', 'alias.set', 'version.stage', 'version.register'].map(
+        (kind) => `${kind} by notebook`,
+      ),
+    )
+  })
+
   it('that was revoked is refused at once, in the middle of a stream too; one that expires then', async () => {
     const text = await key({ name: 'short', predict: ['same'] })
     const stream = grpc.makeBidiStreamRequest(

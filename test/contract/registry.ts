@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import type { ModelName } from '../../src/core/index.js'
-import { blobKey } from '../../src/registry/index.js'
+import { blobKey, type Stage } from '../../src/registry/index.js'
 import { ADA, digestOf, exampleModel, type openTestRegistry } from '../support/registry.js'
 
 const DAY_MS = 86_400_000
@@ -235,6 +235,28 @@ export function registryContract(open: typeof openTestRegistry): void {
         [2, 1],
         [1, null],
       ])
+    })
+
+    it('moves versions to stages by decisions, and one that archives others is undone with them', async () => {
+      const { register, registry, decisions, clock } = await open()
+      for (const text of ['a', 'b', 'c']) await register('m', { 'a.txt': text })
+      const move = (version: number, stage: Stage, archiveOthers = false) =>
+        registry.setStage({ model: 'm', version, stage, archiveOthers, by: ADA })
+      const stages = async () => (await registry.search({ model: 'm' })).map(({ stage }) => stage)
+      await move(1, 'Production')
+      await move(2, 'Production')
+      clock.advance(1)
+      expect(await move(3, 'Production', true)).toMatchObject({ stage: 'Production', updatedMs: clock.nowMs() })
+      expect(await stages()).toEqual(['Production', 'Archived', 'Archived'])
+      const [last] = await decisions.list({ limit: 1 })
+      expect(last).toMatchObject({ change: { kind: 'version.stage', subject: 'm/3' }, by: ADA })
+      const undo = await decisions.undo(last!.id, ADA)
+      expect(await stages()).toEqual(['None', 'Production', 'Production'])
+      await decisions.undo(undo.id, ADA)
+      expect(await stages()).toEqual(['Production', 'Archived', 'Archived'])
+      await registry.remove({ model: 'm', version: 1 }, ADA)
+      await expect(move(1, 'Staging')).rejects.toMatchObject({ code: 'REGISTRY_VERSION_NOT_FOUND' })
+      await expect(move(2, 'Live' as Stage)).rejects.toMatchObject({ code: 'REGISTRY_FIELD_INVALID' })
     })
 
     it('does not let an alias take calls from a version that answers to one that cannot', async () => {

@@ -151,8 +151,9 @@ export function registryRoutes(api: Api, { app }: ServerContext): void {
       schema: {
         tags: TAGS,
         summary: 'Say something else about a version',
-        description: 'Its files, digest, signature and lineage never change.',
+        description: 'Its files, digest, signature and lineage never change. Another stage is a decision.',
         params: VersionParams,
+        headers: ActorHeaders,
         body: Type.Object(
           { ...Said, tags: TagChanges, stage: Type.Optional(Type.Enum([...STAGES])) },
           { additionalProperties: false },
@@ -160,20 +161,19 @@ export function registryRoutes(api: Api, { app }: ServerContext): void {
         response: { 200: RegisteredVersionView },
       },
     },
-    async ({ params, body }) => {
-      const { model, version } = await registry.describe(refOf(params))
-      const { metrics, tags, stage, ...texts } = body
-      return versionView(
-        await registry.updateVersion(
-          { model, version },
-          {
-            ...texts,
-            ...(stage === undefined ? {} : { stage: stage as Stage }),
-            ...(metrics === undefined ? {} : { metrics: metricsFrom(metrics) }),
-            tags: tagsFrom<string | null>(tags),
-          },
-        ),
+    async (request) => {
+      const { model, version } = await registry.describe(refOf(request.params))
+      const { metrics, tags, stage, ...texts } = request.body
+      const updated = await registry.updateVersion(
+        { model, version },
+        {
+          ...texts,
+          ...(metrics === undefined ? {} : { metrics: metricsFrom(metrics) }),
+          tags: tagsFrom<string | null>(tags),
+        },
       )
+      if (stage === undefined) return versionView(updated)
+      return versionView(await registry.setStage({ model, version, stage: stage as Stage, by: actorOf(request) }))
     },
   )
 

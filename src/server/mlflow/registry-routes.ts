@@ -167,16 +167,13 @@ function versionRoutes(api: Api, context: ServerContext): void {
     'POST',
     'model-versions/transition-stage',
     'Move a version to a stage',
-    async ({ fields }) => {
-      const ref = refOf(fields)
+    async ({ fields, request }) => {
       const stage = stageOf(fields.text('stage'))
-      if (fields.flag('archive_existing_versions'))
-        for (const { version, stage: old } of await versionsOf(registry, ref.model))
-          if (old === stage && version !== ref.version)
-            await registry.updateVersion({ model: ref.model, version }, { stage: 'Archived' })
-      return { model_version: versionShape(await registry.updateVersion(ref, { stage })) }
+      const archiveOthers = fields.flag('archive_existing_versions')
+      const change = { ...refOf(fields), stage, archiveOthers, by: actorOf(request) }
+      return { model_version: versionShape(await registry.setStage(change)) }
     },
-    { ...RELEASES, description: 'Stages are labels here: they route nothing. Aliases do.' },
+    { ...RELEASES, description: 'A decision. Stages are labels here: they route nothing. Aliases do.' },
   )
   route(
     api,
