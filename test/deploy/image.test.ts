@@ -22,3 +22,24 @@ describe('.dockerignore', () => {
     expect([...wanted, 'src', 'console', 'bin', 'package-lock.json'].filter((name) => !allowed.has(name))).toEqual([])
   })
 })
+
+describe('the image', () => {
+  it('keeps the S3 client, which is a peer and a tool of tests elsewhere', () => {
+    const name = '@aws-sdk/client-s3'
+    const { dependencies, devDependencies, peerDependencies } = JSON.parse(read('package.json')) as Record<
+      'dependencies' | 'devDependencies' | 'peerDependencies',
+      Readonly<Record<string, string>>
+    >
+    // npm lets a peer win over a dependency of the same name: it has to go first, and there is no other.
+    expect([dependencies[name], Object.keys(peerDependencies)]).toEqual([undefined, [name]])
+    expect(devDependencies[name]).toMatch(/^\d+\.\d+\.\d+$/)
+    const build = read('deploy/Dockerfile')
+    const steps = [
+      `npm pkg delete peerDependencies peerDependenciesMeta devDependencies.${name}`,
+      `npm pkg set "dependencies.${name}=`,
+      'npm prune',
+    ]
+    const places = steps.map((step) => build.indexOf(step))
+    expect(places).toEqual(places.filter((at) => at > 0).sort((a, b) => a - b))
+  })
+})
