@@ -39,6 +39,8 @@ describe('without a server', LONG, () => {
     interface Doctor {
       findings: { check: string; state: string; found: string }[]
     }
+    // Ports that are free whatever else runs here.
+    writeFileSync(join(folder, 'headrace.config.mjs'), 'export default { server: { port: 0, grpcPort: 0 } }')
     const { findings } = await headraceJson<Doctor>(folder, 'doctor')
     expect(findings.map(({ check }) => check)).toEqual([
       'Node.js',

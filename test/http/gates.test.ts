@@ -33,7 +33,7 @@ const scripts: Readonly<Record<string, string>> = {
 function put(name: string, source: string, inputs: string): void {
   const at = join(folder, 'models', 'pay', name)
   mkdirSync(at, { recursive: true })
-  const script = `export default { inputs: ${inputs}, outputs: { probability: 'FP32' }, labels: ['ok', 'fraud'], ${source} }\n`
+  const script = `export default { inputs: ${inputs}, outputs: { probability: 'FP32' }, labels: ['ok', 'fraud'], timeoutMs: 30_000, ${source} }\n`
   writeFileSync(join(at, 'model.mjs'), script)
   writeFileSync(join(at, 'model.json'), JSON.stringify({ outputs: { probability: 'probabilities' } }))
 }

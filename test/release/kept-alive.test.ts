@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it, onTestFinished } from 'vitest'
 import type { ReleaseStatus } from '../../src/release/index.js'
+import { RawConnection, rawRequest } from '../support/http.js'
 import { writeRule } from '../support/release-server.js'
 import { tempFolder } from '../support/temp-folder.js'
 
@@ -58,13 +59,19 @@ export default defineProject({
 
   child.kill('SIGSTOP')
   await pause(3_500)
-  const waiting = candidates.map(predict)
-  await pause(200)
+  // All of them are there when it is woken: the system took them.
+  const connections = await Promise.all(candidates.map(() => RawConnection.open(Number(new URL(url).port))))
+  const body = (unit: string) => JSON.stringify({ inputs: { x: 0 }, unit })
+  await Promise.all(
+    connections.map((one, i) => one.write(rawRequest('POST', '/api/v1/predict/shop', body(candidates[i]!)))),
+  )
+  const waiting = connections.map((one) => one.read())
   child.kill('SIGCONT')
   // Which of them came after the first look at the store cannot be known from outside; the first did not.
   const woken = await Promise.any(waiting)
-  expect(woken).toMatchObject({ outputs: { y: 1 }, flags: ['lease-expired'] })
+  expect(woken!.json).toMatchObject({ outputs: { y: 1 }, flags: ['lease-expired'] })
   await Promise.all(waiting)
+  for (const connection of connections) connection.close()
   await expect.poll(async () => (await predict(candidates[0]!)).outputs.y, { timeout: 30_000 }).toBe(2)
 
   await expect.poll(async () => (await status()).release.stepElapsedMs, { timeout: 30_000 }).toBeGreaterThan(0)

@@ -7,7 +7,7 @@ import type { Release, ReleaseStatus } from '../../src/release/index.js'
 import { startTestServer, type TestServer } from './start-server.js'
 
 const script = (row: string) => `import { defineScript } from 'headrace'
-export default defineScript({ inputs: { x: 'FP32' }, outputs: { y: 'FP32' }, ${row} })`
+export default defineScript({ inputs: { x: 'FP32' }, outputs: { y: 'FP32' }, timeoutMs: 30_000, ${row} })`
 
 export const RULE_VERSIONS: Readonly<Record<number, string>> = {
   1: script('row: () => ({ y: 1 })'),
