@@ -122,7 +122,7 @@ describe('evidence', () => {
     expect(two.watcher.reports.find(({ guard }) => guard === 'errors')).toMatchObject({ candidate: 4 })
     // One more unit decides: what is not stored is asked of the store, and found to be new.
     await two.read(predictions(units(4, 6), 'candidate', 0.2, 'MODEL_FAILED'))
-    await expect.poll(() => two.failed, { timeout: 25_000 }).toContain('errors')
+    await expect.poll(() => two.failed, { timeout: 60_000 }).toContain('errors')
   })
 
   it('is known after a restart, so that the same units say nothing new', async () => {

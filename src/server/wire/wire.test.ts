@@ -567,7 +567,7 @@ describe('a connection', () => {
     await withServer({ predict }, async ({ port, intake }) => {
       const caller = await Caller.open(port)
       await caller.send(request('x'.repeat(1000)).slice(0, 300))
-      expect(intake.heldBytes).toBe(1000)
+      await expect.poll(() => intake.heldBytes).toBe(1000)
       caller.socket.destroy()
       while (bodies.length === 0) await nextTurn()
       expect(bodies).toEqual(['HTTP_MALFORMED'])
@@ -589,7 +589,7 @@ describe('a connection', () => {
       await withServer({ predict, clock, onDrop: () => drops++ }, async ({ port }) => {
         const callers = [await Caller.open(port), await Caller.open(port)]
         for (const caller of callers) await caller.send(request('1') + request('2'))
-        expect(predictions.map(({ cancelled }) => cancelled)).toEqual([false, false, false, false])
+        await expect.poll(() => predictions.map(({ cancelled }) => cancelled)).toEqual([false, false, false, false])
         for (const caller of callers) caller.socket[how]()
         while (!predictions.every(({ cancelled }) => cancelled)) await nextTurn()
         expect(drops).toBe(0)
