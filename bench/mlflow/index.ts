@@ -23,7 +23,7 @@ const { values } = parseArgs({
 })
 const runs = Number(values.runs)
 const count = Number(values.count)
-const START_MS = 120_000
+const START_MS = 300_000
 /** Requests to one side before it is the other's turn. */
 const TURN = 10
 /** A side that spent this long on an operation has been asked enough, unless it was asked less than LEAST times. */
