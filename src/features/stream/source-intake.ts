@@ -54,7 +54,7 @@ export interface SourceIntake {
 /** Events that one write and sync of the log take at most, unless one push has more. */
 const BATCH = 4_000
 /** Events checked before others get a turn. */
-const CHECK_SLICE = 500
+const CHECK_SLICE = 250
 const RETRY_AFTER_MS = 1_000
 const MAX_PROBLEMS = 10
 const MAX_ROW_CHARS = 64 * 1024

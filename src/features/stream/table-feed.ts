@@ -28,8 +28,8 @@ export interface TableFeedOptions {
   readonly exclusive: <T>(work: () => Promise<T>) => Promise<T>
 }
 
-/** Events taken in at once: a few milliseconds of work. */
-const SLICE = 500
+/** Events taken in at once: some two milliseconds of work. */
+const SLICE = 250
 const RETRY_MS = 1_000
 const ROUNDS = 3
 
