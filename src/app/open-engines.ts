@@ -28,6 +28,7 @@ import {
   type ServableVersion,
 } from '../registry/index.js'
 import {
+  endingTargets,
   gateChangeKinds,
   readActiveReleases,
   readReleaseTargets,
@@ -119,7 +120,7 @@ export async function openEngines(project: LoadedProject, platform: Platform, fa
       sql,
       platform,
       kinds: [
-        ...registryChangeKinds,
+        ...registryChangeKinds.map((kind) => (kind.kind === 'endpoint.point' ? endingTargets(kind) : kind)),
         ...registeredChanges.kinds,
         ...repositoryChangeKinds,
         cacheSwitchKind,

@@ -7,7 +7,7 @@ import { registryChangeKinds } from '../registry/index.js'
 import { ReleaseErrors } from './errors.js'
 import { stepText } from './plan.js'
 import { findRow, fromRow, isActive, type ReleaseRow, type ReleaseTables } from './tables.js'
-import type { ReleaseState } from './types.js'
+import type { ReleaseState, ReleaseTarget } from './types.js'
 
 type Db = Kysely<ReleaseTables>
 
@@ -262,6 +262,44 @@ async function moveTarget(
       .execute()
   }
   return { version: present?.version ?? null, what: `${model} of endpoint ${endpoint}` }
+}
+
+/**
+ * A change that points an endpoint, made to end what completed releases left there: whoever names a version means that one. In the same
+ * transaction, and put back by its undoing.
+ */
+export function endingTargets(kind: ChangeKind): ChangeKind {
+  return {
+    ...kind,
+    async apply(tx, change) {
+      const pointing = await kind.apply(tx, change)
+      const releaseTargets = await swapTargets(tx, change.subject, [])
+      return releaseTargets.length === 0 ? pointing : { pointing, releaseTargets }
+    },
+    async undo(tx, decision) {
+      const { before, change } = decision
+      if (before === null || !('releaseTargets' in before)) return kind.undo(tx, decision)
+      const pointing = await kind.undo(tx, { ...decision, before: before['pointing'] as Replaced })
+      const targets = before['releaseTargets'] as readonly ReleaseTarget[]
+      return { pointing, releaseTargets: await swapTargets(tx, change.subject, targets) }
+    },
+  }
+}
+
+async function swapTargets(
+  tx: Transaction<unknown>,
+  endpoint: string,
+  targets: readonly ReleaseTarget[],
+): Promise<ReleaseTarget[]> {
+  const db = tx.withTables<ReleaseTables>()
+  const present = await db.selectFrom('release_targets').selectAll().where('endpoint', '=', endpoint).execute()
+  await db.deleteFrom('release_targets').where('endpoint', '=', endpoint).execute()
+  if (targets.length > 0)
+    await db
+      .insertInto('release_targets')
+      .values([...targets])
+      .execute()
+  return present
 }
 
 /** The row of an active release at the revision that the change starts from. */

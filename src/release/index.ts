@@ -1,7 +1,7 @@
 // Floor 4. Releases move an endpoint from one version to another: a plan of shadow and canary steps, leases that end by themselves,
 // guards that watch, a controller that goes on when they allow it.
 // Use it for what a release is and does; how it is wired into a server is `app/release`.
-export { releaseChangeKinds } from './changes.js'
+export { endingTargets, releaseChangeKinds } from './changes.js'
 export { plansSection, type ReleaseSettings, releaseSection } from './config.js'
 export { ReleaseController } from './controller.js'
 export { DroppedJournal } from './dropped-journal.js'
