@@ -1,5 +1,4 @@
 // Where the next page of runs begins: behind so many of those that have one value, so that what came before is not read again.
-
 import { TrackingErrors } from '../errors.js'
 import { isCount, readPlace, writePageToken } from '../page-token.js'
 import type { Int64 } from '../types.js'
