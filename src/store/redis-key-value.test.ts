@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { keyValueContract } from '../../test/contract/key-value.js'
 import { redisMissing, startRedis, type TestRedis } from '../../test/support/redis.js'
 import { createLogger, seededRandom, silentLogger, systemClock } from '../core/index.js'
@@ -119,5 +119,6 @@ describe.skipIf(missing !== undefined)('the key-value store in Redis', () => {
 if (missing !== undefined) it.skip(`the key-value store in Redis: ${missing}`, () => undefined)
 
 async function until(isTrue: () => Promise<boolean>): Promise<void> {
-  await expect.poll(() => isTrue().catch(() => false), { interval: 10 }).toBe(true)
+  // Also in hooks, where nothing can be polled.
+  await vi.waitUntil(() => isTrue().catch(() => false), { timeout: 30_000, interval: 10 })
 }
