@@ -79,7 +79,8 @@ export interface EndpointLive {
   readonly p99Ms: number | null
   readonly batchRows: number | null
   readonly cache: { readonly hits: number; readonly coalesced: number; readonly stale: number }
-  readonly history: readonly number[]
+  /** Null: before the counting. */
+  readonly history: readonly (number | null)[]
 }
 
 interface Window {
@@ -120,13 +121,13 @@ export interface LiveEndpoint extends Window, EndpointLive {
   readonly series: {
     readonly startMs: number
     readonly bucketMs: number
-    readonly requests: readonly number[]
-    readonly errors: readonly number[]
+    readonly requests: readonly (number | null)[]
+    readonly errors: readonly (number | null)[]
     readonly p50Ms: readonly (number | null)[]
     readonly p95Ms: readonly (number | null)[]
     readonly p99Ms: readonly (number | null)[]
     readonly batchRows: readonly (number | null)[]
-    readonly cached: readonly number[]
+    readonly cached: readonly (number | null)[]
   }
 }
 

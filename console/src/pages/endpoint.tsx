@@ -125,7 +125,8 @@ function LiveFigures({ live }: { readonly live: LiveEndpoint | undefined }) {
 function Charts({ live: { series } }: { readonly live: LiveEndpoint }) {
   const { startMs, bucketMs } = series
   const timesMs = series.requests.map((_, i) => startMs + i * bucketMs)
-  const rate = (counts: readonly number[]): number[] => counts.map((count) => (count * 1000) / bucketMs)
+  const rate = (counts: readonly (number | null)[]): (number | null)[] =>
+    counts.map((count) => (count === null ? null : (count * 1000) / bucketMs))
   const latency: Line[] = [
     { name: 'p50', colour: 'chart-1', values: series.p50Ms },
     { name: 'p95', colour: 'chart-2', values: series.p95Ms },

@@ -280,7 +280,7 @@ function idle(name: string): EndpointLive {
   }
 }
 
-const NO_HISTORY: readonly number[] = new Array<number>(30).fill(0)
+const NO_HISTORY: readonly (number | null)[] = new Array<number>(30).fill(0)
 
 function isShown({ endpoint, live, release }: Row, shown: (typeof SHOWN)[number]): boolean {
   switch (shown) {

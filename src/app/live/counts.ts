@@ -17,7 +17,8 @@ export interface EndpointCounts {
   readonly batches: number
   readonly batchRows: number
   readonly latency: SparseBins
-  readonly history: readonly number[]
+  /** Null for what was before the counting. */
+  readonly history: readonly (number | null)[]
 }
 
 export interface EndpointDetails extends EndpointCounts {
@@ -27,6 +28,8 @@ export interface EndpointDetails extends EndpointCounts {
   readonly versions: readonly VersionCounts[]
   /** The last quarter of an hour without the bucket that is not over, oldest first; null without requests. */
   readonly buckets: readonly (BucketCounts | null)[]
+  /** Those before this one were not counted. */
+  readonly firstBucket: number
 }
 
 export interface VersionCounts {
@@ -85,7 +88,7 @@ export function sumDetails(
     flags: mostFirst(parts.flatMap(({ flags }) => flags)).map(([flag, count]) => ({ flag, count })),
     arms: [...arms.values()],
     versions: [...versions.values()].map(sumVersion),
-    series: { startMs, bucketMs, ...sumBuckets(parts.map(({ buckets }) => buckets)) },
+    series: { startMs, bucketMs, ...sumBuckets(parts) },
   }
 }
 
@@ -117,7 +120,10 @@ function sumCounts(name: string, parts: readonly EndpointCounts[]): EndpointLive
       coalesced: sum(({ coalesced }) => coalesced),
       stale: sum(({ stale }) => stale),
     },
-    history: Array.from({ length: steps }, (_, i) => sum(({ history }) => history[i] ?? 0)),
+    // What some of them counted is shown: a node that has just begun does not hide the others.
+    history: Array.from({ length: steps }, (_, i) =>
+      parts.every(({ history }) => (history[i] ?? null) === null) ? null : sum(({ history }) => history[i] ?? 0),
+    ),
   }
 }
 
@@ -136,21 +142,28 @@ function sumVersion(parts: readonly VersionCounts[]): LiveVersion {
   }
 }
 
-function sumBuckets(windows: readonly (readonly (BucketCounts | null)[])[]): Omit<LiveSeries, 'startMs' | 'bucketMs'> {
-  const length = Math.max(0, ...windows.map((buckets) => buckets.length))
-  const columns = Array.from({ length }, (_, i) => windows.flatMap((buckets) => buckets[i] ?? []))
-  const sums = (of: (bucket: BucketCounts) => number) =>
-    columns.map((buckets) => buckets.reduce((total, bucket) => total + of(bucket), 0))
+function sumBuckets(parts: readonly EndpointDetails[]): Omit<LiveSeries, 'startMs' | 'bucketMs'> {
+  const length = Math.max(0, ...parts.map(({ buckets }) => buckets.length))
+  const first = Math.min(length, ...parts.map(({ firstBucket }) => firstBucket))
+  const columns = Array.from({ length }, (_, i) => parts.flatMap(({ buckets }) => buckets[i] ?? []))
+  const sum = (buckets: readonly BucketCounts[], of: (bucket: BucketCounts) => number) =>
+    buckets.reduce((total, bucket) => total + of(bucket), 0)
+  const counted = (of: (bucket: BucketCounts) => number) =>
+    columns.map((buckets, i) => (i < first ? null : sum(buckets, of)))
   const latencies = columns.map(sumLatency)
-  const batches = sums((bucket) => bucket.batches)
   return {
-    requests: sums(({ requests }) => requests),
-    errors: sums(({ errors }) => errors),
+    requests: counted(({ requests }) => requests),
+    errors: counted(({ errors }) => errors),
     p50Ms: latencies.map((bins) => latencyQuantile(bins, 0.5)),
     p95Ms: latencies.map((bins) => latencyQuantile(bins, 0.95)),
     p99Ms: latencies.map((bins) => latencyQuantile(bins, 0.99)),
-    batchRows: sums(({ batchRows }) => batchRows).map((rows, i) => meanBatch(rows, batches[i]!)),
-    cached: sums(({ cached }) => cached),
+    batchRows: columns.map((buckets) =>
+      meanBatch(
+        sum(buckets, ({ batchRows }) => batchRows),
+        sum(buckets, ({ batches }) => batches),
+      ),
+    ),
+    cached: counted(({ cached }) => cached),
   }
 }
 

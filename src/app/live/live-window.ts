@@ -75,20 +75,20 @@ export class LiveWindow {
     }
   }
 
-  /** Every endpoint with requests in the last quarter of an hour. */
-  endpoints(nowMs: number, startedMs: number): EndpointCounts[] {
+  /** Every endpoint with requests in the last quarter of an hour. `wholeMs`: what is missing since then did not happen. */
+  endpoints(nowMs: number, startedMs: number, wholeMs = startedMs): EndpointCounts[] {
     this.#forget(nowMs)
     const sinceMs = windowStart(nowMs, startedMs)
-    return [...this.#endpoints].map(([name, ring]) => summary(name, ring, nowMs, sinceMs))
+    return [...this.#endpoints].map(([name, ring]) => summary(name, ring, nowMs, sinceMs, wholeMs))
   }
 
   /** Zeros for an endpoint that nobody called. */
-  endpoint(name: string, nowMs: number, startedMs: number): EndpointDetails {
+  endpoint(name: string, nowMs: number, startedMs: number, wholeMs = startedMs): EndpointDetails {
     const ring = this.#endpoints.get(name) ?? []
     const sinceMs = windowStart(nowMs, startedMs)
     const { codes, flags, arms, versions } = detailsSince(ring, nowMs, sinceMs)
     return {
-      ...summary(name, ring, nowMs, sinceMs),
+      ...summary(name, ring, nowMs, sinceMs, wholeMs),
       codes: [...codes],
       flags: [...flags],
       arms: [...arms].flatMap(([node, byArm]): LiveArm[] =>
@@ -106,6 +106,7 @@ export class LiveWindow {
         }),
       ),
       buckets: wholeBuckets(ring, nowMs),
+      firstBucket: Math.min(BUCKETS, Math.max(0, Math.ceil((wholeMs - seriesStart(nowMs)) / BUCKET_MS))),
     }
   }
 
@@ -244,15 +245,22 @@ function bucketAt(ring: readonly (Bucket | undefined)[], number: number): Bucket
   return bucket?.number === number ? bucket : undefined
 }
 
-function summary(name: string, ring: readonly (Bucket | undefined)[], nowMs: number, sinceMs: number): EndpointCounts {
+function summary(
+  name: string,
+  ring: readonly (Bucket | undefined)[],
+  nowMs: number,
+  sinceMs: number,
+  wholeMs: number,
+): EndpointCounts {
   const current = Math.floor(nowMs / BUCKET_MS)
   const first = Math.floor(sinceMs / BUCKET_MS)
   const total = emptyBucket(current, undefined)
-  const history = new Array<number>(BUCKETS / BUCKETS_A_STEP).fill(0)
+  const history = historySince(wholeMs, current)
   for (let back = 0; back < BUCKETS; back++) {
     const bucket = bucketAt(ring, current - back)
     if (bucket === undefined) continue
-    history[history.length - 1 - Math.floor(back / BUCKETS_A_STEP)]! += bucket.requests
+    const step = history.length - 1 - Math.floor(back / BUCKETS_A_STEP)
+    if (history[step] !== null) history[step]! += bucket.requests
     if (bucket.number >= first) addTotals(total, bucket)
   }
   const seconds = Math.max(1, (nowMs - sinceMs) / 1000)
@@ -270,6 +278,15 @@ function summary(name: string, ring: readonly (Bucket | undefined)[], nowMs: num
     latency: sparseBins(total.latency),
     history,
   }
+}
+
+/** Zeros for the steps that were counted as a whole; the one that is not over always is. */
+function historySince(wholeMs: number, current: number): (number | null)[] {
+  const steps = BUCKETS / BUCKETS_A_STEP
+  return Array.from({ length: steps }, (_, i) => {
+    const first = current - (steps - i) * BUCKETS_A_STEP + 1
+    return i === steps - 1 || first * BUCKET_MS >= wholeMs ? 0 : null
+  })
 }
 
 function addTotals(total: Bucket, bucket: Bucket): void {

@@ -127,6 +127,25 @@ describe('the live service', () => {
     expect((await live.endpoint('fraud', { tenant: 'acme' })).requests).toBe(3)
   })
 
+  it('says of the time before its counting nothing, and of the time before the log nothing happened', async () => {
+    const { clock, log, live } = await setUp(1)
+    const whole = live.endpoint('fraud')
+    await log.readings[0]!.give([record(1, clock.nowMs())])
+    expect((await whole).series.requests).toEqual(new Array(89).fill(0))
+    expect((await whole).history.at(0)).toBe(0)
+    // Nobody looks, and more is written than is read when somebody does again.
+    clock.advance(120_000)
+    log.count = 30_000
+    clock.advance(180_000)
+    const later = live.endpoint('fraud')
+    await log.readings[1]!.give([record(30_000, clock.nowMs() - 100_000)])
+    const { series, history } = await later
+    expect(series.requests.filter((count) => count !== null).length).toBeLessThanOrEqual(10)
+    expect(series.requests.reduce((sum: number, count) => sum + (count ?? 0), 0)).toBeLessThanOrEqual(1)
+    expect(history.slice(0, 20)).toEqual(new Array(20).fill(null))
+    expect(history.at(-1)).toBe(0)
+  })
+
   it('counts no more than twenty tenants at once, until others have not been looked at for two minutes', async () => {
     const { clock, log, live } = await setUp(0)
     for (let i = 0; i < 20; i++) await live.overview({ tenant: `t${i}` })

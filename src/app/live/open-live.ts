@@ -117,13 +117,15 @@ function isDetailed(counts: EndpointCounts | EndpointDetails): counts is Endpoin
 }
 
 function aged(counts: EndpointCounts, ageMs: number): EndpointCounts {
-  return { ...counts, history: moved(counts.history, Math.round(ageMs / STEP_MS), 0) }
+  return { ...counts, history: moved(counts.history, Math.round(ageMs / STEP_MS), null) }
 }
 
 function agedDetails(counts: EndpointDetails, ageMs: number): EndpointDetails {
+  const places = Math.round(ageMs / BUCKET_MS)
   return {
     ...counts,
-    history: moved(counts.history, Math.round(ageMs / STEP_MS), 0),
-    buckets: moved(counts.buckets, Math.round(ageMs / BUCKET_MS), null),
+    history: moved(counts.history, Math.round(ageMs / STEP_MS), null),
+    buckets: moved(counts.buckets, places, null),
+    firstBucket: Math.max(0, counts.firstBucket - places),
   }
 }

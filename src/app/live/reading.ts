@@ -38,6 +38,8 @@ interface Audience {
   readonly window: LiveWindow
   /** Wall time from which on every record was counted. */
   startedMs: number
+  /** There were none before. */
+  isWhole: boolean
   /** On the monotonic clock. */
   askedMs: number
   /** What was written before its first question is still being read. */
@@ -75,7 +77,7 @@ export function openReading({ platform: { clock }, log }: ReadingOptions): Readi
   function audience(maxEndpoints?: number): Audience {
     const askedMs = clock.monotonicMs()
     const window = new LiveWindow(maxEndpoints)
-    return { window, startedMs: Number.POSITIVE_INFINITY, askedMs, catchingUp: undefined }
+    return { window, startedMs: Number.POSITIVE_INFINITY, isWhole: false, askedMs, catchingUp: undefined }
   }
 
   function read(): void {
@@ -83,9 +85,10 @@ export function openReading({ platform: { clock }, log }: ReadingOptions): Readi
     wanted = log.durableThrough()
     const first = Math.max(1, wanted + 1 - MAX_BEHIND)
     if (first > position) {
+      // What was counted before the gap would be followed by minutes without requests that never were.
+      everybody = audience()
       position = first
-      everybody.startedMs = Number.POSITIVE_INFINITY
-    }
+    } else if (position === 1) everybody.isWhole = true
     const mine = { stop: log.subscribe(position, take) }
     reading = mine
 
@@ -129,6 +132,7 @@ export function openReading({ platform: { clock }, log }: ReadingOptions): Readi
     // The reading brings all from here on.
     const until = position
     const first = Math.max(1, until - MAX_BEHIND)
+    who.isWhole = first === 1
     if (first >= until) return who
     const stop = log.subscribe(first, async (records) => {
       if (who.catchingUp === undefined) return
@@ -196,17 +200,19 @@ export function openReading({ platform: { clock }, log }: ReadingOptions): Readi
     return { nowMs, sinceMs: windowStart(nowMs, who.startedMs), isCatchingUp: isBehind(who) }
   }
 
+  const wholeMs = (who: Audience): number => (who.isWhole ? Number.NEGATIVE_INFINITY : who.startedMs)
+
   return {
     async overview(tenant) {
       const who = await asked(tenant)
       const counted = about(who)
-      const endpoints = who.window.endpoints(counted.nowMs, who.startedMs)
+      const endpoints = who.window.endpoints(counted.nowMs, who.startedMs, wholeMs(who))
       return { ...counted, endpoints, uncounted: who.window.uncounted }
     },
     async endpoint(tenant, name) {
       const who = await asked(tenant)
       const counted = about(who)
-      return { ...counted, endpoint: who.window.endpoint(name, counted.nowMs, who.startedMs) }
+      return { ...counted, endpoint: who.window.endpoint(name, counted.nowMs, who.startedMs, wholeMs(who)) }
     },
     close() {
       stop()

@@ -24,8 +24,8 @@ export interface EndpointLive {
   /** Mean rows of the batches that its calls ran in; null where none ran. */
   readonly batchRows: number | null
   readonly cache: LiveCache
-  /** Requests in each half minute of the last quarter of an hour, oldest first; the last one is not over. */
-  readonly history: readonly number[]
+  /** Requests in each half minute of the last quarter of an hour, oldest first; the last one is not over. Null: before the counting. */
+  readonly history: readonly (number | null)[]
 }
 
 /** Whose figures they are. */
@@ -93,17 +93,17 @@ export interface LiveVersion {
   readonly p99Ms: number | null
 }
 
-/** Each list has a value for each bucket, oldest first. */
+/** Each list has a value for each bucket, oldest first; counts are null before the counting. */
 export interface LiveSeries {
   readonly startMs: number
   readonly bucketMs: number
-  readonly requests: readonly number[]
-  readonly errors: readonly number[]
+  readonly requests: readonly (number | null)[]
+  readonly errors: readonly (number | null)[]
   readonly p50Ms: readonly (number | null)[]
   readonly p95Ms: readonly (number | null)[]
   readonly p99Ms: readonly (number | null)[]
   readonly batchRows: readonly (number | null)[]
-  readonly cached: readonly number[]
+  readonly cached: readonly (number | null)[]
 }
 
 export interface LiveEndpoint extends Live, EndpointLive {

@@ -77,8 +77,9 @@ const EndpointLive = {
     coalesced: Count('By the run of an identical call'),
     stale: Count('By the last answer known'),
   }),
-  history: Type.Array(Type.Integer(), {
-    description: 'Requests in each half minute of the last quarter of an hour, oldest first; the last one is not over',
+  history: Type.Array(orNull('integer'), {
+    description:
+      'Requests in each half minute of the last quarter of an hour, oldest first; the last one is not over. Null: before the counting',
   }),
 }
 
@@ -101,20 +102,20 @@ const LiveVersion = Type.Object({
 })
 
 const Named = (name: string) => Type.Array(Type.Object({ [name]: Type.String(), count: Type.Integer() }))
-const Integers = Type.Array(Type.Integer())
+const Counts = Type.Array(orNull('integer'), { description: 'Null: before the counting' })
 const Numbers = Type.Array(orNull('number'))
 
 const Series = Type.Object(
   {
     startMs: Type.Number(),
     bucketMs: Type.Number(),
-    requests: Integers,
-    errors: Integers,
+    requests: Counts,
+    errors: Counts,
     p50Ms: Numbers,
     p95Ms: Numbers,
     p99Ms: Numbers,
     batchRows: Numbers,
-    cached: Integers,
+    cached: Counts,
   },
   { description: 'The last quarter of an hour: a value for each bucket, oldest first' },
 )
