@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
@@ -75,5 +75,13 @@ describe('the lock of a data folder', () => {
     const folder = tempFolder()
     mkdirSync(join(folder, 'lock.db'))
     await expect(lockFolder(folder)).rejects.toMatchObject({ code: 'STORE_FOLDER_UNUSABLE' })
+  })
+
+  it('says that a folder cannot be written, and lets go of it', async () => {
+    const folder = tempFolder()
+    mkdirSync(join(folder, 'lock.pid'))
+    await expect(lockFolder(folder)).rejects.toMatchObject({ code: 'STORE_FOLDER_UNUSABLE' })
+    rmdirSync(join(folder, 'lock.pid'))
+    await (await lockFolder(folder)).release()
   })
 })

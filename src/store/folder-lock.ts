@@ -20,19 +20,29 @@ const OWNER_FILE = 'lock.pid'
 export async function lockFolder(folder: string): Promise<FolderLock> {
   const path = resolve(folder)
   const database = await takeLock(path)
-  // It only serves the message that others get: a lock without it is as good.
-  await writeFile(join(path, OWNER_FILE), `${process.pid}\n`).catch(() => undefined)
   let isHeld = true
-  return {
+  const lock: FolderLock = {
     folder: path,
     async release() {
       if (!isHeld) return
       isHeld = false
-      await rm(join(path, OWNER_FILE), { force: true })
+      // Left behind it confuses nobody, and must not hide why the process ends.
+      await rm(join(path, OWNER_FILE), { force: true }).catch(() => undefined)
       database.exec('ROLLBACK')
       database.close()
     },
   }
+  try {
+    await writeFile(join(path, OWNER_FILE), `${process.pid}\n`)
+  } catch (error) {
+    // It only serves the message that others get: on a full disk a lock without it is as good. SQLite locks a folder that cannot be
+    // written, too, and this is the first that is.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') {
+      await lock.release()
+      throw StoreErrors.FOLDER_UNUSABLE({ folder: path, reason: (error as Error).message }, error)
+    }
+  }
+  return lock
 }
 
 async function takeLock(folder: string): Promise<Database.Database> {

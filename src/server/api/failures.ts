@@ -1,6 +1,7 @@
 // Turns whatever went wrong in the API into one of our errors, and a URL without a route into 404 or 405.
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { HeadraceError, toHeadraceError } from '../../core/index.js'
+import { StoreErrors } from '../../store/index.js'
 import type { ServerContext } from '../context.js'
 import { HttpErrors } from '../errors.js'
 import { answerMlflowFailure } from '../mlflow/failures.js'
@@ -38,6 +39,7 @@ function toFailure(error: FastifyError | HeadraceError, request: FastifyRequest)
   if (error instanceof HeadraceError) return error
   const known = FASTIFY_ERRORS[error.code]
   if (known) return known(request)
+  if (error.code === 'ENOSPC') return StoreErrors.FULL({ file: 'the data folder' }, error)
   if (error.statusCode !== undefined && error.statusCode < 500) return HttpErrors.MALFORMED({ reason: error.message })
   return toHeadraceError(error)
 }
