@@ -76,7 +76,17 @@ export function reportError(thrown: unknown, options: { readonly json?: boolean;
   return exitStatus(error)
 }
 
-const USAGE_CODES = ['CLI_USAGE', 'CLI_FILE_UNREADABLE', 'CLI_FILE_UNWRITABLE', 'ACCESS_INSECURE_BIND', 'ROUTE_INVALID']
+/** Refused by the server, and still what was written on the command line. */
+const USAGE_CODES = [
+  'GATE_NOT_FOUND',
+  'GATE_VERSION_NOT_NAMED',
+  'RELEASE_PLAN_INVALID',
+  'CLI_USAGE',
+  'CLI_FILE_UNREADABLE',
+  'CLI_FILE_UNWRITABLE',
+  'ACCESS_INSECURE_BIND',
+  'ROUTE_INVALID',
+]
 
 function exitStatus({ code, status }: HeadraceError): number {
   if (code.startsWith('CONFIG_') || USAGE_CODES.includes(code)) return EXIT.usage
