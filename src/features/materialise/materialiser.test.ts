@@ -201,6 +201,32 @@ describe('a materialiser', () => {
     expect(await read('spend', 'ann')).toEqual([count + 1, expected + 1])
   })
 
+  it('fills everything again after a full run that was interrupted, also when the store lost what that had filled', async () => {
+    const history = { profile: { rows: rows(3) } }
+    const offline = arrayOffline(history)
+    let isBroken = false
+    const { materialiser, read, store, tables, view } = await flow(history, {
+      offline: {
+        ...offline,
+        newestRows: (...given) => {
+          if (isBroken) throw new Error('gone')
+          return offline.newestRows(...given)
+        },
+      },
+    })
+    await materialiser.materialise({ view: 'profile' })
+    // Not known later than what is there: an incremental run would not see it.
+    history.profile.rows = rows(3, 2)
+    isBroken = true
+    await expect(materialiser.materialise({ view: 'profile', full: true })).rejects.toThrow('gone')
+    const unfinished = tables.generations(view('profile')).find(({ isLive }) => !isLive)!
+    await store.drop(unfinished.table.name)
+    isBroken = false
+    expect(await materialiser.materialise({ view: 'profile' })).toMatchObject({ mode: 'full', keys: 3 })
+    expect(await read('profile', 'u001')).toEqual([2])
+    expect(tables.generations(view('profile')).every(({ row: { state } }) => state === 'whole')).toBe(true)
+  })
+
   it('lets one run per view, and cancels it', async () => {
     const { materialiser, tables, view } = await flow({ profile: { rows: rows(50) } })
     const first = materialiser.materialise({ view: 'profile' })

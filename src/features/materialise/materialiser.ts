@@ -245,9 +245,11 @@ class ViewMaterialiser implements Materialiser {
       }
     }
     const through = request.untilMs ?? nowMs
-    const since = request.full === true ? undefined : await this.#incrementalFrom(view)
+    // What an interrupted run has filled may be gone; that everything was to be filled again stands.
+    const isFull = request.full === true || (last?.mode === 'full' && left !== undefined && !left.isLive)
+    const since = isFull ? undefined : await this.#incrementalFrom(view)
     const generation = since ?? {
-      table: (await this.#newGeneration(view, nowMs, request.full === true)).table,
+      table: (await this.#newGeneration(view, nowMs, isFull)).table,
       afterKnownMs: null,
     }
     const run: RunRow = {
