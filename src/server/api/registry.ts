@@ -333,7 +333,7 @@ function tagOf(text: string): [string, string] {
 
 /** Throws REGISTRY_FIELD_INVALID. */
 function metricFilterOf(text: string): MetricFilter {
-  const match = /^(.+?)\s*(<=|>=|!=|<|>|=)\s*(-?[0-9.]+(?:[eE][+-]?\d+)?)$/.exec(text)
+  const match = /^(.*?[^\s<>=!])\s*(<=|>=|!=|<|>|=)\s*(-?[0-9.]+(?:[eE][+-]?\d+)?)$/.exec(text)
   const value = Number(match?.[3])
   if (match === null || !Number.isFinite(value))
     throw RegistryErrors.FIELD_INVALID({ field: 'metric', problem: `is "${text.slice(0, 100)}" and not like auc>0.9` })
