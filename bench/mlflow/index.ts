@@ -118,12 +118,17 @@ async function startTheirs(): Promise<Subject> {
       ))
     )
       continue
-    const made = await fetch(`${url}${BASE}/experiments/create`, {
-      ...{ method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"name":"bench"}' },
-    })
-    const { experiment_id: id } = (await made.json()) as { experiment_id: string }
-    if (id !== '1') throw new Error(`MLflow's first experiment has the id ${id}`)
-    execFileSync(values.python, [fileURLToPath(new URL('./fill.py', import.meta.url)), database, String(runs)])
+    try {
+      const made = await fetch(`${url}${BASE}/experiments/create`, {
+        ...{ method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{"name":"bench"}' },
+      })
+      const { experiment_id: id } = (await made.json()) as { experiment_id: string }
+      if (id !== '1') throw new Error(`MLflow's first experiment has the id ${id}`)
+      execFileSync(values.python, [fileURLToPath(new URL('./fill.py', import.meta.url)), database, String(runs)])
+    } catch (error) {
+      await stop()
+      throw error
+    }
     return { url, pid: child.pid!, stop }
   }
   await stop()
