@@ -13,7 +13,11 @@ export function patient(sql: Sql): PatientSql {
     ...sql,
     async migrate(domain, migrations) {
       try {
-        await sql.migrate(domain, migrations)
+        await sql.migrate(domain, migrations).catch((error: unknown) => {
+          if (!(error instanceof HeadraceError && error.code === 'STORE_OUTCOME_UNKNOWN')) throw error
+          // The store went away in the commit: what has been made is seen when it is asked again.
+          return sql.migrate(domain, migrations)
+        })
       } catch (error) {
         if (!isAway(error)) throw error
         due.set(domain, migrations)
