@@ -3,7 +3,8 @@ import type * as consoleTypes from '../../console/src/api/types.js'
 import type { EndpointView, LiveEndpoint, LiveOverview, ModelView, RouteView } from '../../src/app/index.js'
 import type { Decision, Explanation } from '../../src/decisions/index.js'
 import type { StoredDecision, StoredLateCall, StoredOutcome, StoredPrediction } from '../../src/log/index.js'
-import type { Release, ReleaseStatus } from '../../src/release/index.js'
+import type { Release } from '../../src/release/index.js'
+import type { ReleaseStatusShown } from '../../src/server/api/reduced-release.js'
 
 /** What arrives is JSON: what is undefined is absent. */
 type Json<T> = T extends string
@@ -25,7 +26,7 @@ export function mustCompile(): readonly unknown[] {
   const live: consoleTypes.LiveEndpoint = answered<LiveEndpoint>()
   const route: consoleTypes.RouteView = answered<RouteView>()
   const release: consoleTypes.Release = answered<Release>()
-  const status: consoleTypes.ReleaseStatus = answered<ReleaseStatus>()
+  const status: consoleTypes.ReleaseStatus = answered<ReleaseStatusShown>()
   const decision: consoleTypes.Decision = answered<Decision>()
   const explanation: consoleTypes.DecisionExplanation = answered<Explanation>()
   const prediction: consoleTypes.PredictionRecord = answered<StoredPrediction>()

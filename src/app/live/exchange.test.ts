@@ -142,7 +142,7 @@ describe('the live windows of several nodes', () => {
       (n) => n === 60,
     )
     await until(
-      async () => (await a.live.endpoint('fraud')).series.requests.reduce((sum, n) => sum + n, 0),
+      async () => (await a.live.endpoint('fraud')).series.requests.reduce<number>((sum, n) => sum + (n ?? 0), 0),
       (n) => n === 60,
     )
     await until(

@@ -91,7 +91,7 @@ describe('the live window', () => {
     expect(fraud).toMatchObject({ name: 'fraud', requests: 1, rows: 1, errors: 0, batchRows: 3 })
     expect(fraud!.p50Ms).toBeGreaterThan(9)
     expect(fraud!.p50Ms).toBeLessThan(11)
-    expect(fraud!.history.reduce((a, b) => a + b)).toBe(2)
+    expect(fraud!.history.reduce<number>((sum, n) => sum + (n ?? 0), 0)).toBe(2)
     expect(overview(nowMs + 890_000, START_MS, window).endpoints).toEqual([])
   })
 
