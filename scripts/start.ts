@@ -16,6 +16,14 @@ const CLICK = { ...USER, page: 'product', product_id: 'prd_00007', seconds: 40, 
 /** Streams go on where the past ends: an older one would leave a gap before them. */
 const FRESH_MS = 1_800_000
 
+const [option] = process.argv.slice(2).filter((each) => each !== '--built')
+if (option !== undefined) {
+  process.stderr.write(
+    `npm start takes no options, and got ${option}. Settings are variables: HEADRACE_SERVER_PORT=9090 npm start\n`,
+  )
+  process.exit(2)
+}
+
 // Tests find everything built, and two builds at once would meet in the same files.
 if (!process.argv.includes('--built')) {
   process.stdout.write('Building…\n')

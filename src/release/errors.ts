@@ -54,8 +54,10 @@ export const ReleaseErrors = defineErrors('RELEASE', {
     status: 409,
     retry: false,
     level: 'info',
-    message: (p: { id: string; state: string; act: string }) =>
-      `Release ${p.id} is ${p.state}, so it cannot be ${p.act}. "headrace release start" begins another.`,
+    message: (p: { id: string; state: string; act: string }) => {
+      const isActive = p.state === 'running' || p.state === 'paused'
+      return `Release ${p.id} is ${p.state}, so it cannot be ${p.act}.${isActive ? '' : ' "headrace release start" begins another.'}`
+    },
   },
   COMPLETED: {
     status: 409,

@@ -180,6 +180,24 @@ describe('a key', () => {
     expect([undone.status, undone.json.by?.name]).toEqual([200, 'Žofie ✓'])
   })
 
+  it('of a developer says things about a version, and moves it to no stage', async () => {
+    const { headers } = bearer(await key({ name: 'analyst', role: 'developer' }))
+    const api = `${server.url}/mlflow/api/2.0/mlflow`
+    await call(`${api}/registered-models/create`, 'POST', { name: 'staged' }, { headers })
+    const source = 'mlflow-artifacts:/0/staged/artifacts'
+    await fetch(`${server.url}/mlflow/api/2.0/mlflow-artifacts/artifacts/0/staged/artifacts/a.txt`, {
+      method: 'PUT',
+      headers,
+      body: 'x',
+    })
+    await call(`${api}/model-versions/create`, 'POST', { name: 'staged', source }, { headers })
+    const version = `${server.url}/api/v1/registry/models/staged/versions/1`
+    const change = async (body: object) => (await call(version, 'PATCH', body, { headers })).status
+    expect([await change({ owner: 'ada' }), await change({ owner: 'eve', stage: 'Production' })]).toEqual([200, 403])
+    const { json } = await call(version, 'GET', undefined, { headers })
+    expect(json).toMatchObject({ owner: 'ada', stage: 'None' })
+  })
+
   it('names the maker of what MLflow’s client changes: versions, stages and aliases', async () => {
     const { headers } = bearer(await key({ name: 'notebook', role: 'approver' }))
     const api = `${server.url}/mlflow/api/2.0`

@@ -79,3 +79,8 @@ it('says clearly that its port is in use', LONG, async () => {
   expect(stderr).toMatch(new RegExp(`^HTTP_PORT_IN_USE: Port ${port} `))
   expect(stderr).toContain('HEADRACE_SERVER_PORT=9090 npm start')
 })
+
+it('says that it takes no options', LONG, async () => {
+  const { finished } = startNode([...START, '--port', '9090'], ROOT)
+  expect(await finished).toMatchObject({ status: 2, stderr: expect.stringContaining('HEADRACE_SERVER_PORT=9090') })
+})

@@ -179,7 +179,7 @@ export function describePredictionLog(name: string, make: MakeLog): void {
       await log.whenDurable(log.append(prediction({ payload: payload({ rawInputs: raw, outputs }) })))
       expect(await storedPayload()).toEqual({
         weight: 1,
-        inputs: [{ name: 'x', datatype: 'INT64', shape: [1, 2], data: [9007199254740992, 2], extra: 'a\nb' }],
+        inputs: [{ name: 'x', datatype: 'INT64', shape: [1, 2], data: ['9007199254740993', 2], extra: 'a\nb' }],
         outputs: [{ call: 0, tensors: [{ name: 'score', datatype: 'FP32', shape: [1], data: [0.25] }] }],
       })
     })

@@ -4,6 +4,7 @@ import type { PaymentFeatures } from './payments.js'
 import type { World } from './world.js'
 
 const DAY_MS = 86_400_000
+const MINUTE_MS = 60_000
 
 type Row = Readonly<Record<string, string | number>>
 
@@ -17,6 +18,7 @@ export interface FileOptions {
 /** The files of a world, by name. The true probabilities are in none of them. */
 export function worldFiles(world: World, options: FileOptions = {}): Readonly<Record<string, string>> {
   const toCsv = (rows: readonly Row[]) => csvOf(rows, options)
+  const toEndlessCsv = (rows: readonly Row[]) => csvOf(rows, { ...options, isEndless: true })
   const payments = world.payments.map(({ payment_id, shopper_id, paid_at, features, is_fraud }) => ({
     ...{ payment_id, shopper_id, paid_at },
     ...features,
@@ -52,11 +54,11 @@ export function worldFiles(world: World, options: FileOptions = {}): Readonly<Re
     ),
     'merchants.csv': toCsv(world.merchants.map(({ merchant_id, category }) => ({ merchant_id, category }))),
     'cards.csv': toCsv(world.cards.cards.map((card) => ({ ...card }))),
-    'attempts.csv': toCsv(world.cards.attempts.map((attempt) => ({ ...attempt }))),
+    'attempts.csv': toEndlessCsv(world.cards.attempts.map((attempt) => ({ ...attempt }))),
     'chargebacks.csv': toCsv(world.cards.chargebacks.map((chargeback) => ({ ...chargeback }))),
     'orders.csv': toCsv(world.orders.map((order) => ({ ...order }))),
-    'clicks.csv': toCsv(world.browsing.clicks.map((click) => ({ ...click }))),
-    'cart.csv': toCsv(world.browsing.cartEvents.map((event) => ({ ...event }))),
+    'clicks.csv': toEndlessCsv(world.browsing.clicks.map((click) => ({ ...click }))),
+    'cart.csv': toEndlessCsv(world.browsing.cartEvents.map((event) => ({ ...event }))),
     // What the models are to learn: who and when, what only the caller knows, and how it came out. The rest is up to the features.
     'fraud-labels.csv': toCsv(
       world.cards.parties.map(({ payment, card_id, merchant_id }) => ({
@@ -78,26 +80,42 @@ function callerKnows({ amount, items, is_new_device, payment_method, shipping_ma
   return { amount, items, is_new_device, payment_method, shipping_matches_billing }
 }
 
-function csvOf(rows: readonly Row[], { shiftDays = 0, untilMs = Number.POSITIVE_INFINITY }: FileOptions): string {
+interface CsvOptions extends FileOptions {
+  /** Events that a stream goes on with. The last whole one comes again a minute before the end: a quiet night would look like a gap before the stream. */
+  readonly isEndless?: boolean
+}
+
+function csvOf(rows: readonly Row[], options: CsvOptions): string {
+  const { shiftDays = 0, untilMs = Number.POSITIVE_INFINITY, isEndless = false } = options
   const header = Object.keys(rows[0] ?? {})
   const isMoment = header.map((name) => name.endsWith('_at') || name === 'event_timestamp')
-  const isAsItIs = shiftDays === 0 && untilMs === Number.POSITIVE_INFINITY
   const lines = [header.join(',')]
+  let last: { readonly row: Row; readonly knownMs: number } | undefined
   for (const row of rows) {
-    const values = Object.values(row)
-    if (!isAsItIs) {
-      let lastMs = Number.NEGATIVE_INFINITY
-      for (let i = 0; i < values.length; i++) {
-        if (!isMoment[i]) continue
-        const ms = Date.parse(String(values[i])) + shiftDays * DAY_MS
-        lastMs = Math.max(lastMs, ms)
-        values[i] = timeText(ms)
-      }
-      if (lastMs > untilMs) continue
-    }
-    lines.push(values.map(cell).join(','))
+    const { line, knownMs } = lineOf(row, isMoment, shiftDays * DAY_MS)
+    if (knownMs > untilMs) continue
+    lines.push(line)
+    const isWhole = Object.values(row).every((value) => value !== '')
+    if (isWhole && (last === undefined || knownMs > last.knownMs)) last = { row, knownMs }
+  }
+  if (isEndless && last !== undefined && Number.isFinite(untilMs)) {
+    const againMs = shiftDays * DAY_MS + Math.floor(untilMs / 1000) * 1000 - MINUTE_MS - last.knownMs
+    const [[id, value] = ['', '']] = Object.entries(last.row)
+    lines.push(lineOf({ ...last.row, [id]: `${value}_again` }, isMoment, againMs).line)
   }
   return `${lines.join('\n')}\n`
+}
+
+/** `knownMs`: the latest of its moments, which are so many milliseconds later than the world's. */
+function lineOf(row: Row, isMoment: readonly boolean[], laterMs: number): { line: string; knownMs: number } {
+  let knownMs = Number.NEGATIVE_INFINITY
+  const values = Object.values(row).map((value, i) => {
+    if (!isMoment[i]) return value
+    const ms = Date.parse(String(value)) + laterMs
+    knownMs = Math.max(knownMs, ms)
+    return timeText(ms)
+  })
+  return { line: values.map(cell).join(','), knownMs }
 }
 
 function timeText(ms: number): string {

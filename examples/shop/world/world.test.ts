@@ -143,6 +143,12 @@ describe('the shop world', () => {
     const past = worldFiles(small, { untilMs })
     expect(times(past['attempts.csv']!).every((time) => time <= untilMs)).toBe(true)
     expect(past['attempts.csv']!.length).toBeGreaterThan(0.4 * files['attempts.csv']!.length)
+    // However quiet it was, streams go on where these end.
+    for (const name of ['attempts.csv', 'clicks.csv', 'cart.csv']) {
+      expect(Math.max(...times(past[name]!))).toBe(untilMs - 60_000)
+      const ids = past[name]!.split('\n').map((line) => line.split(',')[0])
+      expect(new Set(ids).size).toBe(ids.length)
+    }
   })
 
   it('keeps features within their meaning', () => {

@@ -10,7 +10,7 @@ import {
   type VersionQuery,
 } from '../../registry/index.js'
 import type { ServerContext } from '../context.js'
-import { ActorHeaders, actorOf } from './actor.js'
+import { ActorHeaders, actorOf, callerOf } from './actor.js'
 import {
   AliasChangeView,
   DiffView,
@@ -151,7 +151,8 @@ export function registryRoutes(api: Api, { app }: ServerContext): void {
       schema: {
         tags: TAGS,
         summary: 'Say something else about a version',
-        description: 'Its files, digest, signature and lineage never change. Another stage is a decision.',
+        description:
+          'Its files, digest, signature and lineage never change. Another stage is a decision, which takes an approver.',
         params: VersionParams,
         headers: ActorHeaders,
         body: Type.Object(
@@ -164,6 +165,7 @@ export function registryRoutes(api: Api, { app }: ServerContext): void {
     async (request) => {
       const { model, version } = await registry.describe(refOf(request.params))
       const { metrics, tags, stage, ...texts } = request.body
+      if (stage !== undefined) app.access.check(callerOf(request), 'approver', model)
       const updated = await registry.updateVersion(
         { model, version },
         {
