@@ -30,7 +30,9 @@ const SLOPE_FROM_COUNT = 200_000
 const MAX_GROWTH_BYTES = 64 * MiB
 /** Objects alive after a garbage collection, at the end over the warm state; a byte lost in each request would be a megabyte. */
 const MAX_HELD_GROWTH_BYTES = 8 * MiB
-const QUIET_LIMIT_MS = 10_000
+const QUIET_LIMIT_MS = 20_000
+/** Those of work that comes and goes by itself. */
+const SPARE_TIMERS = 3
 
 interface Alive {
   readonly inFlight: number
@@ -91,7 +93,7 @@ async function soak(
   })
   const seconds = (performance.now() - startedMs) / 1000
   const atWarm = await warm
-  const end = await quiet(child)
+  const end = await quiet(child, idle.timers + SPARE_TIMERS)
   const after = await readMetrics(url)
   const failures = [...result.failures]
   const risePerMillion = slope(memory) * 1e6
@@ -140,7 +142,7 @@ function leaks(idle: Alive, end: Alive): string[] {
   more('requests in flight', end.inFlight, 0, 0)
   more('predictions', end.predictions, 0, 0)
   more('sockets', end.sockets, idle.sockets, 0)
-  more('timers', end.timers, idle.timers, 3)
+  more('timers', end.timers, idle.timers, SPARE_TIMERS)
   more('threads', end.threads, idle.threads, 1)
   more('files', end.files, idle.files, 3)
   more('promises', end.promises, idle.promises, 100)
@@ -255,15 +257,22 @@ function alive(child: ChildProcess): Promise<Alive> {
   return nextMessage(child) as Promise<Alive>
 }
 
-/** What is alive when the last clients are gone; asked again until it no longer changes, for at most some seconds. */
-async function quiet(child: ChildProcess): Promise<Alive> {
+/**
+ * What is alive when the last clients are gone; asked again until it no longer changes, for at most some seconds. A deadline's timer outlives
+ * its request by up to ten of them: `timers` are waited for.
+ */
+async function quiet(child: ChildProcess, timers = Number.POSITIVE_INFINITY): Promise<Alive> {
   const untilMs = performance.now() + QUIET_LIMIT_MS
   let last = await alive(child)
   for (;;) {
     await sleep(1000)
     const now = await alive(child)
     const isQuiet =
-      now.inFlight === 0 && now.sockets === last.sockets && now.predictions === 0 && now.timers === last.timers
+      now.inFlight === 0 &&
+      now.sockets === last.sockets &&
+      now.predictions === 0 &&
+      now.timers === last.timers &&
+      now.timers <= timers
     if (isQuiet || performance.now() > untilMs) return now
     last = now
   }
