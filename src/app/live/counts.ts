@@ -32,13 +32,7 @@ export interface EndpointDetails extends EndpointCounts {
   readonly firstBucket: number
 }
 
-export interface VersionCounts {
-  readonly leaf: string
-  readonly model: string
-  readonly version: number
-  readonly isShadow: boolean
-  readonly calls: number
-  readonly errors: number
+export interface VersionCounts extends Omit<LiveVersion, 'p50Ms' | 'p99Ms'> {
   readonly latency: SparseBins
 }
 
